@@ -1,0 +1,33 @@
+"""edge_ad's workshop: learn what good parts look like, and know the slow truth about it.
+
+>>> from edge_ad import PatchCoreConfig, fit                                  # doctest: +SKIP
+>>> fitted = fit("good_parts", PatchCoreConfig(weights="imagenet"))           # doctest: +SKIP
+>>> fitted.save("part.fit")                                                   # doctest: +SKIP
+
+The names below are imported on first use, so that ``edge-ad --help`` does not wait for torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edge_ad.config import PatchCoreConfig
+    from edge_ad.fitted import FittedDetector
+    from edge_ad.patchcore import fit
+
+__version__ = "0.1.0"
+__all__ = ["FittedDetector", "PatchCoreConfig", "__version__", "fit"]
+
+_HOMES = {
+    "FittedDetector": "edge_ad.fitted",
+    "PatchCoreConfig": "edge_ad.config",
+    "fit": "edge_ad.patchcore",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'edge_ad' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,96 @@
+"""The settings of a fit: option, field and JSON key are one word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge_ad_runtime.errors import ConfigError
+from edge_ad_runtime.preprocess import Preprocessing
+
+BACKBONES = (
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "wide_resnet50_2",
+    "wide_resnet101_2",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchCoreConfig:
+    """PatchCore's settings (Roth et al. 2022); the defaults are the paper's where it names one.
+
+    Attributes:
+        backbone: one of `BACKBONES`, under torchvision's names.
+        weights: ``imagenet`` (torchvision's published file), ``untrained`` (seeded random numbers,
+            for demonstrations) or the path of a .safetensors or .pth file.
+        layers: residual stages j in 1-4 whose outputs are used, shallowest first.
+        patch_size: p, odd, 1-13: a patch feature averages its p x p neighbourhood.
+        size: ``(height, width)`` of the network's input in pixels.
+        resize_px: None stretches the whole image to ``size``; a number scales the shorter side to
+            it and cuts ``size`` from the centre (the paper: 256 and 224).
+        coreset_fraction: share of the patches kept in the bank, in (0, 1].
+        reweight_neighbours: b of equation 7, the nearest bank patch counted; 0 leaves it out.
+        holdout_fraction: share of the good images kept out of the bank to set the threshold.
+        false_reject_rate: share of good parts that may be rejected; None: the smallest that the
+            held-out images support.
+        seed: of the hold-out, the coreset and untrained weights.
+    """
+
+    backbone: str = "resnet18"
+    weights: str = "imagenet"
+    layers: tuple[int, ...] = (2, 3)
+    patch_size: int = 3
+    size: tuple[int, int] = (224, 224)
+    resize_px: int | None = None
+    coreset_fraction: float = 0.1
+    reweight_neighbours: int = 9
+    holdout_fraction: float = 0.2
+    false_reject_rate: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require(
+            self.backbone in BACKBONES,
+            f"backbone is {self.backbone!r}; known are {', '.join(BACKBONES)}",
+        )
+        _require(
+            len(self.layers) > 0
+            and set(self.layers) <= {1, 2, 3, 4}
+            and list(self.layers) == sorted(set(self.layers)),
+            f"layers is {list(self.layers)}; give some of 1, 2, 3, 4 in rising order, such as 2,3",
+        )
+        _require(
+            self.patch_size % 2 == 1 and 1 <= self.patch_size <= 13,
+            f"patch_size is {self.patch_size}; it must be odd, 1 to 13",
+        )
+        _require(
+            0 < self.coreset_fraction <= 1,
+            f"coreset_fraction is {self.coreset_fraction}; it must be above 0 and at most 1",
+        )
+        _require(
+            self.reweight_neighbours == 0 or 2 <= self.reweight_neighbours <= 1000,
+            f"reweight_neighbours is {self.reweight_neighbours}; it must be 0 (equation 7 left "
+            "out) or 2 to 1000 (with 1 every score would be 0)",
+        )
+        _require(
+            0 < self.holdout_fraction < 1,
+            f"holdout_fraction is {self.holdout_fraction}; it must be between 0 and 1",
+        )
+        _require(
+            self.false_reject_rate is None or 0 < self.false_reject_rate < 1,
+            f"false_reject_rate is {self.false_reject_rate}; it must be between 0 and 1",
+        )
+        _require(self.seed >= 0, f"seed is {self.seed}; it must be 0 or more")
+        _ = self.preprocessing  # validates size and resize_px
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How images are brought to the network's input size."""
+        return Preprocessing(size=self.size, resize_px=self.resize_px)
+
+
+def _require(ok: bool, message: str) -> None:
+    if not ok:
+        raise ConfigError(message)

@@ -1,0 +1,118 @@
+"""Locally aware patch features (PatchCore, section 3.1): this module is what gets exported.
+
+Conventions, where the paper leaves them open, are those of anomalib: the p x p neighbourhood is a
+mean with stride 1, zeros beyond the border counted; every deeper map is then bilinearly enlarged
+(align_corners false) to the grid of the shallowest, and all are concatenated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+from tqdm import tqdm
+
+from edge_ad.backbone import ResNet
+from edge_ad.config import PatchCoreConfig
+from edge_ad.weights import load_weights
+from edge_ad_runtime.errors import FitError, ImageError
+from edge_ad_runtime.images import RGBImage, read_image
+from edge_ad_runtime.preprocess import Preprocessing
+
+_MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB, in 0-1
+_STD = (0.229, 0.224, 0.225)
+_BATCH = 8
+
+
+class PatchFeatures(nn.Module):
+    """Images ``(N, H, W, 3)`` uint8 RGB to patch features ``(N, rows, cols, D)`` float32."""
+
+    def __init__(self, backbone: nn.Module, patch_size: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.patch_size = patch_size
+        self.register_buffer("mean", 255 * torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(_STD).view(3, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:  # noqa: D102
+        x = image.to(torch.float32).permute(0, 3, 1, 2)  # (N, 3, H, W)
+        maps = self.backbone((x - self.mean) / self.std)
+        p = self.patch_size
+        pooled = [functional.avg_pool2d(m, p, stride=1, padding=p // 2) for m in maps]
+        grid = pooled[0].shape[-2:]
+        aligned = [pooled[0]] + [
+            functional.interpolate(m, size=grid, mode="bilinear", align_corners=False)
+            for m in pooled[1:]
+        ]
+        return torch.cat(aligned, dim=1).permute(0, 2, 3, 1).contiguous()  # (N, rows, cols, D)
+
+
+def build_network(config: PatchCoreConfig) -> PatchFeatures:
+    """The network of ``config``, with its weights, ready for inference.
+
+    Raises:
+        ConfigError, FitError: see `load_weights`.
+    """
+    backbone = ResNet(config.backbone, config.layers)
+    load_weights(backbone, config.backbone, config.weights, seed=config.seed)
+    return PatchFeatures(backbone, config.patch_size).eval()
+
+
+def restore_network(config: PatchCoreConfig, state: Mapping[str, Tensor]) -> PatchFeatures:
+    """The network of a fit folder: ``state`` holds exactly the backbone's tensors."""
+    backbone = ResNet(config.backbone, config.layers)
+    backbone.load_state_dict(dict(state), strict=True)
+    backbone.eval().requires_grad_(False)
+    return PatchFeatures(backbone, config.patch_size).eval()
+
+
+@torch.inference_mode()
+def extract(network: PatchFeatures, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Features ``(N, rows, cols, D)`` of preprocessed images ``(N, H, W, 3)``.
+
+    Raises:
+        FitError: features are NaN or infinite.
+    """
+    features: NDArray[np.float32] = network(torch.from_numpy(images)).numpy()
+    if not np.isfinite(features).all():
+        raise FitError("the network gives NaN or infinite features; its weights are damaged")
+    return features
+
+
+def extract_files(
+    network: PatchFeatures, paths: Sequence[Path], preprocessing: Preprocessing, *, progress: bool
+) -> NDArray[np.float32]:
+    """Features ``(N, rows, cols, D)`` of image files, read one batch at a time."""
+    features: NDArray[np.float32] | None = None
+    bar = tqdm(total=len(paths), desc="features", unit="image", disable=not progress)
+    for start, batch in _batches(paths, preprocessing):
+        values = extract(network, batch)
+        if features is None:
+            features = np.empty((len(paths), *values.shape[1:]), np.float32)
+        features[start : start + len(values)] = values
+        bar.update(len(values))
+    bar.close()
+    assert features is not None, "callers give at least one path"
+    return features
+
+
+def load_preprocessed(path: Path, preprocessing: Preprocessing) -> RGBImage:
+    """Read one file and preprocess it; raises ImageError with the path."""
+    image = read_image(path)
+    try:
+        return preprocessing.apply(image)
+    except ImageError as exc:
+        raise ImageError(str(exc), path=path) from exc
+
+
+def _batches(
+    paths: Sequence[Path], preprocessing: Preprocessing
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    for start in range(0, len(paths), _BATCH):
+        chunk = paths[start : start + _BATCH]
+        yield start, np.stack([load_preprocessed(path, preprocessing) for path in chunk])

@@ -1,0 +1,163 @@
+"""`FittedDetector`: all that fitting learned, and its folder of safetensors and JSON.
+
+    fit.json                  settings, calibration, images with their SHA-256, versions
+    backbone.safetensors      the network's tensors, as far as they are used
+    bank.safetensors          ``features`` (n, D) and, for equation 7, ``neighbours`` (n, b)
+    held_out.safetensors      ``preprocessed`` (k, H, W, 3) and ``original.0``, ``original.1`` ...
+
+The same images, settings and seed give the same bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from safetensors.torch import load_file as load_torch_file
+from safetensors.torch import save_file as save_torch_file
+from torch import Tensor
+
+from edge_ad.atomic import atomic_folder
+from edge_ad.bank import Bank
+from edge_ad.config import PatchCoreConfig
+from edge_ad_runtime import strict
+from edge_ad_runtime.errors import ArtifactError, ShapeError
+from edge_ad_runtime.images import RGBImage
+from edge_ad_runtime.manifest import Calibration
+
+SCHEMA = 1
+BLUR_SIGMA_PX = 4.0  # the paper's, at its 224 px input
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitImage:
+    """One good image: where it was, what it was, and on which side of the hold-out.
+
+    Attributes:
+        path: as given to `fit`.
+        sha256: of the file.
+        held_out_score: image score, for those held out of the bank; None for those in it.
+    """
+
+    path: str
+    sha256: str
+    held_out_score: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitRecord:
+    """The content of ``fit.json``."""
+
+    schema: int
+    config: PatchCoreConfig
+    grid: tuple[int, int]
+    dimension: int
+    weights_sha256: str
+    calibration: Calibration
+    images: tuple[FitImage, ...]
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FittedDetector:
+    """A fitted PatchCore.
+
+    Attributes:
+        record: settings and provenance.
+        backbone: the backbone's tensors by torchvision's names.
+        bank: the memory bank M_C.
+        held_out: ``(k, H, W, 3)`` uint8 preprocessed held-out images, to test exports with.
+        originals: a few of them as the camera gave them, ``(H, W, 3)`` uint8 of any size.
+    """
+
+    record: FitRecord
+    backbone: dict[str, Tensor]
+    bank: Bank
+    held_out: NDArray[np.uint8]
+    originals: tuple[RGBImage, ...]
+
+    @property
+    def config(self) -> PatchCoreConfig:
+        """The settings it was fitted with."""
+        return self.record.config
+
+    @property
+    def calibration(self) -> Calibration:
+        """The threshold and its guarantee."""
+        return self.record.calibration
+
+    def save(self, folder: Path | str, *, overwrite: bool = False) -> None:
+        """Write the fit folder atomically.
+
+        Raises:
+            ConfigError: the folder exists and ``overwrite`` is false.
+            ExportError: it cannot be written.
+        """
+        originals = {f"original.{i}": image for i, image in enumerate(self.originals)}
+        with atomic_folder(Path(folder), overwrite=overwrite) as partial:
+            save_torch_file(self.backbone, partial / "backbone.safetensors")
+            save_file(_bank_tensors(self.bank), partial / "bank.safetensors")
+            save_file(
+                {"preprocessed": self.held_out, **originals}, partial / "held_out.safetensors"
+            )
+            text = strict.dumps(self.record) + "\n"
+            (partial / "fit.json").write_text(text, encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path | str) -> FittedDetector:
+        """Read a fit folder.
+
+        Raises:
+            ArtifactError: a file is missing or damaged, or the files disagree.
+        """
+        folder = Path(folder)
+        record = _read_record(folder)
+        bank = _read(folder / "bank.safetensors")
+        held_out = _read(folder / "held_out.safetensors")
+        preprocessed = held_out.pop("preprocessed")
+        fitted = cls(
+            record=record,
+            backbone=load_torch_file(_existing(folder / "backbone.safetensors")),
+            bank=Bank(features=bank["features"], neighbours=bank.get("neighbours")),
+            held_out=preprocessed,
+            originals=tuple(held_out[f"original.{i}"] for i in range(len(held_out))),
+        )
+        shape = fitted.bank.features.shape
+        if len(shape) != 2 or shape[1] != record.dimension:
+            raise ShapeError(
+                f"{folder}: the bank is {shape}, fit.json says dimension {record.dimension}; "
+                "fit again"
+            )
+        return fitted
+
+
+def _bank_tensors(bank: Bank) -> dict[str, NDArray[Any]]:
+    tensors: dict[str, NDArray[Any]] = {"features": bank.features}
+    return tensors if bank.neighbours is None else {**tensors, "neighbours": bank.neighbours}
+
+
+def _read_record(folder: Path) -> FitRecord:
+    path = _existing(folder / "fit.json")
+    try:
+        return strict.parse(FitRecord, strict.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, OSError) as exc:
+        raise ArtifactError(f"{exc}; fit again", path=path) from exc
+
+
+def _read(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        arrays: dict[str, NDArray[Any]] = load_file(_existing(path))
+    except (SafetensorError, OSError) as exc:
+        raise ArtifactError(f"not readable as safetensors: {exc}; fit again", path=path) from exc
+    return arrays
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise ArtifactError("missing; not a fit folder, or not copied whole", path=path)
+    return path

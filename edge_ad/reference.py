@@ -1,0 +1,116 @@
+"""The slow truth: PatchCore's scoring written straight from the paper.
+
+Torch features, distances to *every* bank row in float64, equations 6 and 7 as printed, torch's
+bilinear interpolation, scipy's gaussian. Nothing here is shared with the runtime but the
+preprocessing and the type of the answer, so that comparing the two means something.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from scipy.special import logsumexp
+from torch.nn import functional
+
+from edge_ad.features import extract, restore_network
+from edge_ad.fitted import BLUR_SIGMA_PX, FittedDetector
+from edge_ad_runtime.detector import Prediction
+from edge_ad_runtime.images import RGBImage, read_image
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trace:
+    """The reference's value at every stage, for one image.
+
+    Attributes:
+        preprocessed: ``(H, W, 3)`` uint8.
+        features: ``(rows, cols, D)`` float32.
+        distances: ``(rows * cols,)`` float32, to the nearest bank row.
+        map: ``(H, W)`` float32.
+        score: image score.
+    """
+
+    preprocessed: RGBImage
+    features: NDArray[np.float32]
+    distances: NDArray[np.float32]
+    map: NDArray[np.float32]
+    score: float
+
+
+class ReferenceDetector:
+    """What the exported detector must agree with."""
+
+    def __init__(self, fitted: FittedDetector) -> None:
+        self._fitted = fitted
+        self._network = restore_network(fitted.config, fitted.backbone)
+        self._bank = fitted.bank.features.astype(np.float64)  # (n, D)
+        self._sq_norms = (self._bank**2).sum(axis=1)
+
+    def predict(self, image: Path | str | RGBImage) -> Prediction:
+        """Score one image; see `edge_ad_runtime.Detector.predict`. Only the total is timed."""
+        start = time.perf_counter()
+        pixels = read_image(image) if isinstance(image, str | Path) else image
+        trace = self.trace(pixels)
+        threshold = self._fitted.calibration.threshold
+        return Prediction(
+            score=trace.score,
+            threshold=threshold,
+            verdict="anomalous" if trace.score > threshold else "good",
+            map=trace.map,
+            timings_ms={"total": (time.perf_counter() - start) * 1e3},
+        )
+
+    def trace(self, image: RGBImage) -> Trace:
+        """Every stage's value for an ``(H, W, 3)`` uint8 RGB image."""
+        config = self._fitted.config
+        preprocessed = config.preprocessing.apply(image)
+        features = extract(self._network, preprocessed[np.newaxis])[0]
+        return self.trace_features(features, preprocessed)
+
+    def trace_features(self, features: NDArray[np.float32], preprocessed: RGBImage) -> Trace:
+        """The same from ``(rows, cols, D)`` features on."""
+        rows, cols, dimension = features.shape
+        patches = features.reshape(-1, dimension).astype(np.float64)  # (q, D)
+        to_bank = self._distances(patches)  # (q, n)
+        nearest = to_bank.argmin(axis=1)  # (q,)
+        # from the difference: the expansion in _distances cancels where a patch is in the bank
+        distances = np.linalg.norm(patches - self._bank[nearest], axis=1)
+        return Trace(
+            preprocessed=preprocessed,
+            features=features,
+            distances=distances.astype(np.float32),
+            map=_map(distances.reshape(rows, cols), preprocessed.shape[:2]),
+            score=self._score(patches, distances, nearest),
+        )
+
+    def _score(
+        self,
+        patches: NDArray[np.float64],
+        distances: NDArray[np.float64],
+        nearest: NDArray[np.intp],
+    ) -> float:
+        test = distances.argmax()  # m_test*
+        s = float(distances[test])  # equation 6
+        b = self._fitted.config.reweight_neighbours
+        if b == 0:
+            return s
+        m = self._bank[nearest[test]]  # m*
+        support = np.linalg.norm(self._bank - m, axis=1).argsort(kind="stable")[:b]  # N_b(m*)
+        to_support = np.linalg.norm(self._bank[support] - patches[test], axis=1)
+        return float((1 - np.exp(s - logsumexp(to_support))) * s)  # equation 7
+
+    def _distances(self, patches: NDArray[np.float64]) -> NDArray[np.float64]:
+        squares = (patches**2).sum(axis=1)[:, np.newaxis] + self._sq_norms
+        return np.sqrt(np.maximum(squares - 2 * patches @ self._bank.T, 0))
+
+
+def _map(distances: NDArray[np.float64], size: tuple[int, ...]) -> NDArray[np.float32]:
+    grid = torch.from_numpy(distances)[None, None]  # (1, 1, rows, cols)
+    enlarged = functional.interpolate(grid, size=size, mode="bilinear", align_corners=False)
+    return np.asarray(gaussian_filter(enlarged[0, 0].numpy(), BLUR_SIGMA_PX), np.float32)

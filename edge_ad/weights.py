@@ -1,0 +1,123 @@
+"""Fill a backbone with weights: a file, torchvision's published ImageNet files, or seeded noise."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from edge_ad_runtime.errors import ConfigError, FitError
+
+_PUBLISHED = "https://download.pytorch.org/models/"
+_IMAGENET_FILES = {  # torchvision's IMAGENET1K_V1; the name ends in the SHA-256's first digits
+    "resnet18": "resnet18-f37072fd.pth",
+    "resnet34": "resnet34-b627a593.pth",
+    "resnet50": "resnet50-0676ba61.pth",
+    "resnet101": "resnet101-63fe2227.pth",
+    "wide_resnet50_2": "wide_resnet50_2-95faca4d.pth",
+    "wide_resnet101_2": "wide_resnet101_2-32ee1156.pth",
+}
+UNTRAINED_WARNING = (
+    "weights: UNTRAINED (seeded random numbers): good enough to try edge_ad, not for a line; "
+    "use --weights imagenet or a weight file"
+)
+
+
+def load_weights(backbone: nn.Module, name: str, weights: str, *, seed: int = 0) -> None:
+    """Load ``weights`` into ``backbone`` in place and switch it to inference.
+
+    Args:
+        backbone: a truncated network; stages that it lacks may be in the file or not.
+        name: its architecture, to find the ImageNet file.
+        weights: ``imagenet``, ``untrained`` or a path.
+        seed: for ``untrained``.
+
+    Raises:
+        ConfigError: no such file, or not downloadable (says which file to put where).
+        FitError: a tensor that the network needs is missing, misshapen or not finite; all named.
+    """
+    if weights == "untrained":
+        _randomise(backbone, seed)
+    elif weights == "imagenet":
+        _assign(backbone, _imagenet(name), f"{_PUBLISHED}{_IMAGENET_FILES[name]}")
+    else:
+        _assign(backbone, _read(Path(weights)), weights)
+    backbone.eval().requires_grad_(False)
+
+
+def fingerprint(state: dict[str, Tensor]) -> str:
+    """SHA-256 over names and float32 values: the same weights, the same digest."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        digest.update(name.encode())
+        digest.update(state[name].to(torch.float32).contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise ConfigError(
+            f"weights is {str(path)!r}; there is no such file (give a .safetensors or .pth file, "
+            "'imagenet' or 'untrained')"
+        )
+    try:
+        if path.suffix == ".safetensors":
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as exc:
+        reason = str(exc).splitlines()[0]
+        raise FitError(f"{path}: not a readable weight file: {reason}") from exc
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise FitError(f"{path}: not a plain dictionary of tensors (a state_dict)")
+    return state
+
+
+def _imagenet(name: str) -> dict[str, Tensor]:
+    file = _IMAGENET_FILES[name]
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    try:
+        state: dict[str, Tensor] = torch.hub.load_state_dict_from_url(
+            _PUBLISHED + file, map_location="cpu", check_hash=True, weights_only=True
+        )
+    except (URLError, OSError, RuntimeError) as exc:
+        raise ConfigError(
+            f"weights 'imagenet' could not be had ({exc}); download {_PUBLISHED}{file} "
+            f"on another machine and put it at {folder / file}, or give its path as --weights"
+        ) from exc
+    return state
+
+
+def _assign(backbone: nn.Module, state: dict[str, Tensor], origin: str) -> None:
+    own = backbone.state_dict()
+    needed = [key for key in own if not key.endswith("num_batches_tracked")]
+    if missing := [key for key in needed if key not in state]:
+        raise FitError(f"{origin}: lacks {_some(missing)}, which the layers in use need")
+    wrong = [f"{k} {tuple(state[k].shape)}" for k in needed if state[k].shape != own[k].shape]
+    if wrong:
+        raise FitError(f"{origin}: another architecture; shapes do not fit: {_some(wrong)}")
+    used = {key: state[key].to(torch.float32) for key in needed}
+    if bad := [key for key, value in used.items() if not torch.isfinite(value).all()]:
+        raise FitError(f"{origin}: NaN or infinite numbers in {_some(bad)}")
+    backbone.load_state_dict(used, strict=False)
+
+
+def _randomise(backbone: nn.Module, seed: int) -> None:
+    """He initialisation (2015), from ``seed`` alone."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in backbone.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(
+                module.weight, mode="fan_out", nonlinearity="relu", generator=generator
+            )
+
+
+def _some(names: list[str]) -> str:
+    rest = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + rest

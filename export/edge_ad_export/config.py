@@ -1,0 +1,70 @@
+"""The settings of an export, and its report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from edge_ad_runtime.errors import ConfigError
+from edge_ad_runtime.manifest import SearchSettings
+from edge_ad_runtime.verify import VerifyReport
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """How a fitted detector is compiled.
+
+    Attributes:
+        search: ``exact``, ``hnsw``, or ``auto``: time both on this machine and bank and keep the
+            faster of those within ``search_tolerance``.
+        search_tolerance: largest relative error of an image score that ``auto`` and ``hnsw``
+            accept, over held-out images and damaged copies of them.
+        map_tolerance: the same for single patch distances, relative to the image's largest.
+        links: HNSW's M.
+        ef_construction: HNSW's build breadth.
+        reference_images: how many good images ``verify`` replays; each also damaged once.
+        seed: of the damage.
+    """
+
+    search: Literal["auto", "exact", "hnsw"] = "auto"
+    search_tolerance: float = 1e-3
+    map_tolerance: float = 0.05
+    links: int = 16
+    ef_construction: int = 200
+    reference_images: int = 3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.search not in ("auto", "exact", "hnsw"):
+            raise ConfigError(f"search is {self.search!r}; it must be auto, exact or hnsw")
+        for name in ("search_tolerance", "map_tolerance"):
+            if not 1e-5 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be 0.00001 to 1")
+        if not 2 <= self.links <= 256 or not self.links <= self.ef_construction <= 10_000:
+            raise ConfigError(
+                f"links is {self.links} and ef_construction {self.ef_construction}; links must be "
+                "2 to 256, and ef_construction from links to 10000"
+            )
+        if self.reference_images < 1:
+            raise ConfigError(f"reference_images is {self.reference_images}; at least 1 is needed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportReport:
+    """What an export made and measured.
+
+    Attributes:
+        path: the artifact.
+        size_bytes: of all its files.
+        feature_difference: largest difference of ONNX Runtime's features from torch's, relative
+            to the largest feature.
+        search: the chosen search with its reason.
+        verification: the artifact replayed with the runtime before it was put in place.
+    """
+
+    path: Path
+    size_bytes: int
+    feature_difference: float
+    search: SearchSettings
+    verification: VerifyReport

@@ -1,0 +1,176 @@
+"""`export`: compile a fitted detector, prove it, and only then put the artifact in place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+import edge_ad
+from edge_ad.atomic import atomic_folder, check_free
+from edge_ad.features import PatchFeatures, extract, restore_network
+from edge_ad.fitted import BLUR_SIGMA_PX, FittedDetector
+from edge_ad.reference import ReferenceDetector
+from edge_ad_export.config import ExportConfig, ExportReport
+from edge_ad_export.onnx_graph import FEATURE_TOLERANCE, check_parity, to_onnx
+from edge_ad_export.reference_set import reference_images, write_reference
+from edge_ad_export.search_choice import Queries, choose_search
+from edge_ad_runtime import artifact as files
+from edge_ad_runtime.artifact import hash_file
+from edge_ad_runtime.detector import Detector
+from edge_ad_runtime.errors import ExportError
+from edge_ad_runtime.images import RGBImage
+from edge_ad_runtime.manifest import (
+    FILE_NAME,
+    SCHEMA,
+    Manifest,
+    Network,
+    ReferenceImage,
+    Scoring,
+    SearchSettings,
+    Tolerances,
+)
+from edge_ad_runtime.verify import VerifyReport, verify
+
+_HELD_OUT_QUERIES = 16
+
+
+def export(
+    fitted: FittedDetector,
+    out_path: Path | str,
+    config: ExportConfig | None = None,
+    *,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> ExportReport:
+    """Write the artifact ``out_path`` atomically.
+
+    The artifact is replayed with the runtime (`verify`) before it gets its name: what cannot be
+    proven here is never there to be deployed.
+
+    Args:
+        fitted: from `edge_ad.fit` or `FittedDetector.load`.
+        out_path: ``NAME.edgead``.
+        config: the settings; None: the defaults.
+        overwrite: replace an existing artifact.
+        progress: show the steps on stderr.
+
+    Raises:
+        ConfigError: ``out_path`` exists.
+        ParityError: the exported network differs from the trained one.
+        ExportError: it cannot be written, or does not verify.
+    """
+    out_path, config = Path(out_path), config or ExportConfig()
+    check_free(out_path, overwrite=overwrite)
+    steps = tqdm(total=4, desc="export", unit="step", disable=not progress)
+    network = restore_network(fitted.config, fitted.backbone)
+    graph = to_onnx(network, fitted.config.size)
+    difference = check_parity(network, graph, fitted.held_out)
+    steps.update()
+    with atomic_folder(out_path, overwrite=overwrite) as folder:
+        images = reference_images(fitted, config)
+        search = _write_search(folder, fitted, network, images, config)
+        steps.update()
+        (folder / files.GRAPH).write_bytes(graph)
+        write_reference(folder, images, ReferenceDetector(fitted))
+        manifest = _manifest(fitted, search, config, [entry for entry, _ in images], folder)
+        (folder / FILE_NAME).write_text(manifest.to_text(), encoding="utf-8")
+        steps.update()
+        verification = _verify(folder, out_path)
+        steps.update()
+    steps.close()
+    return ExportReport(
+        path=out_path,
+        size_bytes=verification.checked_bytes,
+        feature_difference=difference,
+        search=search,
+        verification=verification,
+    )
+
+
+def _write_search(
+    folder: Path,
+    fitted: FittedDetector,
+    network: PatchFeatures,
+    images: list[tuple[ReferenceImage, RGBImage]],
+    config: ExportConfig,
+) -> SearchSettings:
+    bank = fitted.bank
+    np.save(folder / files.BANK, bank.features, allow_pickle=False)
+    if bank.neighbours is not None:
+        np.save(folder / files.BANK_NEIGHBOURS, bank.neighbours, allow_pickle=False)
+    queries = _queries(fitted, network, [pixels for _, pixels in images])
+    return choose_search(bank, queries, config, folder / files.INDEX)
+
+
+def _queries(fitted: FittedDetector, network: PatchFeatures, originals: list[RGBImage]) -> Queries:
+    """Patch features of held-out images and of the reference images, the damaged ones among them."""
+    apply = fitted.config.preprocessing.apply
+    images: list[NDArray[np.uint8]] = [apply(image) for image in originals]
+    images += list(fitted.held_out[:_HELD_OUT_QUERIES])
+    dimension = fitted.record.dimension
+    return [extract(network, image[np.newaxis]).reshape(-1, dimension) for image in images]
+
+
+def _manifest(
+    fitted: FittedDetector,
+    search: SearchSettings,
+    config: ExportConfig,
+    reference: list[ReferenceImage],
+    folder: Path,
+) -> Manifest:
+    settings, record = fitted.config, fitted.record
+    approximate = search.kind == "hnsw"
+    return Manifest(
+        schema=SCHEMA,
+        method="patchcore",
+        head="patch-search",
+        preprocessing=settings.preprocessing,
+        network=Network(
+            backbone=settings.backbone,
+            weights=_weights_name(settings.weights),
+            weights_sha256=record.weights_sha256,
+            layers=settings.layers,
+            patch_size=settings.patch_size,
+            grid=record.grid,
+            dimension=record.dimension,
+        ),
+        scoring=Scoring(
+            reweight_neighbours=settings.reweight_neighbours, blur_sigma_px=BLUR_SIGMA_PX
+        ),
+        search=search,
+        calibration=fitted.calibration,
+        tolerances=Tolerances(
+            preprocess_levels=1,  # OpenCV rounds halves differently on other processors
+            features=FEATURE_TOLERANCE,
+            distances=config.map_tolerance if approximate else 1e-4,
+            map=1e-4,
+            score=config.search_tolerance if approximate else 1e-4,
+        ),
+        reference=tuple(reference),
+        versions={**record.versions, "onnx": onnx.__version__, "edge_ad": edge_ad.__version__},
+        files={
+            path.relative_to(folder).as_posix(): hash_file(path)
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        },
+    ).sealed()
+
+
+def _weights_name(weights: str) -> str:
+    """``imagenet``, ``untrained`` or a file's name: folders of the workshop stay there."""
+    return Path(weights).name
+
+
+def _verify(folder: Path, out_path: Path) -> VerifyReport:
+    report = verify(Detector.load(folder))
+    if (failure := report.first_failure) is not None:
+        raise ExportError(
+            f"{out_path}: not written, it does not verify on this machine: {failure.stage} is off by "
+            f"{failure.worst_difference:.2g}, {failure.tolerance:g} is allowed"
+        )
+    return replace(report, artifact=out_path.name)

@@ -1,0 +1,335 @@
+"""The ``edge-ad`` command. Results go to stdout, talk to stderr; exit 0 fine, 1 refused, 2 usage.
+
+``score``, ``verify``, ``profile`` and ``info`` live here and run on a device. Other distributions
+add commands through the entry-point group ``edge_ad.commands``, imported only when used.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import cv2
+
+from edge_ad_runtime import __version__
+from edge_ad_runtime.detector import Detector, Prediction
+from edge_ad_runtime.errors import ConfigError, EdgeADError
+from edge_ad_runtime.images import IMAGE_SUFFIXES, read_image, write_png
+
+if TYPE_CHECKING:
+    from edge_ad_runtime.profile import ProfileReport
+    from edge_ad_runtime.verify import VerifyReport
+
+ARTIFACT = click.argument("artifact", type=click.Path(path_type=Path))
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+THREADS = click.option(
+    "--threads", type=click.IntRange(min=1), help="CPU threads.  [default: all cores]"
+)
+
+
+class EdgeADGroup(click.Group):
+    """Commands of this package and of the entry points; errors of ours become one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All command names, those of the workshop included where it is installed."""
+        return sorted({*self.commands, *(point.name for point in _plugins())})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """One of ours, else the plugin of that name, imported now."""
+        if cmd_name in self.commands:
+            return self.commands[cmd_name]
+        point = next((point for point in _plugins() if point.name == cmd_name), None)
+        command: click.Command | None = point.load() if point else None
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; an EdgeADError is told in one line and is exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except EdgeADError as exc:
+            click.echo(f"edge-ad: {exc}", err=True)
+            ctx.exit(1)
+
+
+def _plugins() -> Iterable[Any]:
+    return entry_points(group="edge_ad.commands")
+
+
+@click.group(cls=EdgeADGroup)
+@click.version_option(__version__, prog_name="edge-ad")
+def main() -> None:
+    """Learn what good parts look like; ship a compiled detector that a factory device can trust.
+
+    \b
+    Example: edge-ad score line3.edgead part.png
+    """
+    cv2.setLogLevel(0)  # its decoders' chatter; we report the file ourselves
+
+
+@main.command()
+@ARTIFACT
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@AS_JSON
+@click.option("--maps", type=click.Path(path_type=Path), help="Write an overlay per image here.")
+@THREADS
+def score(
+    artifact: Path, images: tuple[Path, ...], as_json: bool, maps: Path | None, threads: int | None
+) -> None:
+    """Score images, one line each; a folder stands for the images in it.
+
+    An image that cannot be read gets verdict "error", the others go on, and the exit code is 1.
+
+    \b
+    Example: edge-ad score line3.edgead part.png --maps overlays
+    """
+    detector = Detector.load(artifact, threads=threads)
+    paths = list(_expand(images))
+    failed = 0
+    for path in paths:
+        try:
+            prediction = detector.predict(path)
+        except EdgeADError as exc:
+            failed += 1
+            line = _error_line(path, exc, detector)
+        else:
+            line = _prediction_line(path, prediction)
+        click.echo(json.dumps(line, ensure_ascii=False) if as_json else _score_text(line))
+        if maps is not None and line["verdict"] != "error":
+            _write_overlay(detector, path, prediction, maps / _overlay_name(path, paths))
+    if failed:
+        raise EdgeADError(f"{failed} of {len(paths)} images could not be scored")
+
+
+@main.command()
+@ARTIFACT
+@AS_JSON
+@click.option("--junit", type=click.Path(path_type=Path), help="Also write JUnit XML here.")
+@THREADS
+def verify(artifact: Path, as_json: bool, junit: Path | None, threads: int | None) -> None:
+    """Prove that this machine gives the scores the artifact was exported with.
+
+    Hashes every file and replays the reference images; exit 0 only if every stage agrees.
+
+    \b
+    Example: edge-ad verify line3.edgead --junit verify.xml
+    """
+    from edge_ad_runtime import verify as verifying
+
+    try:
+        report = verifying.verify(Detector.load(artifact, threads=threads))
+    except EdgeADError as exc:
+        if as_json:
+            click.echo(json.dumps({"ok": False, "error": str(exc)}, ensure_ascii=False))
+        if junit is not None:
+            _write_text(junit, verifying.junit_refusal(str(exc)))
+        raise
+    if junit is not None:
+        _write_text(junit, report.to_junit())
+    if as_json:
+        click.echo(report.to_json())
+    else:
+        _print_verify(report)
+    if (failure := report.first_failure) is not None:
+        raise EdgeADError(
+            f"{artifact}: not verified; first failing stage: {failure.stage} "
+            f"({failure.worst_difference:.3g} on {failure.image}, tolerance {failure.tolerance:g})"
+        )
+
+
+@main.command()
+@ARTIFACT
+@AS_JSON
+@click.option("--images", type=click.Path(path_type=Path), help="Folder or file to time instead.")
+@click.option("--count", type=click.IntRange(min=1), default=200, show_default=True)
+@click.option("--warmup", type=click.IntRange(min=0), default=10, show_default=True)
+@click.option("--budget-ms", type=float, help="Exit 1 if the p99 of the total is above this.")
+@click.option("--svg", type=click.Path(path_type=Path), help="Write a histogram here.")
+@THREADS
+def profile(
+    artifact: Path,
+    as_json: bool,
+    images: Path | None,
+    count: int,
+    warmup: int,
+    budget_ms: float | None,
+    svg: Path | None,
+    threads: int | None,
+) -> None:
+    """Time every stage per image on this machine, cold start and memory too.
+
+    \b
+    Example: edge-ad profile line3.edgead --budget-ms 50 --svg latency.svg
+    """
+    from edge_ad_runtime import profile as profiling
+
+    detector = Detector.load(artifact, threads=threads)
+    if images is not None:
+        paths = list(_expand((images,)))
+    else:
+        paths = [detector.artifact.file(ref.file) for ref in detector.manifest.reference]
+    with click.progressbar(
+        length=count, label="timing", file=click.get_text_stream("stderr")
+    ) as bar:
+        report = profiling.profile(
+            detector,
+            paths,
+            count=count,
+            warmup=warmup,
+            threads=threads,
+            budget_ms=budget_ms,
+            tick=lambda: bar.update(1),
+        )
+    if svg is not None:
+        _write_text(svg, report.to_svg())
+    if as_json:
+        click.echo(report.to_json())
+    else:
+        _print_profile(report)
+    if report.within_budget is False:
+        raise EdgeADError(
+            f"p99 is {report.stages['total'].p99_ms:.1f} ms, over the budget of {budget_ms:g} ms"
+        )
+
+
+@main.command()
+@ARTIFACT
+@AS_JSON
+def info(artifact: Path, as_json: bool) -> None:
+    """Say what an artifact is: its network, search, threshold and how sure it is.
+
+    \b
+    Example: edge-ad info line3.edgead
+    """
+    from edge_ad_runtime.artifact import Artifact
+
+    manifest = Artifact.open(artifact).manifest
+    if as_json:
+        click.echo(json.dumps(asdict(manifest), ensure_ascii=False, indent=2))
+        return
+    network, search, calibration = manifest.network, manifest.search, manifest.calibration
+    size, resize = manifest.preprocessing.size, manifest.preprocessing.resize_px
+    cut = "whole image stretched" if resize is None else f"shorter side {resize}, centre cut"
+    low, high = calibration.interval
+    rows = {
+        "method": f"{manifest.method} ({manifest.head}), schema {manifest.schema}",
+        "network": f"{network.backbone}, weights {network.weights}, layers "
+        f"{', '.join(map(str, network.layers))}, patch size {network.patch_size}",
+        "input": f"{size[0]} x {size[1]} px ({cut})",
+        "features": f"{network.grid[0]} x {network.grid[1]} patches of {network.dimension}",
+        "bank": f"{search.rows} patches",
+        "search": f"{search.kind}: {search.reason}",
+        "threshold": f"{calibration.threshold:.6g}, from {calibration.images} held-out images",
+        "false rejects": f"at most {calibration.false_reject_rate:.2%} of good parts expected "
+        f"(90% interval {low:.2%} to {high:.2%})",
+        "reference": f"{len(manifest.reference)} images",
+        "size": f"{sum(f.size_bytes for f in manifest.files.values()) / 1e6:.1f} MB "
+        f"in {len(manifest.files)} files",
+        "made with": ", ".join(f"{name} {v}" for name, v in manifest.versions.items()),
+        "sha256": manifest.sha256,
+    }
+    for name, text in rows.items():
+        click.echo(f"{name:<14} {text}")
+
+
+def _expand(paths: Iterable[Path]) -> Iterator[Path]:
+    """Files as given; a folder as its images, sorted."""
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        found = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+        if not found:
+            raise ConfigError(f"{path}: no images in this folder ({_kinds()})")
+        yield from found
+
+
+def _kinds() -> str:
+    return ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
+
+
+def _overlay_name(path: Path, paths: list[Path]) -> Path:
+    """The path below the deepest folder that all images share: names cannot collide."""
+    folders = [p.absolute().parent.parts for p in paths]
+    shared = 0
+    for level in zip(*folders, strict=False):
+        if len(set(level)) > 1:
+            break
+        shared += 1
+    return Path(*path.absolute().parts[shared:-1], path.name + ".png")
+
+
+def _prediction_line(path: Path, prediction: Prediction) -> dict[str, Any]:
+    return {
+        "path": str(path),
+        "score": prediction.score,
+        "threshold": prediction.threshold,
+        "verdict": prediction.verdict,
+        "timings_ms": {stage: round(ms, 3) for stage, ms in prediction.timings_ms.items()},
+    }
+
+
+def _error_line(path: Path, error: EdgeADError, detector: Detector) -> dict[str, Any]:
+    return {
+        "path": str(path),
+        "score": None,
+        "threshold": detector.manifest.calibration.threshold,
+        "verdict": "error",
+        "timings_ms": {},
+        "error": str(error),
+    }
+
+
+def _score_text(line: dict[str, Any]) -> str:
+    if line["verdict"] == "error":
+        return f"{'error':<10} {line['error']}"
+    return (
+        f"{line['verdict']:<10} {line['score']:10.5g}  threshold {line['threshold']:.5g}  "
+        f"{line['timings_ms']['total']:7.1f} ms  {line['path']}"
+    )
+
+
+def _write_overlay(detector: Detector, path: Path, prediction: Prediction, out: Path) -> None:
+    from edge_ad_runtime.overlay import draw_overlay
+
+    write_png(out, draw_overlay(read_image(path), prediction, detector.manifest.preprocessing))
+
+
+def _write_text(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as exc:
+        raise ConfigError(f"{path}: cannot be written: {exc.strerror}") from exc
+
+
+def _print_verify(report: VerifyReport) -> None:
+    click.echo(f"{'stage':<12} {'worst':>10} {'tolerance':>10}  on")
+    for stage in report.stages:
+        click.echo(
+            f"{stage.stage:<12} {stage.worst_difference:>10.2g} {stage.tolerance:>10.2g}  "
+            f"{stage.image:<24} {'ok' if stage.ok else 'FAIL'}"
+        )
+    verdict = "verified" if report.ok else "NOT VERIFIED"
+    click.echo(
+        f"{verdict}: {report.images} reference images, {report.checked_bytes / 1e6:.1f} MB of files, "
+        f"{report.engine} {report.engine_version}, {report.search} search"
+    )
+
+
+def _print_profile(report: ProfileReport) -> None:
+    click.echo(f"{'ms per image':<12} {'p50':>8} {'p95':>8} {'p99':>8} {'max':>8}")
+    for name, stage in report.stages.items():
+        click.echo(
+            f"{name:<12} {stage.p50_ms:>8.2f} {stage.p95_ms:>8.2f} {stage.p99_ms:>8.2f} "
+            f"{stage.max_ms:>8.2f}"
+        )
+    click.echo(
+        f"cold start {report.cold_start_ms:.0f} ms, peak memory "
+        f"{report.peak_memory_bytes / 1e6:.0f} MB, {report.images} images, {report.engine} "
+        f"{report.engine_version}, {report.search} search, {report.machine['cpu']}"
+    )

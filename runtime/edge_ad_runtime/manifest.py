@@ -1,0 +1,192 @@
+"""``manifest.json``: everything the runtime must know about an artifact, and nothing loose.
+
+Reading is strict. The file must be, byte for byte, what `to_text` writes, and its last key is the
+SHA-256 of itself with that key empty: a manifest edited by hand or damaged on a memory card is
+refused. (This guards against accidents; it is not a signature.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from edge_ad_runtime import strict
+from edge_ad_runtime.errors import ArtifactError
+from edge_ad_runtime.preprocess import Preprocessing
+
+SCHEMA = 1
+FILE_NAME = "manifest.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """What produced the features: for people and for checks, not needed to run the graph."""
+
+    backbone: str
+    weights: str
+    weights_sha256: str
+    layers: tuple[int, ...]
+    patch_size: int
+    grid: tuple[int, int]
+    dimension: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """PatchCore's scoring.
+
+    Attributes:
+        reweight_neighbours: b of equation 7, the nearest bank patch itself counted; 0: equation 6.
+        blur_sigma_px: gaussian blur of the map, in pixels of the network's input.
+    """
+
+    reweight_neighbours: int
+    blur_sigma_px: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings:
+    """Which nearest-neighbour search the artifact carries and why; HNSW numbers are 0 for exact.
+
+    Attributes:
+        kind: ``exact`` (matrix product over ``bank.npy``) or ``hnsw`` (``index.hnsw``, candidates
+            re-measured against ``bank.npy``).
+        rows: bank rows.
+        links: HNSW's M.
+        ef_construction: HNSW's build breadth.
+        ef_search: HNSW's search breadth; hnswlib forgets it on loading, so it is kept here.
+        reason: one sentence with the measurement that decided.
+    """
+
+    kind: Literal["exact", "hnsw"]
+    rows: int
+    links: int
+    ef_construction: int
+    ef_search: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Where the threshold comes from; see ``edge_ad.calibrate`` for the mathematics.
+
+    Attributes:
+        method: ``split-conformal``.
+        threshold: a raw distance; an image is anomalous if its score is larger.
+        false_reject_rate: expected share of good parts rejected is at most this.
+        requested_rate: what the user asked for; None: the smallest that the images support.
+        interval: 90% interval of the realised rate, over the draw of held-out images.
+        images: number of held-out good images.
+    """
+
+    method: Literal["split-conformal"]
+    threshold: float
+    false_reject_rate: float
+    requested_rate: float | None
+    interval: tuple[float, float]
+    images: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tolerances:
+    """How far a device may be from the reference in ``edge-ad verify``, stage by stage.
+
+    ``preprocess_levels`` counts grey levels of 0-255. The others are relative: to the largest
+    reference value of the array for features, distances and map; to the score itself for score.
+    """
+
+    preprocess_levels: int
+    features: float
+    distances: float
+    map: float
+    score: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceImage:
+    """One image that ``verify`` replays: a lossless PNG, and what was done to it."""
+
+    file: str
+    damage: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileEntry:
+    """Size and SHA-256 of one file of the artifact."""
+
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """The whole of ``manifest.json``; ``runtime/README.md`` specifies every key."""
+
+    schema: int
+    method: Literal["patchcore"]
+    head: Literal["patch-search"]
+    preprocessing: Preprocessing
+    network: Network
+    scoring: Scoring
+    search: SearchSettings
+    calibration: Calibration
+    tolerances: Tolerances
+    reference: tuple[ReferenceImage, ...]
+    versions: dict[str, str]
+    files: dict[str, FileEntry]
+    sha256: str = ""
+
+    def sealed(self) -> Manifest:
+        """The same manifest with ``sha256`` filled in."""
+        blank = strict.dumps(replace(self, sha256=""))
+        return replace(self, sha256=hashlib.sha256(blank.encode()).hexdigest())
+
+    def to_text(self) -> str:
+        """The exact content of ``manifest.json``."""
+        return strict.dumps(self) + "\n"
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check ``folder/manifest.json``.
+
+    Raises:
+        ArtifactError: missing, not JSON, newer schema, unknown or missing key (named), or
+            changed after it was written.
+    """
+    path = folder / FILE_NAME
+    if not folder.is_dir():
+        raise ArtifactError("no such folder; an artifact is a folder named *.edgead", path=folder)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ArtifactError(
+            f"holds no {FILE_NAME}; not an edge_ad artifact, or not copied whole", path=folder
+        ) from None
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ArtifactError(f"cannot be read: {exc}", path=path) from exc
+    try:
+        raw = strict.loads(text)
+        _check_schema(raw, path)
+        manifest = strict.parse(Manifest, raw)
+    except ValueError as exc:
+        raise ArtifactError(f"{exc}; export again", path=path) from exc
+    if text != manifest.to_text() or manifest.sha256 != manifest.sealed().sha256:
+        raise ArtifactError(
+            "changed after export (its SHA-256 does not match); copy the artifact again", path=path
+        )
+    return manifest
+
+
+def _check_schema(raw: object, path: Path) -> None:
+    found = raw.get("schema") if isinstance(raw, dict) else None
+    if type(found) is not int:
+        raise ValueError("no whole number under the key 'schema'")
+    if found > SCHEMA:
+        raise ArtifactError(
+            f"has schema {found}, this runtime reads up to {SCHEMA}; upgrade edge-ad-runtime",
+            path=path,
+        )
+    if found < SCHEMA:
+        raise ValueError(f"schema {found} is not known; this runtime reads {SCHEMA}")

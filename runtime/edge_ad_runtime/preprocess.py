@@ -1,0 +1,107 @@
+"""A camera image of any size becomes the fixed-size uint8 tensor that the network takes.
+
+This is the only preprocessing there is: fitting, the reference and the device all call it.
+(Normalisation by mean and standard deviation is inside the exported graph.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from edge_ad_runtime.errors import ConfigError, ImageError
+from edge_ad_runtime.images import RGBImage
+
+_LONGEST_SIDE_PX = 16_384
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """How an image is brought to the network's input size.
+
+    Shrinking averages areas (OpenCV ``INTER_AREA``), enlarging is bilinear.
+
+    Attributes:
+        size: ``(height, width)`` in pixels of the network's input.
+        resize_px: None stretches the whole image to ``size``, so that every pixel is inspected.
+            A number scales the *shorter* side to that many pixels and cuts ``size`` from the
+            centre, as the PatchCore paper does (256, then 224): what lies outside is not inspected.
+    """
+
+    size: tuple[int, int]
+    resize_px: int | None = None
+
+    def __post_init__(self) -> None:
+        if not all(32 <= side <= 4096 for side in self.size):
+            raise ConfigError(f"size is {self.size}; each side must be 32 to 4096 pixels")
+        if self.resize_px is not None and not max(self.size) <= self.resize_px <= 8192:
+            raise ConfigError(
+                f"resize is {self.resize_px}; it must be between the larger side of size "
+                f"({max(self.size)}) and 8192, or nothing of size {self.size} could be cut from it"
+            )
+
+    def apply(self, image: RGBImage) -> RGBImage:
+        """Resize, and cut where asked.
+
+        Args:
+            image: ``(H, W, 3)`` uint8, RGB.
+
+        Returns:
+            ``(*size, 3)`` uint8, RGB, C-contiguous.
+
+        Raises:
+            ImageError: not such an array, or so narrow that scaling it would exhaust memory.
+        """
+        _check(image)
+        (height, width), (top, left) = self.scaled_size(image.shape[:2])
+        scaled = _resize(image, height, width)
+        rows, cols = self.size
+        return np.ascontiguousarray(scaled[top : top + rows, left : left + cols])
+
+    def apply_to_mask(self, mask: np.ndarray) -> np.ndarray:
+        """The same geometry for a boolean ``(H, W)`` mask (nearest pixel); gives ``size``."""
+        (height, width), (top, left) = self.scaled_size(mask.shape[:2])
+        scaled = cv2.resize(
+            mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST_EXACT
+        )
+        rows, cols = self.size
+        return np.asarray(scaled[top : top + rows, left : left + cols] > 0)
+
+    def scaled_size(self, original: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Size after scaling, and the top-left corner of the cut, for an ``(H, W)`` original.
+
+        >>> Preprocessing(size=(224, 224), resize_px=256).scaled_size((512, 1024))
+        ((256, 512), (16, 144))
+        """
+        rows, cols = self.size
+        if self.resize_px is None:
+            return (rows, cols), (0, 0)
+        scale = self.resize_px / min(original)
+        height, width = (max(self.resize_px, round(side * scale)) for side in original)
+        if max(height, width) > _LONGEST_SIDE_PX:
+            raise ImageError(
+                f"{original[0]} x {original[1]} pixels scaled to a shorter side of "
+                f"{self.resize_px} would be {height} x {width}; the image is too narrow"
+            )
+        return (height, width), ((height - rows) // 2, (width - cols) // 2)
+
+
+def _resize(image: RGBImage, height: int, width: int) -> RGBImage:
+    if image.shape[:2] == (height, width):
+        return image
+    shrinks = height <= image.shape[0] and width <= image.shape[1]
+    scaled = cv2.resize(
+        image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    )
+    return scaled.astype(np.uint8, copy=False)
+
+
+def _check(image: RGBImage) -> None:
+    if not isinstance(image, np.ndarray):
+        raise ImageError(f"expected an (H, W, 3) uint8 array or a path, got {type(image).__name__}")
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+        raise ImageError(
+            f"expected an (H, W, 3) uint8 RGB array, got {image.dtype} of shape {image.shape}"
+        )

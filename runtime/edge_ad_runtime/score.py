@@ -1,0 +1,86 @@
+"""From patch distances to one score and one map (PatchCore, Roth et al. 2022, section 3.3)."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ad_runtime.errors import ShapeError
+
+FloatArray = NDArray[np.float32]
+
+
+def patch_score_map(distances: FloatArray, grid: tuple[int, int]) -> FloatArray:
+    """Lay one distance per patch back onto the image's patch grid.
+
+    Args:
+        distances: ``(rows * cols,)`` L2 distances, row-major, never negative.
+        grid: ``(rows, cols)`` of the network's output, from the manifest.
+
+    Returns:
+        ``(rows, cols)`` float32; 0 means the patch is in the bank.
+
+    Raises:
+        ShapeError: the number of distances is not ``rows * cols``.
+
+    >>> patch_score_map(np.array([0, 1, 4, 9], np.float32), grid=(2, 2)).tolist()
+    [[0.0, 1.0], [4.0, 9.0]]
+    """
+    if distances.shape != (grid[0] * grid[1],):
+        raise ShapeError(f"{distances.shape} distances do not fill a grid of {grid}")
+    return distances.reshape(grid)
+
+
+def anomaly_map(
+    distances: FloatArray, grid: tuple[int, int], size: tuple[int, int], blur_sigma_px: float
+) -> FloatArray:
+    """Patch distances, bilinearly enlarged to the input size and blurred.
+
+    The gaussian is cut off at 4 sigma and reflects at the border (d c b a | a b c d), as scipy's
+    default does.
+
+    Returns:
+        ``size`` float32, in units of distance.
+    """
+    patches = patch_score_map(distances, grid)
+    height, width = size
+    enlarged = cv2.resize(patches, (width, height), interpolation=cv2.INTER_LINEAR)
+    side = 2 * int(4 * blur_sigma_px + 0.5) + 1
+    blurred = cv2.GaussianBlur(enlarged, (side, side), blur_sigma_px, borderType=cv2.BORDER_REFLECT)
+    return np.asarray(blurred, np.float32)
+
+
+def image_score(
+    features: FloatArray,
+    distances: FloatArray,
+    rows: NDArray[np.int64],
+    bank: FloatArray,
+    bank_neighbours: NDArray[np.int32] | None,
+) -> float:
+    """The largest patch distance (equation 6), re-weighted (equation 7) where neighbours are given.
+
+    With m_test* the farthest patch, m* its nearest bank patch and N_b(m*) the b bank patches
+    nearest to m* (m* itself counted):
+
+        s* = |m_test* - m*|,   s = (1 - exp(s*) / sum over m in N_b(m*) of exp|m_test* - m|) s*
+
+    Args:
+        features: ``(q, D)`` patch features.
+        distances: ``(q,)`` distance of each to its nearest bank row.
+        rows: ``(q,)`` that row.
+        bank: ``(n, D)``.
+        bank_neighbours: ``(n, b)`` the b bank rows nearest to each bank row; None: equation 6.
+
+    Returns:
+        A raw distance, never clamped or rescaled.
+    """
+    farthest = int(distances.argmax())
+    score = float(distances[farthest])
+    if bank_neighbours is None:
+        return score
+    support = bank[bank_neighbours[rows[farthest]]]  # (b, D)
+    support_distances = np.linalg.norm(features[farthest] - support, axis=1).astype(np.float64)
+    # exp(s*) / sum exp(d) = 1 / sum exp(d - s*): no overflow for distances of any size
+    weight = 1 - 1 / np.exp(np.minimum(support_distances - score, 700)).sum()
+    return float(weight * score)

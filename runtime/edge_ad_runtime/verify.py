@@ -1,0 +1,191 @@
+"""Replay the artifact's reference images on this machine and compare every stage.
+
+Each stage is fed the *reference's* output of the stage before, so the first stage that fails is
+the one to look at, and its numbers are its own. The score and the verdict are taken end to end,
+from the PNG, as in production.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ad_runtime import artifact as files
+from edge_ad_runtime.detector import Detector
+from edge_ad_runtime.errors import ArtifactError
+from edge_ad_runtime.images import read_image
+from edge_ad_runtime.manifest import ReferenceImage
+
+STAGES = ("preprocess", "features", "distances", "map", "score", "verdict")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageCheck:
+    """The worst difference of one stage over all reference images.
+
+    Attributes:
+        stage: one of `STAGES`.
+        worst_difference: see `Tolerances` for the unit; for ``verdict`` the number that differ.
+        tolerance: at most this is fine.
+        image: the file with the worst difference.
+        ok: whether it is.
+    """
+
+    stage: str
+    worst_difference: float
+    tolerance: float
+    image: str
+    ok: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyReport:
+    """What ``edge-ad verify`` found."""
+
+    ok: bool
+    artifact: str
+    artifact_sha256: str
+    engine: str
+    engine_version: str
+    search: str
+    images: int
+    checked_bytes: int
+    stages: tuple[StageCheck, ...]
+
+    @property
+    def first_failure(self) -> StageCheck | None:
+        """The first stage, in pipeline order, that is out of tolerance."""
+        return next((stage for stage in self.stages if not stage.ok), None)
+
+    def to_json(self) -> str:
+        """One JSON object; fields are only ever added."""
+        return json.dumps(asdict(self), indent=2)
+
+    def to_junit(self) -> str:
+        """JUnit XML, one test case per stage."""
+        failed = sum(not stage.ok for stage in self.stages)
+        suite = _junit_suite(tests=len(self.stages), failures=failed)
+        for stage in self.stages:
+            case = ElementTree.SubElement(
+                suite, "testcase", classname=self.artifact, name=stage.stage
+            )
+            if not stage.ok:
+                message = f"{stage.worst_difference:.3g} > {stage.tolerance:.3g} on {stage.image}"
+                ElementTree.SubElement(case, "failure", message=message)
+        return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
+
+
+def junit_refusal(message: str) -> str:
+    """JUnit XML for an artifact that could not even be replayed."""
+    suite = _junit_suite(tests=1, failures=1)
+    case = ElementTree.SubElement(suite, "testcase", classname="edge-ad", name="load")
+    ElementTree.SubElement(case, "failure", message=message)
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
+
+
+def verify(detector: Detector) -> VerifyReport:
+    """Hash every file of the artifact, replay its reference images, compare.
+
+    Raises:
+        ArtifactError: a file is missing or damaged, or there is nothing to replay.
+    """
+    artifact, manifest = detector.artifact, detector.manifest
+    checked_bytes = artifact.check_all()
+    if not manifest.reference:
+        raise ArtifactError("carries no reference images; export again", path=artifact.folder)
+    rows = [
+        _differences(detector, reference, values)
+        for reference, values in zip(manifest.reference, _values(detector), strict=True)
+    ]
+    stages = tuple(_worst(detector, stage, rows) for stage in STAGES)
+    return VerifyReport(
+        ok=all(stage.ok for stage in stages),
+        artifact=artifact.folder.name,
+        artifact_sha256=manifest.sha256,
+        engine=detector.engine.name,
+        engine_version=detector.engine.version,
+        search=detector.search.kind,
+        images=len(manifest.reference),
+        checked_bytes=checked_bytes,
+        stages=stages,
+    )
+
+
+def _values(detector: Detector) -> list[dict[str, NDArray[Any]]]:
+    """The reference's values per image: preprocessed, features, distances, map, score."""
+    path = detector.artifact.file(files.REFERENCE_VALUES)
+    names = ("preprocessed", "features", "distances", "map", "score")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            count = len(detector.manifest.reference)
+            return [{name: archive[f"{i}.{name}"] for name in names} for i in range(count)]
+    except (KeyError, ValueError, OSError) as exc:
+        raise ArtifactError(f"not the reference values: {exc}; export again", path=path) from exc
+
+
+def _differences(
+    detector: Detector, reference: ReferenceImage, values: dict[str, NDArray[Any]]
+) -> dict[str, float]:
+    path = detector.artifact.file(reference.file)
+    features = values["features"]
+    preprocessed = detector.manifest.preprocessing.apply(read_image(path))
+    prediction = detector.predict(path)
+    score = float(values["score"])
+    near = abs(score - prediction.threshold) <= detector.manifest.tolerances.score * score
+    flipped = (score > prediction.threshold) != (prediction.verdict == "anomalous")
+    return {
+        "preprocess": _largest_level_difference(preprocessed, values["preprocessed"]),
+        "features": _relative(detector.features(values["preprocessed"]), features),
+        "distances": _relative(detector.nearest(features).distances, values["distances"]),
+        "map": _relative(detector.map(values["distances"]), values["map"]),
+        "score": _relative(np.asarray(prediction.score), values["score"]),
+        "verdict": float(flipped and not near),
+    }
+
+
+def _worst(detector: Detector, stage: str, rows: list[dict[str, float]]) -> StageCheck:
+    tolerances = detector.manifest.tolerances
+    tolerance = {
+        "preprocess": float(tolerances.preprocess_levels),
+        "features": tolerances.features,
+        "distances": tolerances.distances,
+        "map": tolerances.map,
+        "score": tolerances.score,
+        "verdict": 0.0,
+    }[stage]
+    differences = [row[stage] for row in rows]
+    at = int(np.argmax(differences))
+    worst = sum(differences) if stage == "verdict" else differences[at]
+    return StageCheck(
+        stage=stage,
+        worst_difference=worst,
+        tolerance=tolerance,
+        image=Path(detector.manifest.reference[at].file).name,
+        ok=worst <= tolerance,
+    )
+
+
+def _largest_level_difference(found: NDArray[np.uint8], expected: NDArray[np.uint8]) -> float:
+    if found.shape != expected.shape:
+        return float("inf")
+    return float(np.abs(found.astype(np.int16) - expected).max())
+
+
+def _relative(found: NDArray[Any], expected: NDArray[Any]) -> float:
+    """Largest absolute difference over the largest expected magnitude; infinite if shapes differ."""
+    if found.shape != expected.shape or not np.isfinite(found).all():
+        return float("inf")
+    scale = float(np.abs(expected).max())
+    return float(np.abs(found - expected).max()) / max(scale, float(np.finfo(np.float32).tiny))
+
+
+def _junit_suite(*, tests: int, failures: int) -> ElementTree.Element:
+    return ElementTree.Element(
+        "testsuite", name="edge-ad verify", tests=str(tests), failures=str(failures), errors="0"
+    )
