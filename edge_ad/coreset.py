@@ -60,7 +60,7 @@ def _project(
     if dim is None or dim >= width:
         return features
     matrix = rng.standard_normal((width, dim)) / np.sqrt(dim)
-    return features @ matrix.astype(features.dtype)  # (N, dim)
+    return np.asarray(features @ matrix.astype(features.dtype))  # (N, dim)
 
 
 def _plain_greedy(

@@ -77,7 +77,7 @@ def _dent(
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REFLECT,
     )
-    return _uint8(warped + 150 * slope[..., None] - 30 * falloff[..., None]), falloff > 0.2
+    return _uint8(warped + 230 * slope[..., None] - 40 * falloff[..., None]), falloff > 0.2
 
 
 def _stain(

@@ -36,8 +36,8 @@ class PatchFeatures(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.patch_size = patch_size
-        self.register_buffer("mean", 255 * torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(_STD).view(3, 1, 1), persistent=False)
+        self.mean = nn.Buffer(255 * torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
+        self.std = nn.Buffer(255 * torch.tensor(_STD).view(3, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:  # noqa: D102
         x = image.to(torch.float32).permute(0, 3, 1, 2)  # (N, 3, H, W)

@@ -107,7 +107,7 @@ class ReferenceDetector:
 
     def _distances(self, patches: NDArray[np.float64]) -> NDArray[np.float64]:
         squares = (patches**2).sum(axis=1)[:, np.newaxis] + self._sq_norms
-        return np.sqrt(np.maximum(squares - 2 * patches @ self._bank.T, 0))
+        return np.asarray(np.sqrt(np.maximum(squares - 2 * patches @ self._bank.T, 0)))
 
 
 def _map(distances: NDArray[np.float64], size: tuple[int, ...]) -> NDArray[np.float32]:

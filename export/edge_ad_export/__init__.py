@@ -3,9 +3,29 @@
 >>> from edge_ad_export import ExportConfig, export                         # doctest: +SKIP
 >>> export(fitted, "line3.edgead", ExportConfig()).search.kind              # doctest: +SKIP
 'exact'
+
+The names below are imported on first use, so that ``edge-ad --help`` does not wait for torch.
 """
 
-from edge_ad_export.config import ExportConfig, ExportReport
-from edge_ad_export.exporting import export
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edge_ad_export.config import ExportConfig, ExportReport
+    from edge_ad_export.exporting import export
 
 __all__ = ["ExportConfig", "ExportReport", "export"]
+
+_HOMES = {
+    "ExportConfig": "edge_ad_export.config",
+    "ExportReport": "edge_ad_export.config",
+    "export": "edge_ad_export.exporting",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'edge_ad_export' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -7,29 +7,25 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 import edge_ad
 from edge_ad.atomic import atomic_folder, check_free
 from edge_ad.features import PatchFeatures, extract, restore_network
 from edge_ad.fitted import BLUR_SIGMA_PX, FittedDetector
-from edge_ad.reference import ReferenceDetector
 from edge_ad_export.config import ExportConfig, ExportReport
 from edge_ad_export.onnx_graph import FEATURE_TOLERANCE, check_parity, to_onnx
-from edge_ad_export.reference_set import reference_images, write_reference
+from edge_ad_export.reference_set import Reference, make_references, write_references
 from edge_ad_export.search_choice import Queries, choose_search
 from edge_ad_runtime import artifact as files
 from edge_ad_runtime.artifact import hash_file
 from edge_ad_runtime.detector import Detector
 from edge_ad_runtime.errors import ExportError
-from edge_ad_runtime.images import RGBImage
 from edge_ad_runtime.manifest import (
     FILE_NAME,
     SCHEMA,
     Manifest,
     Network,
-    ReferenceImage,
     Scoring,
     SearchSettings,
     Tolerances,
@@ -72,12 +68,12 @@ def export(
     difference = check_parity(network, graph, fitted.held_out)
     steps.update()
     with atomic_folder(out_path, overwrite=overwrite) as folder:
-        images = reference_images(fitted, config)
-        search = _write_search(folder, fitted, network, images, config)
+        references = make_references(fitted, config)
+        search = _write_search(folder, fitted, network, references, config)
         steps.update()
         (folder / files.GRAPH).write_bytes(graph)
-        write_reference(folder, images, ReferenceDetector(fitted))
-        manifest = _manifest(fitted, search, config, [entry for entry, _ in images], folder)
+        write_references(folder, references, fitted.calibration.threshold)
+        manifest = _manifest(fitted, search, config, references, folder)
         (folder / FILE_NAME).write_text(manifest.to_text(), encoding="utf-8")
         steps.update()
         verification = _verify(folder, out_path)
@@ -96,31 +92,32 @@ def _write_search(
     folder: Path,
     fitted: FittedDetector,
     network: PatchFeatures,
-    images: list[tuple[ReferenceImage, RGBImage]],
+    references: list[Reference],
     config: ExportConfig,
 ) -> SearchSettings:
     bank = fitted.bank
     np.save(folder / files.BANK, bank.features, allow_pickle=False)
     if bank.neighbours is not None:
         np.save(folder / files.BANK_NEIGHBOURS, bank.neighbours, allow_pickle=False)
-    queries = _queries(fitted, network, [pixels for _, pixels in images])
+    queries = _queries(fitted, network, references)
     return choose_search(bank, queries, config, folder / files.INDEX)
 
 
-def _queries(fitted: FittedDetector, network: PatchFeatures, originals: list[RGBImage]) -> Queries:
-    """Patch features of held-out images and of the reference images, the damaged ones among them."""
-    apply = fitted.config.preprocessing.apply
-    images: list[NDArray[np.uint8]] = [apply(image) for image in originals]
-    images += list(fitted.held_out[:_HELD_OUT_QUERIES])
-    dimension = fitted.record.dimension
-    return [extract(network, image[np.newaxis]).reshape(-1, dimension) for image in images]
+def _queries(
+    fitted: FittedDetector, network: PatchFeatures, references: list[Reference]
+) -> Queries:
+    """Patch features of the reference images, damaged ones too, and of held-out images."""
+    held_out = fitted.held_out[:_HELD_OUT_QUERIES]
+    features = [reference.trace.features for reference in references]
+    features += [extract(network, image[np.newaxis])[0] for image in held_out]
+    return [patches.reshape(-1, fitted.record.dimension) for patches in features]
 
 
 def _manifest(
     fitted: FittedDetector,
     search: SearchSettings,
     config: ExportConfig,
-    reference: list[ReferenceImage],
+    references: list[Reference],
     folder: Path,
 ) -> Manifest:
     settings, record = fitted.config, fitted.record
@@ -151,7 +148,7 @@ def _manifest(
             map=1e-4,
             score=config.search_tolerance if approximate else 1e-4,
         ),
-        reference=tuple(reference),
+        reference=tuple(reference.entry for reference in references),
         versions={**record.versions, "onnx": onnx.__version__, "edge_ad": edge_ad.__version__},
         files={
             path.relative_to(folder).as_posix(): hash_file(path)
@@ -170,7 +167,7 @@ def _verify(folder: Path, out_path: Path) -> VerifyReport:
     report = verify(Detector.load(folder))
     if (failure := report.first_failure) is not None:
         raise ExportError(
-            f"{out_path}: not written, it does not verify on this machine: {failure.stage} is off by "
-            f"{failure.worst_difference:.2g}, {failure.tolerance:g} is allowed"
+            f"{out_path}: not written, it does not verify on this machine: {failure.stage} is "
+            f"off by {failure.worst_difference:.2g}, {failure.tolerance:g} is allowed"
         )
     return replace(report, artifact=out_path.name)

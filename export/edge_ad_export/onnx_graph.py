@@ -21,7 +21,7 @@ FEATURE_TOLERANCE = 1e-4
 
 
 def to_onnx(network: PatchFeatures, size: tuple[int, int]) -> bytes:
-    """``features.onnx``: input ``image`` uint8 (N, H, W, 3), output ``features`` (N, rows, cols, D).
+    """``features.onnx``: ``image`` uint8 (N, H, W, 3) to ``features`` float32 (N, rows, cols, D).
 
     Raises:
         ExportError: the exporter or the onnx checker refuses.

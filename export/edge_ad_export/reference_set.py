@@ -2,47 +2,64 @@
 
 from __future__ import annotations
 
-from itertools import cycle
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_ad.damage import KINDS, damage
 from edge_ad.fitted import FittedDetector
-from edge_ad.reference import ReferenceDetector
+from edge_ad.reference import ReferenceDetector, Trace
 from edge_ad_export.config import ExportConfig
 from edge_ad_runtime.artifact import REFERENCE_VALUES
 from edge_ad_runtime.images import RGBImage, write_png
 from edge_ad_runtime.manifest import ReferenceImage
 
 
-def reference_images(
-    fitted: FittedDetector, config: ExportConfig
-) -> list[tuple[ReferenceImage, RGBImage]]:
-    """Good held-out images as the camera gave them, each followed by a damaged copy."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reference:
+    """One image to replay and what must come of it."""
+
+    entry: ReferenceImage
+    image: RGBImage
+    trace: Trace
+
+
+def make_references(fitted: FittedDetector, config: ExportConfig) -> list[Reference]:
+    """Good held-out images as the camera gave them, each followed by a damaged copy.
+
+    Of all kinds of damage the one with the highest score is taken, so that scores above the
+    threshold are exercised too.
+    """
+    detector = ReferenceDetector(fitted)
     rng = np.random.default_rng(config.seed)
-    chosen: list[tuple[ReferenceImage, RGBImage]] = []
-    originals = fitted.originals[: config.reference_images]
-    for i, (image, kind) in enumerate(zip(originals, cycle(KINDS), strict=False)):
-        damaged, _ = damage(image, kind, rng)
-        for damage_name, pixels in (("none", image), (kind, damaged)):
-            name = "good" if damage_name == "none" else damage_name
-            file = f"reference/{i}-{name}.png"
-            chosen.append((ReferenceImage(file=file, damage=damage_name), pixels))
-    return chosen
+    references = []
+    for i, image in enumerate(fitted.originals[: config.reference_images]):
+        references.append(_reference(detector, i, "none", image))
+        damaged = [_reference(detector, i, kind, damage(image, kind, rng)[0]) for kind in KINDS]
+        references.append(max(damaged, key=lambda reference: reference.trace.score))
+    return references
 
 
-def write_reference(
-    folder: Path, images: list[tuple[ReferenceImage, RGBImage]], reference: ReferenceDetector
-) -> None:
+def write_references(folder: Path, references: list[Reference], threshold: float) -> None:
     """Write the PNGs and ``reference/values.npz`` (keys ``0.features`` ...) into ``folder``."""
-    values = {}
-    for i, (entry, pixels) in enumerate(images):
-        write_png(folder / entry.file, pixels)
-        trace = reference.trace(pixels)
+    values: dict[str, NDArray[Any]] = {}
+    for i, reference in enumerate(references):
+        trace = reference.trace
+        write_png(folder / reference.entry.file, reference.image)
         values[f"{i}.preprocessed"] = trace.preprocessed
         values[f"{i}.features"] = trace.features
         values[f"{i}.distances"] = trace.distances
         values[f"{i}.map"] = trace.map
         values[f"{i}.score"] = np.asarray(trace.score)
+        values[f"{i}.anomalous"] = np.asarray(trace.score > threshold)
     np.savez(folder / REFERENCE_VALUES, allow_pickle=False, **values)
+
+
+def _reference(detector: ReferenceDetector, i: int, kind: str, image: RGBImage) -> Reference:
+    file = f"reference/{i}-{'good' if kind == 'none' else kind}.png"
+    return Reference(
+        entry=ReferenceImage(file=file, damage=kind), image=image, trace=detector.trace(image)
+    )

@@ -7,6 +7,7 @@ add commands through the entry-point group ``edge_ad.commands``, imported only w
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from importlib.metadata import entry_points
@@ -63,12 +64,13 @@ def _plugins() -> Iterable[Any]:
 @click.group(cls=EdgeADGroup)
 @click.version_option(__version__, prog_name="edge-ad")
 def main() -> None:
-    """Learn what good parts look like; ship a compiled detector that a factory device can trust.
+    r"""Learn what good parts look like; ship a compiled detector that a factory device can trust.
 
     \b
     Example: edge-ad score line3.edgead part.png
     """
-    cv2.setLogLevel(0)  # its decoders' chatter; we report the file ourselves
+    # its decoders' chatter; we report the file ourselves
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 @main.command()
@@ -80,7 +82,7 @@ def main() -> None:
 def score(
     artifact: Path, images: tuple[Path, ...], as_json: bool, maps: Path | None, threads: int | None
 ) -> None:
-    """Score images, one line each; a folder stands for the images in it.
+    r"""Score images, one line each; a folder stands for the images in it.
 
     An image that cannot be read gets verdict "error", the others go on, and the exit code is 1.
 
@@ -111,7 +113,7 @@ def score(
 @click.option("--junit", type=click.Path(path_type=Path), help="Also write JUnit XML here.")
 @THREADS
 def verify(artifact: Path, as_json: bool, junit: Path | None, threads: int | None) -> None:
-    """Prove that this machine gives the scores the artifact was exported with.
+    r"""Prove that this machine gives the scores the artifact was exported with.
 
     Hashes every file and replays the reference images; exit 0 only if every stage agrees.
 
@@ -160,7 +162,7 @@ def profile(
     svg: Path | None,
     threads: int | None,
 ) -> None:
-    """Time every stage per image on this machine, cold start and memory too.
+    r"""Time every stage per image on this machine, cold start and memory too.
 
     \b
     Example: edge-ad profile line3.edgead --budget-ms 50 --svg latency.svg
@@ -172,9 +174,7 @@ def profile(
         paths = list(_expand((images,)))
     else:
         paths = [detector.artifact.file(ref.file) for ref in detector.manifest.reference]
-    with click.progressbar(
-        length=count, label="timing", file=click.get_text_stream("stderr")
-    ) as bar:
+    with click.progressbar(length=count, label="timing", file=sys.stderr) as bar:
         report = profiling.profile(
             detector,
             paths,
@@ -200,7 +200,7 @@ def profile(
 @ARTIFACT
 @AS_JSON
 def info(artifact: Path, as_json: bool) -> None:
-    """Say what an artifact is: its network, search, threshold and how sure it is.
+    r"""Say what an artifact is: its network, search, threshold and how sure it is.
 
     \b
     Example: edge-ad info line3.edgead
@@ -316,8 +316,8 @@ def _print_verify(report: VerifyReport) -> None:
         )
     verdict = "verified" if report.ok else "NOT VERIFIED"
     click.echo(
-        f"{verdict}: {report.images} reference images, {report.checked_bytes / 1e6:.1f} MB of files, "
-        f"{report.engine} {report.engine_version}, {report.search} search"
+        f"{verdict}: {report.images} reference images, {report.checked_bytes / 1e6:.1f} MB of "
+        f"files, {report.engine} {report.engine_version}, {report.search} search"
     )
 
 

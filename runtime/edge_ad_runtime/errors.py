@@ -7,7 +7,7 @@
       ImageError                  .path; unreadable, or a shape that cannot be used
       FitError                    too few images, features not finite
       ExportError                 the artifact could not be made
-        ParityError               .max_abs_difference, .tolerance; exported and trained values differ
+        ParityError               .max_abs_difference, .tolerance; exported is not as trained
       ArtifactError               .path; not found, manifest wrong, corrupt, too new
       EngineError                 an engine is missing, or failed
       ShapeError(ValueError)      features, index, grid or manifest disagree

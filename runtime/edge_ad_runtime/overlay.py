@@ -18,9 +18,9 @@ _CAPTION_PX = 30
 def draw_overlay(image: RGBImage, prediction: Prediction, preprocessing: Preprocessing) -> RGBImage:
     """The image beside the same image under its anomaly map, with the verdict above.
 
-    Colour is absolute: transparent at half the threshold and below, full at 1.5 times the
-    threshold, so that good images look plain and two pictures can be compared. A contour marks
-    where the map is above the threshold. Parts of the image outside the inspected cut are darkened.
+    Colour is absolute: transparent at 0.8 times the threshold and below, full at 1.4 times, so
+    that good images look plain and two pictures can be compared. A contour marks where the map is
+    above the threshold. Parts of the image outside the inspected cut are darkened.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB, as the camera gave it.
@@ -33,11 +33,10 @@ def draw_overlay(image: RGBImage, prediction: Prediction, preprocessing: Preproc
     heat, inspected = _on_image(prediction.map, preprocessing, image.shape[:2])
     scale = min(1.0, _LONGEST_SIDE_PX / max(image.shape[:2]))
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    heat = cv2.resize(heat, size, interpolation=cv2.INTER_LINEAR)
-    inspected = cv2.resize(inspected, size, interpolation=cv2.INTER_NEAREST)
-    right = _paint(small, heat / prediction.threshold if prediction.threshold > 0 else heat)
-    right[inspected == 0] //= 3
+    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    relative = cv2.resize(heat, size) / max(prediction.threshold, 1e-12)
+    right = _paint(small, np.asarray(relative, np.float32))
+    right[cv2.resize(inspected, size, interpolation=cv2.INTER_NEAREST) == 0] //= 3
     return _caption(np.hstack([small, right]), prediction)
 
 
@@ -60,11 +59,11 @@ def _on_image(
 
 def _paint(image: RGBImage, relative: NDArray[np.float32]) -> RGBImage:
     """Heat, in units of the threshold, over the image."""
-    strength = np.clip(relative - 0.5, 0, 1)[..., np.newaxis]  # 0.5 -> 0, 1.5 -> 1
+    strength = np.clip((relative - 0.8) / 0.6, 0, 1)[..., np.newaxis]
     levels = (strength[..., 0] * 155 + 100).astype(np.uint8)
     colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
     opacity = 0.65 * np.minimum(1, 2 * strength)
-    painted = (image * (1 - opacity) + colours * opacity).astype(np.uint8)
+    painted = np.asarray(image * (1 - opacity) + colours * opacity, np.uint8)
     contours, _ = cv2.findContours(
         (relative > 1).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
     )

@@ -118,9 +118,9 @@ def verify(detector: Detector) -> VerifyReport:
 
 
 def _values(detector: Detector) -> list[dict[str, NDArray[Any]]]:
-    """The reference's values per image: preprocessed, features, distances, map, score."""
+    """The reference's values per image, by stage."""
     path = detector.artifact.file(files.REFERENCE_VALUES)
-    names = ("preprocessed", "features", "distances", "map", "score")
+    names = ("preprocessed", "features", "distances", "map", "score", "anomalous")
     try:
         with np.load(path, allow_pickle=False) as archive:
             count = len(detector.manifest.reference)
@@ -138,7 +138,7 @@ def _differences(
     prediction = detector.predict(path)
     score = float(values["score"])
     near = abs(score - prediction.threshold) <= detector.manifest.tolerances.score * score
-    flipped = (score > prediction.threshold) != (prediction.verdict == "anomalous")
+    flipped = bool(values["anomalous"]) != (prediction.verdict == "anomalous")
     return {
         "preprocess": _largest_level_difference(preprocessed, values["preprocessed"]),
         "features": _relative(detector.features(values["preprocessed"]), features),
@@ -178,7 +178,7 @@ def _largest_level_difference(found: NDArray[np.uint8], expected: NDArray[np.uin
 
 
 def _relative(found: NDArray[Any], expected: NDArray[Any]) -> float:
-    """Largest absolute difference over the largest expected magnitude; infinite if shapes differ."""
+    """Largest difference over the largest expected magnitude; infinite if shapes differ."""
     if found.shape != expected.shape or not np.isfinite(found).all():
         return float("inf")
     scale = float(np.abs(expected).max())

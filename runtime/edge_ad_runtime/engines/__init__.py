@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edge_ad_runtime.errors import ConfigError
 
 EngineName = Literal["auto", "onnxruntime"]
 
@@ -30,7 +32,12 @@ def open_engine(name: EngineName, graph: bytes, *, threads: int | None) -> Engin
 
     Raises:
         EngineError: not installed (says what to install), or it refuses the graph.
+        ConfigError: there is no engine of that name.
     """
+    if name not in get_args(EngineName):
+        raise ConfigError(
+            f"engine is {name!r}; it must be one of {', '.join(get_args(EngineName))}"
+        )
     from edge_ad_runtime.engines.onnxruntime import OnnxRuntimeEngine
 
     return OnnxRuntimeEngine(graph, threads=threads)

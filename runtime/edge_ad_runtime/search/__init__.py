@@ -50,4 +50,4 @@ def distances_to_rows(
     The expansion |q|^2 - 2qb + |b|^2 cancels badly when q is near b; this does not.
     """
     difference = queries - bank[rows]  # (q, D)
-    return np.sqrt(np.einsum("qd,qd->q", difference, difference))
+    return np.asarray(np.sqrt(np.einsum("qd,qd->q", difference, difference)))

@@ -1,0 +1,170 @@
+"""The workshop's commands: ``fit`` and ``evaluate``. Torch is imported when they run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edge_ad_runtime.cli import ARTIFACT, AS_JSON
+from edge_ad_runtime.errors import ConfigError
+
+if TYPE_CHECKING:
+    from edge_ad.evaluate import Evaluation
+    from edge_ad.fitted import FittedDetector
+
+OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace what is there.")
+
+
+def parse_size(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int]:
+    """``224`` or ``HEIGHTxWIDTH`` to ``(height, width)``."""
+    parts = value.lower().split("x")
+    if len(parts) > 2 or not all(part.isdecimal() for part in parts):
+        raise click.BadParameter(f"{value!r} is neither a number nor HEIGHTxWIDTH, such as 192x256")
+    return int(parts[0]), int(parts[-1])
+
+
+def parse_layers(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, ...]:
+    """``2,3`` to ``(2, 3)``."""
+    parts = [part.strip().removeprefix("layer") for part in value.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise click.BadParameter(f"{value!r} is not a list of layers such as 2,3")
+    return tuple(int(part) for part in parts)
+
+
+@click.command()
+@click.argument("good_dir", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The fit folder.")
+@click.option("--backbone", default="resnet18", show_default=True)
+@click.option(
+    "--weights",
+    default="imagenet",
+    show_default=True,
+    help="imagenet (downloaded once), untrained (to try things), or a .safetensors or .pth file.",
+)
+@click.option("--layers", default="2,3", show_default=True, callback=parse_layers)
+@click.option("--patch-size", default=3, show_default=True, help="Odd, 1 to 13.")
+@click.option(
+    "--size",
+    default="224",
+    show_default=True,
+    callback=parse_size,
+    help="Network input in pixels: one number or HEIGHTxWIDTH.",
+)
+@click.option(
+    "--resize",
+    "resize_px",
+    type=int,
+    help="Scale the shorter side to this and cut SIZE from the centre (the paper: 256). "
+    "[default: stretch the whole image to SIZE, so that all of it is inspected]",
+)
+@click.option("--coreset-fraction", default=0.1, show_default=True)
+@click.option("--reweight-neighbours", default=9, show_default=True, help="b of eq. 7; 0: off.")
+@click.option("--holdout-fraction", default=0.2, show_default=True, help="Sets the threshold.")
+@click.option(
+    "--false-reject-rate",
+    type=float,
+    help="Share of good parts that may be rejected.  [default: the smallest the images support]",
+)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--glob", "pattern", default="*", help="Which files of GOOD_DIR, such as '*.jpg'.")
+@OVERWRITE
+def fit(good_dir: Path, out: Path, pattern: str, overwrite: bool, **settings: object) -> None:
+    r"""Learn what good parts look like from a folder of good images.
+
+    \b
+    Example: edge-ad fit good_parts --out line3.fit --weights imagenet
+    """
+    from edge_ad.atomic import check_free
+    from edge_ad.config import PatchCoreConfig
+    from edge_ad.dataset import list_images
+    from edge_ad.patchcore import fit as fit_patchcore
+    from edge_ad.weights import UNTRAINED_WARNING
+
+    config = PatchCoreConfig(**settings)  # type: ignore[arg-type]  # click has checked the types
+    check_free(out, overwrite=overwrite)
+    if config.weights == "untrained":
+        click.secho(UNTRAINED_WARNING, err=True, fg="yellow")
+    fitted = fit_patchcore(list_images(good_dir, pattern), config, progress=True)
+    fitted.save(out, overwrite=overwrite)
+    click.echo(_describe(fitted, out))
+
+
+@click.command()
+@ARTIFACT
+@click.argument("test_dir", type=click.Path(path_type=Path))
+@AS_JSON
+@click.option("--report", type=click.Path(path_type=Path), help="Write an HTML report folder.")
+@OVERWRITE
+def evaluate(
+    artifact: Path, test_dir: Path, as_json: bool, report: Path | None, overwrite: bool
+) -> None:
+    r"""Measure an artifact on labelled images: AUROC, pixel AUROC, PRO, best F1, confusion.
+
+    TEST_DIR has MVTec AD's layout (test/good, test/<defect>, ground_truth/<defect>), or simply
+    the folders good and bad.
+
+    \b
+    Example: edge-ad evaluate line3.edgead test_parts --report line3-report
+    """
+    from edge_ad.atomic import check_free
+    from edge_ad.dataset import list_test_images
+    from edge_ad.evaluate import evaluate as evaluate_detector
+    from edge_ad.report import write_report
+    from edge_ad_runtime.detector import Detector
+
+    if report is not None:
+        check_free(report, overwrite=overwrite)
+    images = list_test_images(test_dir)
+    detector = Detector.load(artifact)
+    evaluation = evaluate_detector(detector, images, progress=True)
+    if report is not None:
+        write_report(evaluation, detector, report, overwrite=overwrite)
+    click.echo(evaluation.to_json() if as_json else describe_evaluation(evaluation))
+    if evaluation.errors:
+        for error in evaluation.errors:
+            click.echo(f"error: {error}", err=True)
+        raise ConfigError(
+            f"{len(evaluation.errors)} of {len(images)} images could not be read; "
+            "the figures leave them out"
+        )
+
+
+def describe_evaluation(evaluation: Evaluation) -> str:
+    """The figures as a short table."""
+
+    def optional(value: float | None) -> str:
+        return "no masks" if value is None else f"{value:.4f}"
+
+    lines = [
+        f"image AUROC  {evaluation.image_auroc:.4f}",
+        f"pixel AUROC  {optional(evaluation.pixel_auroc)}",
+        f"PRO (30%)    {optional(evaluation.pro)}",
+        f"best F1      {evaluation.f1_best:.4f} at {evaluation.f1_best_threshold:.4g}",
+        f"at the threshold {evaluation.threshold:.4g}: {evaluation.true_goods} good accepted, "
+        f"{evaluation.false_rejects} rejected; {evaluation.detected} defective found, "
+        f"{evaluation.missed} missed",
+    ]
+    lines += [
+        f"  {kind.kind:<14} AUROC {kind.auroc:.4f}, found {kind.detected} of {kind.images}"
+        for kind in evaluation.by_kind
+    ]
+    return "\n".join(lines)
+
+
+def _describe(fitted: FittedDetector, out: Path) -> str:
+    calibration, record = fitted.calibration, fitted.record
+    low, high = calibration.interval
+    return (
+        f"{out}: bank of {len(fitted.bank.features)} patches x {record.dimension} from "
+        f"{len(record.images) - calibration.images} images\n"
+        f"threshold {calibration.threshold:.6g} from {calibration.images} held-out images "
+        f"({calibration.method}): at most {calibration.false_reject_rate:.2%} of good parts "
+        f"rejected on average (90% interval {low:.2%} to {high:.2%})"
+        + (
+            f"; {calibration.false_reject_rate:.2%} is the smallest rate so many images support"
+            if calibration.requested_rate is None
+            else ""
+        )
+    )

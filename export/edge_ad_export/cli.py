@@ -1,0 +1,62 @@
+"""``edge-ad export`` and ``edge-ad demo``. Torch is imported when they run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edge_ad.cli import OVERWRITE
+
+
+@click.command()
+@click.argument("fit_dir", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="NAME.edgead")
+@click.option(
+    "--search",
+    type=click.Choice(["auto", "exact", "hnsw"]),
+    default="auto",
+    show_default=True,
+    help="auto measures both and keeps the faster within tolerance.",
+)
+@click.option("--search-tolerance", default=1e-3, show_default=True, help="Relative score error.")
+@click.option("--map-tolerance", default=0.05, show_default=True, help="Relative patch error.")
+@click.option("--links", default=16, show_default=True, help="HNSW's M.")
+@click.option("--ef-construction", default=200, show_default=True)
+@click.option("--reference-images", default=3, show_default=True, help="Replayed by verify.")
+@click.option("--seed", default=0, show_default=True)
+@OVERWRITE
+def export(fit_dir: Path, out: Path, overwrite: bool, **settings: object) -> None:
+    r"""Compile a fit folder into an artifact that a device scores with, and prove it here first.
+
+    \b
+    Example: edge-ad export line3.fit --out line3.edgead
+    """
+    from edge_ad.fitted import FittedDetector
+    from edge_ad_export.config import ExportConfig
+    from edge_ad_export.exporting import export as export_fitted
+
+    config = ExportConfig(**settings)  # type: ignore[arg-type]  # click has checked the types
+    fitted = FittedDetector.load(fit_dir)
+    report = export_fitted(fitted, out, config, overwrite=overwrite, progress=True)
+    click.echo(
+        f"{out}: {report.size_bytes / 1e6:.1f} MB; features within "
+        f"{report.feature_difference:.1e} of torch's\n"
+        f"search {report.search.kind}: {report.search.reason}\n"
+        f"verified on {report.verification.images} reference images; check the device with: "
+        f"edge-ad verify {out}"
+    )
+
+
+@click.command()
+@click.option("--out", default="demo", show_default=True, type=click.Path(path_type=Path))
+@OVERWRITE
+def demo(out: Path, overwrite: bool) -> None:
+    r"""Draw synthetic parts and take them the whole way: fit, export, evaluate, verify, score.
+
+    \b
+    Example: edge-ad demo --out demo
+    """
+    from edge_ad_export.demo import run_demo
+
+    run_demo(out, overwrite=overwrite, echo=click.echo)

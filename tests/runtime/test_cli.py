@@ -1,0 +1,201 @@
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import entry_points
+
+import pytest
+from click.testing import CliRunner
+
+from edge_ad_runtime import Detector
+from edge_ad_runtime.cli import main
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_score_prints_a_line_per_image_and_exits_0(tiny):
+    result = run("score", tiny, tiny / "reference")
+    assert result.exit_code == 0
+    good, bad = result.stdout.splitlines()
+    assert good.startswith("good ")
+    assert bad.startswith("anomalous ")
+
+
+def test_score_json_has_the_promised_fields(tiny, good_image):
+    result = run("score", tiny, good_image, "--json")
+    line = json.loads(result.stdout)
+    assert line["path"] == str(good_image)
+    assert line["verdict"] == "good"
+    assert line["score"] <= line["threshold"]
+    assert line["timings_ms"]["total"] > 0
+
+
+def test_an_unreadable_image_gets_an_error_line_the_rest_goes_on_and_the_exit_code_is_1(
+    tiny, good_image, tmp_path
+):
+    broken = tmp_path / "half.png"
+    broken.write_bytes(good_image.read_bytes()[:500])
+    result = run("score", tiny, broken, good_image, "--json")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["verdict"] for line in lines] == ["error", "good"]
+    assert str(broken) in lines[0]["error"]
+    assert lines[0]["score"] is None
+    assert result.exit_code == 1
+    assert "1 of 2 images could not be scored" in result.stderr
+
+
+def test_maps_are_written_below_the_folder_images_share(tiny, good_image, tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "1.png").write_bytes(good_image.read_bytes())
+    result = run("score", tiny, tmp_path / "a", tmp_path / "b", "--maps", tmp_path / "maps")
+    assert result.exit_code == 0
+    found = sorted(str(p.relative_to(tmp_path)) for p in (tmp_path / "maps").rglob("*.png"))
+    assert found == ["maps/a/1.png.png", "maps/b/1.png.png"]
+
+
+def test_maps_that_cannot_be_written_are_an_error_after_the_score(tiny, good_image, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    result = run("score", tiny, good_image, "--maps", tmp_path / "file")
+    assert result.exit_code == 1
+    assert "cannot be written" in result.stderr
+    assert result.stdout.startswith("good ")
+
+
+def test_an_empty_folder_of_images_is_refused(tiny, tmp_path):
+    result = run("score", tiny, tmp_path)
+    assert result.exit_code == 1
+    assert "no images in this folder" in result.stderr
+
+
+def test_verify_prints_every_stage_and_exits_0(tiny, tmp_path):
+    result = run("verify", tiny, "--junit", tmp_path / "verify.xml")
+    assert result.exit_code == 0
+    assert "verified: 2 reference images" in result.stdout
+    assert 'tests="6" failures="0"' in (tmp_path / "verify.xml").read_text()
+
+
+def test_verify_of_a_damaged_artifact_exits_1_in_one_line_and_says_so_in_every_format(
+    artifact, tmp_path
+):
+    (artifact / "bank.npy").write_bytes(b"\0" * (artifact / "bank.npy").stat().st_size)
+    result = run("verify", artifact, "--json", "--junit", tmp_path / "verify.xml")
+    assert result.exit_code == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert json.loads(result.stdout)["ok"] is False
+    assert 'failures="1"' in (tmp_path / "verify.xml").read_text()
+
+
+def test_verify_names_the_first_failing_stage(artifact, resign):
+    resign(artifact, lambda manifest: manifest["preprocessing"].update(resize_px=80))
+    result = run("verify", artifact)
+    assert result.exit_code == 1
+    assert "first failing stage: preprocess" in result.stderr
+    assert "NOT VERIFIED" in result.stdout
+
+
+def test_profile_reports_every_stage_and_the_raw_samples(tiny, tmp_path):
+    svg = tmp_path / "latency.svg"
+    result = run("profile", tiny, "--count", 12, "--warmup", 1, "--json", "--svg", svg)
+    assert result.exit_code == 0
+    report = json.loads(result.stdout)
+    assert list(report["stages"])[-1] == "total"
+    for name, stage in report["stages"].items():
+        assert len(report["samples_ms"][name]) == 12
+        assert stage["p50_ms"] <= stage["p95_ms"] <= stage["p99_ms"] <= stage["max_ms"]
+    assert report["cold_start_ms"] > report["stages"]["total"]["p50_ms"]
+    assert report["peak_memory_bytes"] > 1e7
+    assert svg.read_text().startswith("<svg")
+
+
+def test_profile_gates_on_the_budget(tiny):
+    assert run("profile", tiny, "--count", 3, "--budget-ms", 1e6).exit_code == 0
+    result = run("profile", tiny, "--count", 3, "--budget-ms", 1e-6)
+    assert result.exit_code == 1
+    assert "over the budget of 1e-06 ms" in result.stderr
+
+
+def test_profile_times_images_of_the_users_own(tiny, good_image):
+    result = run("profile", tiny, "--images", good_image, "--count", 2)
+    assert result.exit_code == 0
+    assert "cold start" in result.stdout
+
+
+def test_info_says_what_the_artifact_is(tiny):
+    text = run("info", tiny).stdout
+    assert "resnet18, weights untrained" in text
+    assert "hnsw" in text
+    assert json.loads(run("info", tiny, "--json").stdout)["network"]["dimension"] == 64
+
+
+@pytest.mark.parametrize("command", ["score", "verify", "profile", "info"])
+def test_a_missing_artifact_is_one_clear_line_and_exit_1(command, tmp_path):
+    arguments = [tmp_path / "none.edgead", *(["x.png"] if command == "score" else [])]
+    result = run(command, *arguments)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        f"edge-ad: {tmp_path}/none.edgead: no such folder; an artifact is a folder named *.edgead"
+    ]
+
+
+def test_wrong_usage_exits_2(tiny):
+    assert run("score", tiny).exit_code == 2
+    assert run("no-such-command").exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["score", "verify", "profile", "info"])
+def test_help_ends_with_an_example(command):
+    assert f"Example: edge-ad {command} " in run(command, "--help").stdout
+
+
+def test_help_lists_all_commands_without_importing_torch():
+    code = (
+        "import sys; from click.testing import CliRunner; from edge_ad_runtime.cli import main;"
+        "print(CliRunner().invoke(main, ['--help']).output, 'torch' in sys.modules)"
+    )
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    plugins = {point.name for point in entry_points(group="edge_ad.commands")}
+    for command in {"score", "verify", "profile", "info", *plugins}:
+        assert f"  {command} " in child.stdout
+    assert child.stdout.rstrip().endswith("False")
+
+
+def test_stdout_that_is_closed_early_is_no_traceback(tiny, good_image):
+    command = [sys.executable, "-m", "edge_ad_runtime", "score", tiny, *[good_image] * 30]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        child.stdout.close()
+        assert b"Traceback" not in child.stderr.read()
+
+
+def test_an_overlay_shows_where_the_defect_is(tiny):
+    import numpy as np
+
+    from edge_ad_runtime.images import read_image
+    from edge_ad_runtime.overlay import draw_overlay
+
+    detector = Detector.load(tiny)
+    image = read_image(tiny / "reference/0-stain.png")
+    picture = draw_overlay(image, detector.predict(image), detector.manifest.preprocessing)
+    assert picture.shape == (256 + 30, 2 * 320, 3)
+    left, right = picture[30:, :320].astype(int), picture[30:, 320:].astype(int)
+    assert np.array_equal(left, image)
+    assert np.abs(right - left).max() > 50
+
+
+def test_an_overlay_darkens_what_was_not_inspected(tiny):
+    import numpy as np
+
+    from edge_ad_runtime.overlay import draw_overlay
+    from edge_ad_runtime.preprocess import Preprocessing
+
+    image = np.full((60, 120, 3), 90, np.uint8)
+    prediction = Detector.load(tiny).predict(image)
+    cut = Preprocessing(size=(64, 80), resize_px=80)
+    right = draw_overlay(image, prediction, cut)[30:, 120:]
+    assert (right[:, :10] == 30).all()

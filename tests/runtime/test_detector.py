@@ -1,0 +1,122 @@
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from edge_ad_runtime import Detector, Prediction
+from edge_ad_runtime.detector import verdict_of
+from edge_ad_runtime.errors import ConfigError, EdgeADError, EngineError, ImageError
+from edge_ad_runtime.images import read_image
+
+
+@pytest.fixture(scope="module")
+def detector(tiny):
+    return Detector.load(tiny)
+
+
+def test_it_tells_a_good_part_from_a_stained_one(detector, tiny):
+    good = detector.predict(tiny / "reference/0-good.png")
+    bad = detector.predict(str(tiny / "reference/0-stain.png"))
+    assert (good.verdict, bad.verdict) == ("good", "anomalous")
+    assert good.score < bad.score
+    assert bad.threshold == detector.manifest.calibration.threshold
+
+
+def test_a_prediction_has_a_map_at_input_size_and_a_time_per_stage(detector, good_image):
+    prediction = detector.predict(good_image)
+    assert isinstance(prediction, Prediction)
+    assert prediction.map.shape == detector.manifest.preprocessing.size
+    assert prediction.map.dtype == np.float32
+    assert list(prediction.timings_ms) == [
+        *("decode", "preprocess", "network", "search", "postprocess", "total")
+    ]
+    total = prediction.timings_ms.pop("total")
+    assert sum(prediction.timings_ms.values()) == pytest.approx(total, abs=0.05)
+
+
+def test_a_file_and_its_pixels_score_the_same(detector, good_image):
+    from_pixels = detector.predict(read_image(good_image))
+    assert from_pixels.score == detector.predict(good_image).score
+
+
+def test_images_of_any_size_are_taken(detector):
+    image = np.random.default_rng(0).integers(0, 256, (37, 301, 3), dtype=np.uint8)
+    assert detector.predict(image).map.shape == (64, 80)
+
+
+@pytest.mark.parametrize("bad", [np.zeros((5, 5), np.uint8), np.zeros((5, 5, 3)), None, 3])
+def test_what_is_no_image_is_refused(detector, bad):
+    with pytest.raises(ImageError, match="expected an"):
+        detector.predict(bad)
+
+
+def test_threads_may_share_it(detector, tiny):
+    images = [read_image(tiny / f"reference/0-{kind}.png") for kind in ("good", "stain")] * 20
+    alone = [detector.predict(image).score for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda image: detector.predict(image).score, images))
+    assert together == alone
+
+
+def test_the_number_of_threads_does_not_change_the_score(tiny, good_image):
+    one, two = (Detector.load(tiny, threads=n).predict(good_image).score for n in (1, 2))
+    assert one == pytest.approx(two, rel=1e-5)
+
+
+def test_no_threads_are_refused(tiny):
+    with pytest.raises(ConfigError, match="at least 1"):
+        Detector.load(tiny, threads=0)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_features_that_are_not_finite_are_never_good(detector, good_image, value, monkeypatch):
+    run = detector.engine.run
+
+    def broken(images):
+        features = run(images)
+        features[0, 3, 3, 5] = value
+        return features
+
+    monkeypatch.setattr(detector.engine, "run", broken)
+    with pytest.raises(EdgeADError, match="not finite"):
+        detector.predict(good_image)
+
+
+def test_a_score_that_is_not_a_number_has_no_verdict():
+    assert (verdict_of(1.0, 1.0), verdict_of(1.1, 1.0)) == ("good", "anomalous")
+    with pytest.raises(EdgeADError, match="cannot be judged"):
+        verdict_of(float("nan"), 1.0)
+
+
+def test_a_graph_that_the_engine_refuses_is_an_engine_error():
+    from edge_ad_runtime.engines import open_engine
+
+    with pytest.raises(EngineError, match="refuses features.onnx"):
+        open_engine("onnxruntime", b"not a graph", threads=None)
+
+
+def test_without_onnx_runtime_the_message_says_what_to_install(monkeypatch):
+    from edge_ad_runtime.engines import open_engine
+
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(EngineError, match=r"pip install 'edge-ad-runtime\[cpu\]'"):
+        open_engine("auto", b"", threads=None)
+
+
+def test_an_unknown_engine_is_refused(tiny):
+    with pytest.raises(ConfigError, match="engine is 'tpu'"):
+        Detector.load(tiny, engine="tpu")
+
+
+def test_scoring_imports_neither_torch_nor_the_workshop(tiny, good_image):
+    code = (
+        "import sys; from edge_ad_runtime import Detector;"
+        "Detector.load(sys.argv[1]).predict(sys.argv[2]);"
+        "print(sorted({'torch', 'onnx', 'scipy', 'edge_ad', 'edge_ad_export'} & set(sys.modules)))"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", code, tiny, good_image], capture_output=True, text=True, check=True
+    )
+    assert child.stdout.strip() == "[]"
