@@ -71,7 +71,7 @@ def parse_layers(ctx: click.Context, param: click.Parameter, value: str) -> tupl
 @click.option("--glob", "pattern", default="*", help="Which files of GOOD_DIR, such as '*.jpg'.")
 @OVERWRITE
 def fit(good_dir: Path, out: Path, pattern: str, overwrite: bool, **settings: object) -> None:
-    r"""Learn what good parts look like from a folder of good images.
+    """Learn what good parts look like from good images.
 
     \b
     Example: edge-ad fit good_parts --out line3.fit --weights imagenet
@@ -100,10 +100,11 @@ def fit(good_dir: Path, out: Path, pattern: str, overwrite: bool, **settings: ob
 def evaluate(
     artifact: Path, test_dir: Path, as_json: bool, report: Path | None, overwrite: bool
 ) -> None:
-    r"""Measure an artifact on labelled images: AUROC, pixel AUROC, PRO, best F1, confusion.
+    """Measure an artifact on labelled images.
 
-    TEST_DIR has MVTec AD's layout (test/good, test/<defect>, ground_truth/<defect>), or simply
-    the folders good and bad.
+    Gives AUROC, pixel AUROC, PRO, best F1 and the confusion at the artifact's threshold. TEST_DIR
+    has MVTec AD's layout (test/good, test/<defect>, ground_truth/<defect>), or simply the folders
+    good and bad.
 
     \b
     Example: edge-ad evaluate line3.edgead test_parts --report line3-report

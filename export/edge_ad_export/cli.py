@@ -27,7 +27,7 @@ from edge_ad.cli import OVERWRITE
 @click.option("--seed", default=0, show_default=True)
 @OVERWRITE
 def export(fit_dir: Path, out: Path, overwrite: bool, **settings: object) -> None:
-    r"""Compile a fit folder into an artifact that a device scores with, and prove it here first.
+    """Compile a fit folder into a proven artifact.
 
     \b
     Example: edge-ad export line3.fit --out line3.edgead
@@ -52,7 +52,7 @@ def export(fit_dir: Path, out: Path, overwrite: bool, **settings: object) -> Non
 @click.option("--out", default="demo", show_default=True, type=click.Path(path_type=Path))
 @OVERWRITE
 def demo(out: Path, overwrite: bool) -> None:
-    r"""Draw synthetic parts and take them the whole way: fit, export, evaluate, verify, score.
+    """Draw synthetic parts and take them the whole way.
 
     \b
     Example: edge-ad demo --out demo

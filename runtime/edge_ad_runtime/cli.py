@@ -64,7 +64,7 @@ def _plugins() -> Iterable[Any]:
 @click.group(cls=EdgeADGroup)
 @click.version_option(__version__, prog_name="edge-ad")
 def main() -> None:
-    r"""Learn what good parts look like; ship a compiled detector that a factory device can trust.
+    """Learn what good parts look like; ship a compiled detector that a factory device can trust.
 
     \b
     Example: edge-ad score line3.edgead part.png
@@ -82,9 +82,10 @@ def main() -> None:
 def score(
     artifact: Path, images: tuple[Path, ...], as_json: bool, maps: Path | None, threads: int | None
 ) -> None:
-    r"""Score images, one line each; a folder stands for the images in it.
+    """Score images, one line each.
 
-    An image that cannot be read gets verdict "error", the others go on, and the exit code is 1.
+    A folder stands for the images in it. An image that cannot be read gets verdict "error", the
+    others go on, and the exit code is 1.
 
     \b
     Example: edge-ad score line3.edgead part.png --maps overlays
@@ -113,7 +114,7 @@ def score(
 @click.option("--junit", type=click.Path(path_type=Path), help="Also write JUnit XML here.")
 @THREADS
 def verify(artifact: Path, as_json: bool, junit: Path | None, threads: int | None) -> None:
-    r"""Prove that this machine gives the scores the artifact was exported with.
+    """Prove that this machine gives the exported scores.
 
     Hashes every file and replays the reference images; exit 0 only if every stage agrees.
 
@@ -162,7 +163,7 @@ def profile(
     svg: Path | None,
     threads: int | None,
 ) -> None:
-    r"""Time every stage per image on this machine, cold start and memory too.
+    """Time every stage per image, cold start, and memory.
 
     \b
     Example: edge-ad profile line3.edgead --budget-ms 50 --svg latency.svg
@@ -200,7 +201,7 @@ def profile(
 @ARTIFACT
 @AS_JSON
 def info(artifact: Path, as_json: bool) -> None:
-    r"""Say what an artifact is: its network, search, threshold and how sure it is.
+    """Say what an artifact is and where its threshold is from.
 
     \b
     Example: edge-ad info line3.edgead

@@ -94,7 +94,8 @@ class Tolerances:
     """How far a device may be from the reference in ``edge-ad verify``, stage by stage.
 
     ``preprocess_levels`` counts grey levels of 0-255. The others are relative: to the largest
-    reference value of the array for features, distances and map; to the score itself for score.
+    reference value of the array for features, distances and map; to the score itself for score
+    (of distances, map and score, to a tenth of the threshold at least).
     """
 
     preprocess_levels: int

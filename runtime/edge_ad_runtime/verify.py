@@ -139,12 +139,14 @@ def _differences(
     score = float(values["score"])
     near = abs(score - prediction.threshold) <= detector.manifest.tolerances.score * score
     flipped = bool(values["anomalous"]) != (prediction.verdict == "anomalous")
+    floor = 0.1 * prediction.threshold
+    distances, heat = detector.nearest(features).distances, detector.map(values["distances"])
     return {
         "preprocess": _largest_level_difference(preprocessed, values["preprocessed"]),
         "features": _relative(detector.features(values["preprocessed"]), features),
-        "distances": _relative(detector.nearest(features).distances, values["distances"]),
-        "map": _relative(detector.map(values["distances"]), values["map"]),
-        "score": _relative(np.asarray(prediction.score), values["score"]),
+        "distances": _relative(distances, values["distances"], floor),
+        "map": _relative(heat, values["map"], floor),
+        "score": _relative(np.asarray(prediction.score), values["score"], floor),
         "verdict": float(flipped and not near),
     }
 
@@ -177,12 +179,16 @@ def _largest_level_difference(found: NDArray[np.uint8], expected: NDArray[np.uin
     return float(np.abs(found.astype(np.int16) - expected).max())
 
 
-def _relative(found: NDArray[Any], expected: NDArray[Any]) -> float:
-    """Largest difference over the largest expected magnitude; infinite if shapes differ."""
+def _relative(found: NDArray[Any], expected: NDArray[Any], floor: float = 0.0) -> float:
+    """Largest difference over the largest expected magnitude; infinite if shapes differ.
+
+    Magnitudes below ``floor`` count as that: the score of an image that is in the bank is rounding
+    noise around 0, and only its difference in proportion to the threshold means anything.
+    """
     if found.shape != expected.shape or not np.isfinite(found).all():
         return float("inf")
-    scale = float(np.abs(expected).max())
-    return float(np.abs(found - expected).max()) / max(scale, float(np.finfo(np.float32).tiny))
+    scale = max(float(np.abs(expected).max()), floor, float(np.finfo(np.float32).tiny))
+    return float(np.abs(found - expected).max()) / scale
 
 
 def _junit_suite(*, tests: int, failures: int) -> ElementTree.Element:
