@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
-from safetensors.torch import load_file as load_torch_file
 from safetensors.torch import save_file as save_torch_file
 from torch import Tensor
 
@@ -118,11 +118,12 @@ class FittedDetector:
         folder = Path(folder)
         record = _read_record(folder)
         bank = _read(folder / "bank.safetensors")
+        backbone = _read(folder / "backbone.safetensors")
         held_out = _read(folder / "held_out.safetensors")
         preprocessed = held_out.pop("preprocessed")
         fitted = cls(
             record=record,
-            backbone=load_torch_file(_existing(folder / "backbone.safetensors")),
+            backbone={k: torch.from_numpy(v) for k, v in backbone.items()},
             bank=Bank(features=bank["features"], neighbours=bank.get("neighbours")),
             held_out=preprocessed,
             originals=tuple(held_out[f"original.{i}"] for i in range(len(held_out))),

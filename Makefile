@@ -1,0 +1,51 @@
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## say what each target does
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+# Set-up: both distributions, editable, at the versions of constraints.txt.
+.venv/.ready: pyproject.toml runtime/pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt -e './runtime[cpu]' -e '.[dev]'
+	touch $@
+
+.PHONY: demo
+demo: .venv/.ready ## draw parts; fit, export, evaluate, verify, score them; pictures in demo/
+	$(BIN)/edge-ad demo --out demo --overwrite
+
+.PHONY: test
+test: .venv/.ready ## run all tests (those on real data need EDGE_AD_DATA)
+	$(BIN)/pytest
+
+.PHONY: test-runtime
+test-runtime: .venv/.ready ## install the runtime wheel alone, without torch, and test that
+	bash tests/runtime/in_empty_environment.sh $(BIN)/python
+
+.PHONY: lint
+lint: .venv/.ready ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: types
+types: .venv/.ready ## mypy, strict
+	$(BIN)/mypy
+
+.PHONY: bench
+bench: .venv/.ready ## measure on real data (needs EDGE_AD_DATA); records in benchmarks/results/
+	$(BIN)/python -m benchmarks.magnetic_tile
+	$(BIN)/python -m benchmarks.mvtec_mini
+
+.PHONY: wheels
+wheels: .venv/.ready ## build both wheels, and hnswlib's for any processor, into dist/
+	$(BIN)/python -m build --quiet --wheel --outdir dist runtime
+	$(BIN)/python -m build --quiet --wheel --outdir dist .
+	HNSWLIB_NO_NATIVE=1 $(BIN)/pip wheel --quiet --no-deps --no-binary hnswlib --no-cache-dir \
+		--constraint constraints.txt --wheel-dir dist hnswlib
+
+.PHONY: clean
+clean: ## remove what the targets above made
+	rm -rf .venv demo dist

@@ -1,0 +1,26 @@
+from pathlib import Path
+
+import pytest
+
+from edge_ad import FittedDetector, PatchCoreConfig, fit
+from edge_ad.parts import write_parts
+
+SMALL = PatchCoreConfig(weights="untrained", layers=(1, 2), size=(64, 80), coreset_fraction=0.05)
+
+
+@pytest.fixture(scope="session")
+def parts(tmp_path_factory) -> Path:
+    """Drawn parts in MVTec AD's layout; read them, never write them."""
+    folder = tmp_path_factory.mktemp("parts")
+    write_parts(folder, good=12, test_good=4, per_defect=2)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small() -> PatchCoreConfig:
+    return SMALL
+
+
+@pytest.fixture(scope="session")
+def fitted(parts: Path) -> FittedDetector:
+    return fit(parts / "train/good", SMALL)

@@ -1,0 +1,105 @@
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edge_ad import FittedDetector, fit
+from edge_ad.reference import ReferenceDetector
+from edge_ad_runtime.errors import ArtifactError, ConfigError, FitError, ImageError, ShapeError
+
+FILES = ["backbone.safetensors", "bank.safetensors", "fit.json", "held_out.safetensors"]
+
+
+def test_it_learns_a_bank_and_a_threshold(fitted):
+    assert fitted.record.grid == (16, 20)
+    assert fitted.bank.features.shape == (160, 192)  # 5% of 10 images x 320 patches
+    assert fitted.calibration.images == 2
+    held_out = [i.held_out_score for i in fitted.record.images if i.held_out_score is not None]
+    assert max(held_out) == fitted.calibration.threshold
+
+
+def test_the_same_images_and_seed_give_the_same_bytes(parts, small, fitted, tmp_path):
+    fitted.save(tmp_path / "one")
+    fit(parts / "train/good", small).save(tmp_path / "two")
+    assert sorted(p.name for p in (tmp_path / "one").iterdir()) == FILES
+    for name in FILES:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_another_seed_holds_out_other_images(parts, small, fitted):
+    other = fit(parts / "train/good", replace(small, seed=3))
+    assert {i.path for i in other.record.images if i.held_out_score is not None} != {
+        i.path for i in fitted.record.images if i.held_out_score is not None
+    }
+
+
+def test_it_survives_its_folder(fitted, tmp_path, parts):
+    fitted.save(tmp_path / "plate.fit")
+    loaded = FittedDetector.load(tmp_path / "plate.fit")
+    assert loaded.record == fitted.record
+    assert np.array_equal(loaded.bank.features, fitted.bank.features)
+    image = parts / "test/stain/000.png"
+    assert ReferenceDetector(loaded).predict(image).score == pytest.approx(
+        ReferenceDetector(fitted).predict(image).score
+    )
+
+
+def test_held_out_scores_are_the_references(fitted):
+    reference = ReferenceDetector(fitted)
+    for image in fitted.record.images:
+        if image.held_out_score is not None:
+            assert reference.predict(image.path).score == pytest.approx(
+                image.held_out_score, rel=1e-4
+            )
+
+
+def test_an_existing_folder_is_not_overwritten_unasked(fitted, tmp_path):
+    fitted.save(tmp_path / "plate.fit")
+    with pytest.raises(ConfigError, match="already exists"):
+        fitted.save(tmp_path / "plate.fit")
+    fitted.save(tmp_path / "plate.fit", overwrite=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["plate.fit"]
+
+
+def test_too_few_images_are_refused(parts, small):
+    one = sorted((parts / "train/good").iterdir())[:1]
+    with pytest.raises(FitError, match="1 good images; at least 2 are needed"):
+        fit(one, small)
+
+
+def test_an_unsupported_false_reject_rate_is_refused_before_any_work(parts, small):
+    config = replace(small, false_reject_rate=0.01, weights="no/such/file.pth")
+    with pytest.raises(ConfigError, match="smallest rate they support"):
+        fit(parts / "train/good", config)
+
+
+def test_one_broken_image_stops_the_fit_and_is_named(parts, small, tmp_path):
+    folder = shutil.copytree(parts / "train/good", tmp_path / "good parts")
+    (folder / "005.png").write_bytes((folder / "005.png").read_bytes()[:1000])
+    with pytest.raises(ImageError) as caught:
+        fit(folder, small)
+    assert caught.value.path == folder / "005.png"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_or_missing_file_of_the_fit_folder_is_refused(fitted, tmp_path, name):
+    fitted.save(tmp_path / "plate.fit")
+    path = tmp_path / "plate.fit" / name
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(ArtifactError):
+        FittedDetector.load(tmp_path / "plate.fit")
+    path.unlink()
+    with pytest.raises(ArtifactError, match="missing"):
+        FittedDetector.load(tmp_path / "plate.fit")
+
+
+def test_a_fit_of_mixed_folders_is_refused(fitted, tmp_path):
+    fitted.save(tmp_path / "plate.fit")
+    path = tmp_path / "plate.fit/fit.json"
+    record = json.loads(path.read_text())
+    record["dimension"] = 99
+    path.write_text(json.dumps(record))
+    with pytest.raises(ShapeError, match="fit.json says dimension 99"):
+        FittedDetector.load(tmp_path / "plate.fit")
