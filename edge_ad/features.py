@@ -89,14 +89,13 @@ def extract_files(
 ) -> NDArray[np.float32]:
     """Features ``(N, rows, cols, D)`` of image files, read one batch at a time."""
     features: NDArray[np.float32] | None = None
-    bar = tqdm(total=len(paths), desc="features", unit="image", disable=not progress)
-    for start, batch in _batches(paths, preprocessing):
-        values = extract(network, batch)
-        if features is None:
-            features = np.empty((len(paths), *values.shape[1:]), np.float32)
-        features[start : start + len(values)] = values
-        bar.update(len(values))
-    bar.close()
+    with tqdm(total=len(paths), desc="features", unit="image", disable=not progress) as bar:
+        for start, batch in _batches(paths, preprocessing):
+            values = extract(network, batch)
+            if features is None:
+                features = np.empty((len(paths), *values.shape[1:]), np.float32)
+            features[start : start + len(values)] = values
+            bar.update(len(values))
     assert features is not None, "callers give at least one path"
     return features
 

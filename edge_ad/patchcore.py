@@ -101,11 +101,12 @@ def _scores(
     """Image scores as the device computes them, features by torch."""
     search = ExactSearch(bank.features)
     scores = {}
-    for path in tqdm(paths, desc="threshold", unit="image", disable=not progress):
-        features = extract_files(network, [path], config.preprocessing, progress=False)
-        flat = features.reshape(-1, features.shape[-1])
-        nearest = search.nearest(flat)
-        scores[path] = image_score(flat, *nearest, bank.features, bank.neighbours)
+    with tqdm(paths, desc="threshold", unit="image", disable=not progress) as bar:
+        for path in bar:
+            features = extract_files(network, [path], config.preprocessing, progress=False)
+            flat = features.reshape(-1, features.shape[-1])
+            nearest = search.nearest(flat)
+            scores[path] = image_score(flat, *nearest, bank.features, bank.neighbours)
     return scores
 
 

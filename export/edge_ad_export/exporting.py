@@ -62,23 +62,22 @@ def export(
     """
     out_path, config = Path(out_path), config or ExportConfig()
     check_free(out_path, overwrite=overwrite)
-    steps = tqdm(total=4, desc="export", unit="step", disable=not progress)
     network = restore_network(fitted.config, fitted.backbone)
-    graph = to_onnx(network, fitted.config.size)
-    difference = check_parity(network, graph, fitted.held_out)
-    steps.update()
-    with atomic_folder(out_path, overwrite=overwrite) as folder:
-        references = make_references(fitted, config)
-        search = _write_search(folder, fitted, network, references, config)
+    with tqdm(total=4, desc="export", unit="step", disable=not progress) as steps:
+        graph = to_onnx(network, fitted.config.size)
+        difference = check_parity(network, graph, fitted.held_out)
         steps.update()
-        (folder / files.GRAPH).write_bytes(graph)
-        write_references(folder, references, fitted.calibration.threshold)
-        manifest = _manifest(fitted, search, config, references, folder)
-        (folder / FILE_NAME).write_text(manifest.to_text(), encoding="utf-8")
-        steps.update()
-        verification = _verify(folder, out_path)
-        steps.update()
-    steps.close()
+        with atomic_folder(out_path, overwrite=overwrite) as folder:
+            references = make_references(fitted, config)
+            search = _write_search(folder, fitted, network, references, config)
+            steps.update()
+            (folder / files.GRAPH).write_bytes(graph)
+            write_references(folder, references, fitted.calibration.threshold)
+            manifest = _manifest(fitted, search, config, references, folder)
+            (folder / FILE_NAME).write_text(manifest.to_text(), encoding="utf-8")
+            steps.update()
+            verification = _verify(folder, out_path)
+            steps.update()
     return ExportReport(
         path=out_path,
         size_bytes=verification.checked_bytes,

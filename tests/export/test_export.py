@@ -1,0 +1,154 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+
+from edge_ad.features import extract, restore_network
+from edge_ad.reference import ReferenceDetector
+from edge_ad_export import ExportConfig, export
+from edge_ad_export.onnx_graph import check_parity, to_onnx
+from edge_ad_runtime import Detector
+from edge_ad_runtime.engines import open_engine
+from edge_ad_runtime.errors import ConfigError, ExportError, ParityError
+from edge_ad_runtime.verify import verify
+
+
+@pytest.fixture(scope="module", params=["exact", "hnsw", "auto"])
+def exported(request, fitted, tmp_path_factory):
+    out = tmp_path_factory.mktemp("export") / "plate ü.edgead"
+    return export(fitted, out, ExportConfig(search=request.param))
+
+
+def test_the_artifact_verifies_and_scores_as_the_reference_does(exported, fitted, parts):
+    detector = Detector.load(exported.path)
+    assert verify(detector).ok
+    reference = ReferenceDetector(fitted)
+    for path in sorted((parts / "test").glob("*/*.png")):
+        expected, found = reference.predict(path), detector.predict(path)
+        assert found.score == pytest.approx(expected.score, rel=1e-3)
+        assert found.verdict == expected.verdict
+
+
+def test_the_report_and_the_manifest_say_the_same(exported):
+    manifest = Detector.load(exported.path).manifest
+    assert manifest.search == exported.search
+    assert exported.size_bytes == sum(f.size_bytes for f in manifest.files.values())
+    assert ("index.hnsw" in manifest.files) == (manifest.search.kind == "hnsw")
+    assert manifest.search.reason
+    assert manifest.network.weights == "untrained"
+
+
+def test_nothing_but_the_artifact_is_left(exported):
+    assert [p.name for p in exported.path.parent.iterdir()] == [exported.path.name]
+
+
+def test_the_reference_images_have_high_scores_among_them(exported):
+    detector = Detector.load(exported.path)
+    verdicts = {
+        detector.predict(exported.path / ref.file).verdict for ref in detector.manifest.reference
+    }
+    assert "anomalous" in verdicts
+
+
+def test_the_graph_has_a_dynamic_batch_uint8_input_and_a_cast_first(fitted):
+    graph = onnx.load_from_string(
+        to_onnx(restore_network(fitted.config, fitted.backbone), (64, 80))
+    ).graph
+    (image,), (features,) = graph.input, graph.output
+    assert (image.name, features.name) == ("image", "features")
+    assert image.type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    sizes = [d.dim_param or d.dim_value for d in image.type.tensor_type.shape.dim]
+    assert isinstance(sizes[0], str)
+    assert sizes[1:] == [64, 80, 3]
+    assert [node.op_type for node in graph.node if "image" in node.input] == ["Cast"]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5])
+def test_any_batch_runs_and_agrees_with_torch(fitted, batch):
+    network = restore_network(fitted.config, fitted.backbone)
+    images = np.random.default_rng(0).integers(0, 256, (batch, 64, 80, 3), dtype=np.uint8)
+    engine = open_engine("onnxruntime", to_onnx(network, (64, 80)), threads=None)
+    assert np.allclose(engine.run(images), extract(network, images), rtol=1e-4, atol=1e-4)
+
+
+def test_a_graph_with_other_weights_is_a_parity_error(fitted):
+    network = restore_network(fitted.config, fitted.backbone)
+    graph = to_onnx(network, (64, 80))
+    network.backbone.conv1.weight *= 1.01
+    with pytest.raises(ParityError) as caught:
+        check_parity(network, graph, fitted.held_out)
+    assert caught.value.max_abs_difference > caught.value.tolerance
+
+
+def test_hnsw_that_cannot_meet_the_tolerance_is_refused_and_leaves_nothing(
+    fitted, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("edge_ad_export.search_choice._EF_SEARCHES", (1,))
+    config = ExportConfig(search="hnsw", links=2, ef_construction=2, map_tolerance=1e-5)
+    with pytest.raises(ExportError, match="hnsw misses the tolerances"):
+        export(fitted, tmp_path / "a.edgead", config)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_threshold_in_the_making_is_caught_by_the_last_replay(
+    fitted, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("edge_ad_export.exporting.BLUR_SIGMA_PX", 9.0)  # not the reference's
+    with pytest.raises(ExportError, match="not written, it does not verify .* map is off"):
+        export(fitted, tmp_path / "a.edgead", ExportConfig(search="exact"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_equation_7_can_be_left_out(fitted, tmp_path):
+    record = replace(fitted.record, config=replace(fitted.config, reweight_neighbours=0))
+    plain = replace(fitted, record=record, bank=replace(fitted.bank, neighbours=None))
+    report = export(plain, tmp_path / "a.edgead", ExportConfig(search="exact"))
+    assert not (report.path / "bank_neighbours.npy").exists()
+    assert report.verification.ok
+
+
+def test_two_exports_of_one_fit_have_equal_files(fitted, tmp_path):
+    for name in ("one", "two"):
+        export(fitted, tmp_path / name, ExportConfig(search="exact"))
+    one, two = (Detector.load(tmp_path / name).manifest for name in ("one", "two"))
+    assert one == two
+
+
+def test_an_existing_artifact_is_not_overwritten_unasked(fitted, tmp_path):
+    out = tmp_path / "a.edgead"
+    export(fitted, out, ExportConfig(search="exact"))
+    with pytest.raises(ConfigError, match="already exists"):
+        export(fitted, out)
+    export(fitted, out, ExportConfig(search="exact", seed=5), overwrite=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.edgead"]
+    assert verify(Detector.load(out)).ok
+
+
+def test_weight_files_are_named_without_their_folder(fitted, tmp_path):
+    config = replace(fitted.config, weights="/home/somebody/secret/net.pth")
+    out = tmp_path / "a.edgead"
+    export(
+        replace(fitted, record=replace(fitted.record, config=config)), out,
+        ExportConfig(search="exact"),
+    )  # fmt: skip
+    text = (out / "manifest.json").read_text()
+    assert json.loads(text)["network"]["weights"] == "net.pth"
+    assert "somebody" not in text
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"search": "ivf"},
+        {"search_tolerance": 0},
+        {"map_tolerance": 2},
+        {"links": 1},
+        {"ef_construction": 3},
+        {"reference_images": 0},
+    ],
+)
+def test_settings_that_cannot_work_are_refused(settings):
+    with pytest.raises(ConfigError, match=next(iter(settings))):
+        ExportConfig(**settings)
