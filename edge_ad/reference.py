@@ -1,8 +1,9 @@
 """The slow truth: PatchCore's scoring written straight from the paper.
 
 Torch features, distances to *every* bank row in float64, equations 6 and 7 as printed, torch's
-bilinear interpolation, scipy's gaussian. Nothing here is shared with the runtime but the
-preprocessing and the type of the answer, so that comparing the two means something.
+bilinear interpolation, scipy's gaussian; and the greedy coreset one pick at a time. Nothing here is
+shared with what is fast but the preprocessing and the type of the answer, so that comparing the
+two means something.
 """
 
 from __future__ import annotations
@@ -108,6 +109,19 @@ class ReferenceDetector:
     def _distances(self, patches: NDArray[np.float64]) -> NDArray[np.float64]:
         squares = (patches**2).sum(axis=1)[:, np.newaxis] + self._sq_norms
         return np.asarray(np.sqrt(np.maximum(squares - 2 * patches @ self._bank.T, 0)))
+
+
+def plain_greedy(rows: NDArray[np.floating], n_select: int, first: int) -> NDArray[np.int64]:
+    """Algorithm 1 as printed: a pass over all ``(N, d)`` rows per pick; ties to the lowest row."""
+    sq_distances = np.full(len(rows), np.inf, rows.dtype)
+    chosen = np.empty(n_select, np.int64)
+    pick = first
+    for i in range(n_select):
+        chosen[i] = pick
+        np.minimum(sq_distances, ((rows - rows[pick]) ** 2).sum(axis=1), out=sq_distances)
+        sq_distances[chosen[: i + 1]] = -1  # taken, even among duplicates
+        pick = int(sq_distances.argmax())
+    return chosen
 
 
 def _map(distances: NDArray[np.float64], size: tuple[int, ...]) -> NDArray[np.float32]:

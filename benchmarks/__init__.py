@@ -1,0 +1,1 @@
+"""Measurements: raw records in ``results/``, figures derived from them, ratios from one run."""

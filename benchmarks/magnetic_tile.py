@@ -1,0 +1,133 @@
+"""Magnetic tile by the PatchCore paper's protocol, trained and exported: python -m benchmarks.magnetic_tile.
+
+20% of the good images (190 of 952) are held out for the test together with all 392 defective ones
+(Roth et al. 2022, section 4.4.3). Per coreset fraction: fit, export with exact search and with
+``auto``, score every test image with the slow reference and with both artifacts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks.record import data_root, imagenet_resnet18, write_record
+from edge_ad import FittedDetector, PatchCoreConfig, fit
+from edge_ad.dataset import TestImage
+from edge_ad.evaluate import Evaluation, evaluate
+from edge_ad.metrics import auroc
+from edge_ad.reference import ReferenceDetector
+from edge_ad_export import ExportConfig, export
+from edge_ad_runtime import Detector
+from edge_ad_runtime.images import read_image
+
+KINDS = ("Blowhole", "Break", "Crack", "Fray", "Uneven")
+PAPER = {"image_auroc": 0.979, "backbone": "wide_resnet50_2", "coreset_fraction": 0.1}
+
+
+def split(seed: int) -> tuple[list[Path], list[TestImage]]:
+    """762 good images to fit; 190 good and 392 defective ones to test, with masks."""
+    root = data_root() / "data/magnetic-tile"
+    good = sorted((root / "MT_Free/Imgs").glob("*.jpg"))
+    order = np.random.default_rng(seed).permutation(len(good))
+    held_out = round(0.2 * len(good))
+    test = [TestImage(path=good[i], kind="good") for i in sorted(order[:held_out])]
+    for kind in KINDS:
+        paths = sorted((root / f"MT_{kind}/Imgs").glob("*.jpg"))
+        test += [TestImage(path=p, kind=kind, mask=p.with_suffix(".png")) for p in paths]
+    return [good[i] for i in sorted(order[held_out:])], test
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fractions", type=float, nargs="+", default=[0.1, 0.01])
+    parser.add_argument("--stretch", action="store_true", help="the whole image, not 256 -> 224")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    good, test = split(options.seed)
+    runs = [run(good, test, fraction, options) for fraction in options.fractions]
+    suffix = "_stretch" if options.stretch else ""
+    write_record(f"magnetic_tile{suffix}", {"paper": PAPER, "fitted": len(good), "runs": runs})
+
+
+def run(
+    good: list[Path], test: list[TestImage], fraction: float, options: argparse.Namespace
+) -> dict[str, Any]:
+    config = PatchCoreConfig(
+        weights=imagenet_resnet18(),
+        resize_px=None if options.stretch else 256,
+        coreset_fraction=fraction,
+        seed=options.seed,
+    )
+    start = time.perf_counter()
+    fitted = fit(good, config, progress=True)
+    fit_s = time.perf_counter() - start
+    reference = _reference(fitted, test)
+    result = {
+        "coreset_fraction": fraction,
+        "resize_px": config.resize_px,
+        "bank_rows": len(fitted.bank.features),
+        "fit_s": round(fit_s, 1),
+        "threshold": fitted.calibration.threshold,
+        "false_reject_rate": fitted.calibration.false_reject_rate,
+        **reference,
+        "exported": {
+            search: _exported(fitted, test, search, reference) for search in ("exact", "auto")
+        },
+    }
+    print({k: v for k, v in result.items() if "auroc" in k}, flush=True)
+    return result
+
+
+def _reference(fitted: FittedDetector, test: list[TestImage]) -> dict[str, Any]:
+    """The slow truth: scores with equation 7, and without it (the largest patch distance)."""
+    detector = ReferenceDetector(fitted)
+    traces = [detector.trace(read_image(i.path)) for i in tqdm(test, desc="reference")]
+    scores = np.array([trace.score for trace in traces])
+    largest = np.array([float(trace.distances.max()) for trace in traces])
+    is_defective = np.array([image.is_defective for image in test])
+    return {
+        "reference_image_auroc": auroc(scores, is_defective),
+        "reference_image_auroc_without_equation_7": auroc(largest, is_defective),
+        "reference_scores": scores.tolist(),
+    }
+
+
+def _exported(
+    fitted: FittedDetector, test: list[TestImage], search: Any, reference: dict[str, Any]
+) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        report = export(fitted, Path(folder) / "tile.edgead", ExportConfig(search=search))
+        detector = Detector.load(report.path)
+        evaluation = evaluate(detector, test, progress=True)
+        times_ms = [detector.predict(image.path).timings_ms for image in test[:100]]
+    scores = np.array([image.score for image in evaluation.scores])
+    expected = np.array(reference["reference_scores"])
+    return {
+        "search": report.search.kind,
+        "reason": report.search.reason,
+        "size_mb": round(report.size_bytes / 1e6, 1),
+        "largest_relative_score_difference": float(np.max(np.abs(scores - expected) / expected)),
+        "image_auroc": evaluation.image_auroc,
+        "pixel_auroc": evaluation.pixel_auroc,
+        "pro": evaluation.pro,
+        "f1_best": evaluation.f1_best,
+        "by_kind": {k.kind: k.auroc for k in evaluation.by_kind},
+        **_confusion(evaluation),
+        "median_ms": {k: float(np.median([t[k] for t in times_ms])) for k in times_ms[0]},
+        "scores": [[Path(i.path).name, i.kind, i.score] for i in evaluation.scores],
+    }
+
+
+def _confusion(evaluation: Evaluation) -> dict[str, int]:
+    names = ("true_goods", "false_rejects", "detected", "missed")
+    return {name: getattr(evaluation, name) for name in names}
+
+
+if __name__ == "__main__":
+    main()
