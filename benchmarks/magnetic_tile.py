@@ -1,4 +1,4 @@
-"""Magnetic tile by the PatchCore paper's protocol, trained and exported: python -m benchmarks.magnetic_tile.
+"""Magnetic tile by the PatchCore paper's protocol: python -m benchmarks.magnetic_tile.
 
 20% of the good images (190 of 952) are held out for the test together with all 392 defective ones
 (Roth et al. 2022, section 4.4.3). Per coreset fraction: fit, export with exact search and with

@@ -172,7 +172,7 @@ class _Products:
     def __init__(self, rows: Tensor) -> None:
         sample = rows[:: max(1, len(rows) // 4096)]
         self.rows = functional.pad(rows.sub_(sample.median(dim=0).values), (0, 1), value=1.0)
-        self._sq_norms = torch.linalg.vector_norm(rows, dim=1).square()
+        self._sq_norms: Tensor = torch.linalg.vector_norm(rows, dim=1).square()
         self._tile = torch.empty(_TILE[0] * _TILE[1], device=rows.device)
 
     def error(self, indices: Tensor) -> Tensor:

@@ -171,7 +171,7 @@ def _histogram_svg(report: ProfileReport) -> str:
     bars = "".join(
         f'<rect x="{left + edge * per_ms:.1f}" y="{base - bar:.1f}" '
         f'width="{right / _BINS * per_ms - 1:.1f}" height="{bar:.1f}" fill="#4477aa"/>'
-        for edge, bar in zip(edges, counts / counts.max() * 150, strict=False)
+        for edge, bar in zip(edges, counts / counts.max() * 130, strict=False)
     )
     lines = "".join(
         f'<line x1="{left + at * per_ms:.1f}" x2="{left + at * per_ms:.1f}" y1="{30 + 12 * i}" '

@@ -1,3 +1,6 @@
+"""Fixtures of the workshop's tests; tests/runtime has its own and runs without these."""
+
+import os
 from pathlib import Path
 
 import pytest
@@ -24,3 +27,16 @@ def small() -> PatchCoreConfig:
 @pytest.fixture(scope="session")
 def fitted(parts: Path) -> FittedDetector:
     return fit(parts / "train/good", SMALL)
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real images, weights and golden values; tests that need it skip without."""
+    if "EDGE_AD_DATA" not in os.environ:
+        pytest.skip("EDGE_AD_DATA is not set: no real images and weights to test on")
+    return Path(os.environ["EDGE_AD_DATA"]).resolve()
+
+
+@pytest.fixture(scope="session")
+def weights(data: Path) -> str:
+    return str(data / "weights/resnet18_imagenet_layers1-3.safetensors")

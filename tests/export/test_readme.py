@@ -1,0 +1,54 @@
+"""The README's commands and Python, in order, as a reader would run them."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from edge_ad.parts import write_parts
+from edge_ad_runtime.cli import main
+
+README = Path(__file__).parents[2] / "README.md"
+# downloads are not tested here: the same commands, on a network that is there
+SUBSTITUTES = {"--weights imagenet": "--weights untrained --size 64x80"}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_readmes_commands_work_in_order(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_parts(Path("drawn"), good=14, test_good=2, per_defect=1)
+    shutil.copytree("drawn/train/good", "good_parts")
+    shutil.copytree("drawn/test", "test_parts/test")
+    shutil.copytree("drawn/ground_truth", "test_parts/ground_truth")
+    Path("camera").mkdir()
+    shutil.copy("drawn/test/good/000.png", "camera/part.png")
+
+    commands = [line for block in blocks("bash") for line in block.splitlines()]
+    assert {shlex.split(line)[1] for line in commands} >= {"fit", "export", "verify", "score"}
+    for line in commands:
+        program, *arguments = shlex.split(line)
+        assert program == "edge-ad"
+        text = " ".join(arguments)
+        for original, substitute in SUBSTITUTES.items():
+            text = text.replace(original, substitute)
+        result = CliRunner().invoke(main, shlex.split(text))
+        assert result.exit_code == 0, f"{line}\n{result.output}"
+    for made in ("line3-report/index.html", "latency.svg", "overlays"):
+        assert Path(made).exists()
+
+    (python,) = blocks("python")
+    exec(compile(python, str(README), "exec"), {})
+    assert capsys.readouterr().out.split()[0] in ("good", "anomalous")
+
+
+def test_every_option_the_readme_names_exists():
+    help_texts = "".join(
+        CliRunner().invoke(main, [command, "--help"]).output for command in main.list_commands(None)
+    )
+    for option in set(re.findall(r"`(--[a-z-]+)", README.read_text(encoding="utf-8"))):
+        assert option in help_texts, option
