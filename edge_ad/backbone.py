@@ -66,13 +66,14 @@ class ResNet(nn.Module):
 
     Args:
         name: a key of the table above.
-        layers: stages whose outputs `forward` gives.
+        layers: stages whose outputs `forward` gives; ``channels`` says how many each has.
     """
 
     def __init__(self, name: str, layers: Sequence[int]) -> None:
         super().__init__()
         depths, bottleneck, base_width = _ARCHITECTURES[name]
         self.layers = tuple(layers)
+        self.channels = [_STAGE_WIDTHS[j - 1] * (4 if bottleneck else 1) for j in self.layers]
         self.conv1 = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.maxpool = nn.MaxPool2d(3, 2, padding=1)

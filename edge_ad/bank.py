@@ -39,11 +39,11 @@ def build_bank(
         FitError: the coreset would be smaller than equation 7's neighbourhood.
     """
     n_select = max(1, round(len(patches) * config.coreset_fraction))
-    b = config.reweight_neighbours
-    if n_select < b:
+    b, k = config.scoring.reweight_neighbours, config.neighbours
+    if n_select < max(b, k):
         raise FitError(
-            f"the bank would hold {n_select} patches, fewer than the {b} neighbours of "
-            "equation 7; raise coreset_fraction or add images"
+            f"the bank would hold {n_select} patches, fewer than the {max(b, k)} neighbours that "
+            "scoring needs; raise coreset_fraction or add images"
         )
     rows = (
         np.arange(len(patches))

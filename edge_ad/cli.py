@@ -44,7 +44,20 @@ def parse_layers(ctx: click.Context, param: click.Parameter, value: str) -> tupl
     help="imagenet (downloaded once), untrained (to try things), or a .safetensors or .pth file.",
 )
 @click.option("--layers", default="2,3", show_default=True, callback=parse_layers)
+@click.option(
+    "--convention",
+    default="paper",
+    show_default=True,
+    help="paper, inspection or anomalib: how patches are aggregated and scored.",
+)
 @click.option("--patch-size", default=3, show_default=True, help="Odd, 1 to 13.")
+@click.option("--stride", default=1, show_default=True, help="Use every s-th patch, 1 to 4.")
+@click.option(
+    "--aggregated-dim",
+    type=int,
+    help="Average each neighbourhood in so many bins; 0: means of all channels.  "
+    "[default: the convention's]",
+)
 @click.option(
     "--size",
     default="224",
@@ -60,7 +73,10 @@ def parse_layers(ctx: click.Context, param: click.Parameter, value: str) -> tupl
     "[default: stretch the whole image to SIZE, so that all of it is inspected]",
 )
 @click.option("--coreset-fraction", default=0.1, show_default=True)
-@click.option("--reweight-neighbours", default=9, show_default=True, help="b of eq. 7; 0: off.")
+@click.option("--neighbours", default=1, show_default=True, help="k nearest, averaged.")
+@click.option(
+    "--reweight-neighbours", type=int, help="b of eq. 7; 0: off.  [default: the convention's]"
+)
 @click.option("--holdout-fraction", default=0.2, show_default=True, help="Sets the threshold.")
 @click.option(
     "--false-reject-rate",

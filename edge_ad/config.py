@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edge_ad.convention import CONVENTIONS
 from edge_ad_runtime.errors import ConfigError
+from edge_ad_runtime.manifest import Scoring
 from edge_ad_runtime.preprocess import Preprocessing
 
 BACKBONES = (
@@ -15,6 +17,7 @@ BACKBONES = (
     "wide_resnet50_2",
     "wide_resnet101_2",
 )
+BLUR_SIGMA_PX = 4.0  # the paper's, at its 224 px input
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +29,18 @@ class PatchCoreConfig:
         weights: ``imagenet`` (torchvision's published file), ``untrained`` (seeded random numbers,
             for demonstrations) or the path of a .safetensors or .pth file.
         layers: residual stages j in 1-4 whose outputs are used, shallowest first.
-        patch_size: p, odd, 1-13: a patch feature averages its p x p neighbourhood.
+        convention: ``paper``, ``inspection`` or ``anomalib``: what the fields below that are None
+            are taken from; see `edge_ad.convention`.
+        patch_size: p, odd, 1-13: a patch feature sees its p x p neighbourhood.
+        stride: s, 1-4: every s-th patch of the feature map is used (equation 3).
+        aggregated_dim: None: the convention's; 0: all channels' means; else so many adaptive bins.
+        neighbours: k, a patch's distance is the mean of those to its k nearest bank patches.
         size: ``(height, width)`` of the network's input in pixels.
         resize_px: None stretches the whole image to ``size``; a number scales the shorter side to
             it and cuts ``size`` from the centre (the paper: 256 and 224).
         coreset_fraction: share of the patches kept in the bank, in (0, 1].
-        reweight_neighbours: b of equation 7, the nearest bank patch counted; 0 leaves it out.
+        reweight_neighbours: b of equation 7, the nearest bank patch counted; 0 leaves it out;
+            None: the convention's.
         holdout_fraction: share of the good images kept out of the bank to set the threshold.
         false_reject_rate: share of good parts that may be rejected; None: the smallest that the
             held-out images support.
@@ -41,11 +50,15 @@ class PatchCoreConfig:
     backbone: str = "resnet18"
     weights: str = "imagenet"
     layers: tuple[int, ...] = (2, 3)
+    convention: str = "paper"
     patch_size: int = 3
+    stride: int = 1
+    aggregated_dim: int | None = None
     size: tuple[int, int] = (224, 224)
     resize_px: int | None = None
     coreset_fraction: float = 0.1
-    reweight_neighbours: int = 9
+    neighbours: int = 1
+    reweight_neighbours: int | None = None
     holdout_fraction: float = 0.2
     false_reject_rate: float | None = None
     seed: int = 0
@@ -66,11 +79,23 @@ class PatchCoreConfig:
             f"patch_size is {self.patch_size}; it must be odd, 1 to 13",
         )
         _require(
+            self.convention in CONVENTIONS,
+            f"convention is {self.convention!r}; known are {', '.join(CONVENTIONS)}",
+        )
+        _require(1 <= self.stride <= 4, f"stride is {self.stride}; it must be 1 to 4")
+        _require(
+            self.aggregated_dim is None or 0 <= self.aggregated_dim <= 8192,
+            f"aggregated_dim is {self.aggregated_dim}; it must be 0 (all channels) to 8192",
+        )
+        _require(
+            1 <= self.neighbours <= 100, f"neighbours is {self.neighbours}; it must be 1 to 100"
+        )
+        _require(
             0 < self.coreset_fraction <= 1,
             f"coreset_fraction is {self.coreset_fraction}; it must be above 0 and at most 1",
         )
         _require(
-            self.reweight_neighbours == 0 or 2 <= self.reweight_neighbours <= 1000,
+            self.reweight_neighbours in (None, 0) or 2 <= self.reweight_neighbours <= 1000,
             f"reweight_neighbours is {self.reweight_neighbours}; it must be 0 (equation 7 left "
             "out) or 2 to 1000 (with 1 every score would be 0)",
         )
@@ -84,6 +109,27 @@ class PatchCoreConfig:
         )
         _require(self.seed >= 0, f"seed is {self.seed}; it must be 0 or more")
         _ = self.preprocessing  # validates size and resize_px
+
+    @property
+    def resolved_aggregated_dim(self) -> int | None:
+        """Number of adaptive bins, or None for the means of all channels."""
+        if self.aggregated_dim is None:
+            return CONVENTIONS[self.convention].aggregated_dim
+        return self.aggregated_dim or None
+
+    @property
+    def scoring(self) -> Scoring:
+        """How distances become a score and a map."""
+        convention = CONVENTIONS[self.convention]
+        b = self.reweight_neighbours
+        return Scoring(
+            neighbours=self.neighbours,
+            squared=convention.squared,
+            reweight_neighbours=convention.reweight_neighbours if b is None else b,
+            blur_sigma_px=BLUR_SIGMA_PX,
+            upsampling=convention.upsampling,
+            border=convention.border,
+        )
 
     @property
     def preprocessing(self) -> Preprocessing:

@@ -1,9 +1,4 @@
-"""Locally aware patch features (PatchCore, section 3.1): this module is what gets exported.
-
-Conventions, where the paper leaves them open, are those of anomalib: the p x p neighbourhood is a
-mean with stride 1, zeros beyond the border counted; every deeper map is then bilinearly enlarged
-(align_corners false) to the grid of the shallowest, and all are concatenated.
-"""
+"""Images to patch features: the module here is what gets exported."""
 
 from __future__ import annotations
 
@@ -14,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 from tqdm import tqdm
 
+from edge_ad.aggregation import BinAggregation, MeanAggregation
 from edge_ad.backbone import ResNet
 from edge_ad.config import PatchCoreConfig
 from edge_ad.weights import load_weights
@@ -32,24 +27,18 @@ _BATCH = 8
 class PatchFeatures(nn.Module):
     """Images ``(N, H, W, 3)`` uint8 RGB to patch features ``(N, rows, cols, D)`` float32."""
 
-    def __init__(self, backbone: nn.Module, patch_size: int) -> None:
+    def __init__(self, backbone: nn.Module, aggregation: nn.Module) -> None:
         super().__init__()
         self.backbone = backbone
-        self.patch_size = patch_size
+        self.aggregation = aggregation
         self.mean = nn.Buffer(255 * torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
         self.std = nn.Buffer(255 * torch.tensor(_STD).view(3, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:  # noqa: D102
         x = image.to(torch.float32).permute(0, 3, 1, 2)  # (N, 3, H, W)
         maps = self.backbone((x - self.mean) / self.std)
-        p = self.patch_size
-        pooled = [functional.avg_pool2d(m, p, stride=1, padding=p // 2) for m in maps]
-        grid = pooled[0].shape[-2:]
-        aligned = [pooled[0]] + [
-            functional.interpolate(m, size=grid, mode="bilinear", align_corners=False)
-            for m in pooled[1:]
-        ]
-        return torch.cat(aligned, dim=1).permute(0, 2, 3, 1).contiguous()  # (N, rows, cols, D)
+        features: Tensor = self.aggregation(maps)  # (N, D, rows, cols)
+        return features.permute(0, 2, 3, 1).contiguous()  # (N, rows, cols, D)
 
 
 def build_network(config: PatchCoreConfig) -> PatchFeatures:
@@ -60,7 +49,7 @@ def build_network(config: PatchCoreConfig) -> PatchFeatures:
     """
     backbone = ResNet(config.backbone, config.layers)
     load_weights(backbone, config.backbone, config.weights, seed=config.seed)
-    return PatchFeatures(backbone, config.patch_size).eval()
+    return _network(backbone, config)
 
 
 def restore_network(config: PatchCoreConfig, state: Mapping[str, Tensor]) -> PatchFeatures:
@@ -68,7 +57,17 @@ def restore_network(config: PatchCoreConfig, state: Mapping[str, Tensor]) -> Pat
     backbone = ResNet(config.backbone, config.layers)
     backbone.load_state_dict(dict(state), strict=True)
     backbone.eval().requires_grad_(False)
-    return PatchFeatures(backbone, config.patch_size).eval()
+    return _network(backbone, config)
+
+
+def _network(backbone: ResNet, config: PatchCoreConfig) -> PatchFeatures:
+    p, stride, dim = config.patch_size, config.stride, config.resolved_aggregated_dim
+    aggregation: nn.Module = (
+        MeanAggregation(p, stride)
+        if dim is None
+        else BinAggregation(backbone.channels, p, stride, dim)
+    )
+    return PatchFeatures(backbone, aggregation).eval()
 
 
 @torch.inference_mode()

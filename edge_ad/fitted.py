@@ -31,7 +31,6 @@ from edge_ad_runtime.images import RGBImage
 from edge_ad_runtime.manifest import Calibration
 
 SCHEMA = 1
-BLUR_SIGMA_PX = 4.0  # the paper's, at its 224 px input
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from edge_ad.fitted import SCHEMA, FitImage, FitRecord, FittedDetector
 from edge_ad.weights import fingerprint
 from edge_ad_runtime.errors import FitError
 from edge_ad_runtime.images import read_image
-from edge_ad_runtime.score import image_score
+from edge_ad_runtime.score import image_score, patch_distances
 from edge_ad_runtime.search.exact import ExactSearch
 
 _KEPT_PREPROCESSED = 32
@@ -105,8 +105,9 @@ def _scores(
         for path in bar:
             features = extract_files(network, [path], config.preprocessing, progress=False)
             flat = features.reshape(-1, features.shape[-1])
-            nearest = search.nearest(flat)
-            scores[path] = image_score(flat, *nearest, bank.features, bank.neighbours)
+            nearest = search.nearest(flat, config.neighbours)
+            distances = patch_distances(nearest, config.scoring)
+            scores[path] = image_score(flat, distances, nearest, bank.features, bank.neighbours)
     return scores
 
 

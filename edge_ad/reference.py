@@ -20,7 +20,7 @@ from scipy.special import logsumexp
 from torch.nn import functional
 
 from edge_ad.features import extract, restore_network
-from edge_ad.fitted import BLUR_SIGMA_PX, FittedDetector
+from edge_ad.fitted import FittedDetector
 from edge_ad_runtime.detector import Prediction
 from edge_ad_runtime.images import RGBImage, read_image
 
@@ -49,6 +49,7 @@ class ReferenceDetector:
 
     def __init__(self, fitted: FittedDetector) -> None:
         self._fitted = fitted
+        self._scoring = fitted.config.scoring
         self._network = restore_network(fitted.config, fitted.backbone)
         self._bank = fitted.bank.features.astype(np.float64)  # (n, D)
         self._sq_norms = (self._bank**2).sum(axis=1)
@@ -79,15 +80,17 @@ class ReferenceDetector:
         rows, cols, dimension = features.shape
         patches = features.reshape(-1, dimension).astype(np.float64)  # (q, D)
         to_bank = self._distances(patches)  # (q, n)
-        nearest = to_bank.argmin(axis=1)  # (q,)
-        # from the difference: the expansion in _distances cancels where a patch is in the bank
-        distances = np.linalg.norm(patches - self._bank[nearest], axis=1)
+        k = self._scoring.neighbours
+        nearest = np.argsort(to_bank, axis=1)[:, :k] if k > 1 else to_bank.argmin(axis=1)[:, None]
+        # from the differences: the expansion in _distances cancels where a patch is in the bank
+        each = np.linalg.norm(patches[:, None] - self._bank[nearest], axis=2)  # (q, k)
+        distances = (each**2 if self._scoring.squared else each).mean(axis=1)  # (q,)
         return Trace(
             preprocessed=preprocessed,
             features=features,
             distances=distances.astype(np.float32),
-            map=_map(distances.reshape(rows, cols), preprocessed.shape[:2]),
-            score=self._score(patches, distances, nearest),
+            map=self._map(distances.reshape(rows, cols), preprocessed.shape[:2]),
+            score=self._score(patches, distances, nearest[:, 0]),
         )
 
     def _score(
@@ -98,13 +101,23 @@ class ReferenceDetector:
     ) -> float:
         test = distances.argmax()  # m_test*
         s = float(distances[test])  # equation 6
-        b = self._fitted.config.reweight_neighbours
+        b = self._scoring.reweight_neighbours
         if b == 0:
             return s
         m = self._bank[nearest[test]]  # m*
         support = np.linalg.norm(self._bank - m, axis=1).argsort(kind="stable")[:b]  # N_b(m*)
         to_support = np.linalg.norm(self._bank[support] - patches[test], axis=1)
-        return float((1 - np.exp(s - logsumexp(to_support))) * s)  # equation 7
+        to_nearest = np.linalg.norm(m - patches[test])
+        return float((1 - np.exp(to_nearest - logsumexp(to_support))) * s)  # equation 7
+
+    def _map(self, distances: NDArray[np.float64], size: tuple[int, ...]) -> NDArray[np.float32]:
+        grid = torch.from_numpy(distances)[None, None]  # (1, 1, rows, cols)
+        if self._scoring.upsampling == "nearest":
+            enlarged = functional.interpolate(grid, size=size, mode="nearest")
+        else:
+            enlarged = functional.interpolate(grid, size=size, mode="bilinear", align_corners=False)
+        sigma, border = self._scoring.blur_sigma_px, self._scoring.border
+        return np.asarray(gaussian_filter(enlarged[0, 0].numpy(), sigma, mode=border), np.float32)
 
     def _distances(self, patches: NDArray[np.float64]) -> NDArray[np.float64]:
         squares = (patches**2).sum(axis=1)[:, np.newaxis] + self._sq_norms
@@ -122,9 +135,3 @@ def plain_greedy(rows: NDArray[np.floating], n_select: int, first: int) -> NDArr
         sq_distances[chosen[: i + 1]] = -1  # taken, even among duplicates
         pick = int(sq_distances.argmax())
     return chosen
-
-
-def _map(distances: NDArray[np.float64], size: tuple[int, ...]) -> NDArray[np.float32]:
-    grid = torch.from_numpy(distances)[None, None]  # (1, 1, rows, cols)
-    enlarged = functional.interpolate(grid, size=size, mode="bilinear", align_corners=False)
-    return np.asarray(gaussian_filter(enlarged[0, 0].numpy(), BLUR_SIGMA_PX), np.float32)

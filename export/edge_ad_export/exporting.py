@@ -12,7 +12,7 @@ from tqdm import tqdm
 import edge_ad
 from edge_ad.atomic import atomic_folder, check_free
 from edge_ad.features import PatchFeatures, extract, restore_network
-from edge_ad.fitted import BLUR_SIGMA_PX, FittedDetector
+from edge_ad.fitted import FittedDetector
 from edge_ad_export.config import ExportConfig, ExportReport
 from edge_ad_export.onnx_graph import FEATURE_TOLERANCE, check_parity, to_onnx
 from edge_ad_export.reference_set import Reference, make_references, write_references
@@ -26,7 +26,6 @@ from edge_ad_runtime.manifest import (
     SCHEMA,
     Manifest,
     Network,
-    Scoring,
     SearchSettings,
     Tolerances,
 )
@@ -99,7 +98,7 @@ def _write_search(
     if bank.neighbours is not None:
         np.save(folder / files.BANK_NEIGHBOURS, bank.neighbours, allow_pickle=False)
     queries = _queries(fitted, network, references)
-    return choose_search(bank, queries, config, folder / files.INDEX)
+    return choose_search(bank, queries, fitted.config.scoring, config, folder / files.INDEX)
 
 
 def _queries(
@@ -135,9 +134,7 @@ def _manifest(
             grid=record.grid,
             dimension=record.dimension,
         ),
-        scoring=Scoring(
-            reweight_neighbours=settings.reweight_neighbours, blur_sigma_px=BLUR_SIGMA_PX
-        ),
+        scoring=settings.scoring,
         search=search,
         calibration=fitted.calibration,
         tolerances=Tolerances(

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from edge_ad.bank import Bank
 from edge_ad_export.config import ExportConfig
 from edge_ad_runtime.errors import ExportError
-from edge_ad_runtime.manifest import SearchSettings
-from edge_ad_runtime.score import image_score
+from edge_ad_runtime.manifest import Scoring, SearchSettings
+from edge_ad_runtime.score import image_score, patch_distances
 from edge_ad_runtime.search import Search
 from edge_ad_runtime.search.exact import ExactSearch
 from edge_ad_runtime.search.hnsw import HnswSearch
@@ -37,13 +37,14 @@ def build_index(bank: NDArray[np.float32], path: Path, config: ExportConfig) -> 
 
 
 def choose_search(
-    bank: Bank, queries: Queries, config: ExportConfig, index: Path
+    bank: Bank, queries: Queries, scoring: Scoring, config: ExportConfig, index: Path
 ) -> SearchSettings:
     """Decide the search; an index that is not kept is removed.
 
     Args:
         bank: the memory bank.
         queries: patch features of held-out images and of damaged ones, ``(q, D)`` each.
+        scoring: how distances become scores.
         config: the settings.
         index: where to write ``index.hnsw``.
 
@@ -54,10 +55,10 @@ def choose_search(
     if config.search == "exact":
         return _exact(rows, "asked for")
     build_index(bank.features, index, config)
-    exact = _measure(ExactSearch(bank.features), bank, queries)
+    exact = _measure(ExactSearch(bank.features), bank, queries, scoring)
     trials = []
-    for ef in _EF_SEARCHES:
-        trial = _measure(HnswSearch(index, bank.features, ef_search=ef), bank, queries)
+    for ef in (ef for ef in _EF_SEARCHES if ef >= scoring.neighbours):
+        trial = _measure(HnswSearch(index, bank.features, ef_search=ef), bank, queries, scoring)
         trials.append((ef, trial))
         too_slow = config.search == "auto" and trial.ms > exact.ms
         if too_slow or _fits(trial, exact, config):
@@ -102,15 +103,15 @@ class _Measured:
         return max(float((found - true).max() / max(true.max(), 1e-12)) for found, true in pairs)
 
 
-def _measure(search: Search, bank: Bank, queries: Queries) -> _Measured:
-    search.nearest(queries[0])  # warm-up: page in the bank
+def _measure(search: Search, bank: Bank, queries: Queries, scoring: Scoring) -> _Measured:
+    search.nearest(queries[0], scoring.neighbours)  # warm-up: page in the bank
     times_ms, scores, distances = [], [], []
     for patches in queries:
         start = time.perf_counter()
-        nearest = search.nearest(patches)
+        nearest = search.nearest(patches, scoring.neighbours)
         times_ms.append((time.perf_counter() - start) * 1e3)
-        scores.append(image_score(patches, *nearest, bank.features, bank.neighbours))
-        distances.append(nearest.distances)
+        distances.append(patch_distances(nearest, scoring))
+        scores.append(image_score(patches, distances[-1], nearest, bank.features, bank.neighbours))
     return _Measured(float(np.median(times_ms)), np.array(scores), distances)
 
 

@@ -16,7 +16,7 @@ from edge_ad_runtime.engines import Engine, EngineName, open_engine
 from edge_ad_runtime.errors import ArtifactError, ConfigError, EdgeADError, ImageError
 from edge_ad_runtime.images import RGBImage, read_image
 from edge_ad_runtime.manifest import Manifest
-from edge_ad_runtime.score import anomaly_map, image_score
+from edge_ad_runtime.score import anomaly_map, image_score, patch_distances
 from edge_ad_runtime.search import Nearest, Search
 from edge_ad_runtime.search.exact import ExactSearch
 
@@ -157,8 +157,9 @@ class Detector:
         return np.asarray(features[0])
 
     def nearest(self, features: NDArray[np.float32]) -> Nearest:
-        """Nearest bank patch of each of ``(rows, cols, D)`` features, row-major."""
-        return self.search.nearest(features.reshape(-1, features.shape[-1]))
+        """Nearest bank patches of each of ``(rows, cols, D)`` features, row-major."""
+        flat = features.reshape(-1, features.shape[-1])
+        return self.search.nearest(flat, self.manifest.scoring.neighbours)
 
     def map(self, distances: NDArray[np.float32]) -> NDArray[np.float32]:
         """Anomaly map of ``(rows * cols,)`` patch distances; see `anomaly_map`."""
@@ -167,17 +168,18 @@ class Detector:
             distances,
             manifest.network.grid,
             manifest.preprocessing.size,
-            manifest.scoring.blur_sigma_px,
+            manifest.scoring,
         )
 
     def _judge(self, features: NDArray[np.float32], clock: _Stopwatch) -> Prediction:
         nearest = self.nearest(features)
         clock.lap("search")
         flat = features.reshape(-1, features.shape[-1])
-        score = image_score(flat, *nearest, self._bank, self._bank_neighbours)
+        distances = patch_distances(nearest, self.manifest.scoring)
+        score = image_score(flat, distances, nearest, self._bank, self._bank_neighbours)
         threshold = self.manifest.calibration.threshold
         verdict = verdict_of(score, threshold)
-        heat = self.map(nearest.distances)
+        heat = self.map(distances)
         clock.lap("postprocess")
         return Prediction(
             score=score,
@@ -190,7 +192,13 @@ class Detector:
 
 def _load_bank(artifact: Artifact) -> tuple[NDArray[np.float32], NDArray[np.int32] | None]:
     manifest = artifact.manifest
-    rows = manifest.search.rows
+    rows, k = manifest.search.rows, manifest.scoring.neighbours
+    if k > rows or (manifest.search.kind == "hnsw" and k > manifest.search.ef_search):
+        raise ArtifactError(
+            f"asks for {k} neighbours of a bank of {rows} rows searched with ef "
+            f"{manifest.search.ef_search}; export again",
+            path=artifact.folder,
+        )
     bank = artifact.array(files.BANK, np.float32, (rows, manifest.network.dimension))
     b = manifest.scoring.reweight_neighbours
     neighbours = artifact.array(files.BANK_NEIGHBOURS, np.int32, (rows, b)) if b else None

@@ -38,12 +38,20 @@ class Scoring:
     """PatchCore's scoring.
 
     Attributes:
+        neighbours: k, a patch's distance is the mean of those to its k nearest bank patches.
+        squared: distances are squared L2 instead of L2.
         reweight_neighbours: b of equation 7, the nearest bank patch itself counted; 0: equation 6.
         blur_sigma_px: gaussian blur of the map, in pixels of the network's input.
+        upsampling: how the grid of distances is enlarged to the input's size.
+        border: of the gaussian, scipy's names: reflect d c b a | a b c d, mirror d c b | a b c d.
     """
 
+    neighbours: int
+    squared: bool
     reweight_neighbours: int
     blur_sigma_px: float
+    upsampling: Literal["bilinear", "nearest"]
+    border: Literal["reflect", "mirror"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ad_runtime.errors import ShapeError
+from edge_ad_runtime.manifest import Scoring
+from edge_ad_runtime.search import Nearest
 
 FloatArray = NDArray[np.float32]
+
+_INTERPOLATION = {"bilinear": cv2.INTER_LINEAR, "nearest": cv2.INTER_NEAREST}
+_BORDER = {"reflect": cv2.BORDER_REFLECT, "mirror": cv2.BORDER_REFLECT_101}
 
 
 def patch_score_map(distances: FloatArray, grid: tuple[int, int]) -> FloatArray:
@@ -32,29 +37,34 @@ def patch_score_map(distances: FloatArray, grid: tuple[int, int]) -> FloatArray:
     return distances.reshape(grid)
 
 
-def anomaly_map(
-    distances: FloatArray, grid: tuple[int, int], size: tuple[int, int], blur_sigma_px: float
-) -> FloatArray:
-    """Patch distances, bilinearly enlarged to the input size and blurred.
+def patch_distances(nearest: Nearest, scoring: Scoring) -> FloatArray:
+    """One distance per patch, ``(q,)``: the mean over its k nearest bank patches."""
+    each = np.square(nearest.distances) if scoring.squared else nearest.distances  # (q, k)
+    return np.asarray(each.mean(axis=1))
 
-    The gaussian is cut off at 4 sigma and reflects at the border (d c b a | a b c d), as scipy's
-    default does.
+
+def anomaly_map(
+    distances: FloatArray, grid: tuple[int, int], size: tuple[int, int], scoring: Scoring
+) -> FloatArray:
+    """Patch distances, enlarged to the input size and blurred by a gaussian cut off at 4 sigma.
 
     Returns:
-        ``size`` float32, in units of distance.
+        ``size`` float32, in the distances' unit.
     """
     patches = patch_score_map(distances, grid)
     height, width = size
-    enlarged = cv2.resize(patches, (width, height), interpolation=cv2.INTER_LINEAR)
-    side = 2 * int(4 * blur_sigma_px + 0.5) + 1
-    blurred = cv2.GaussianBlur(enlarged, (side, side), blur_sigma_px, borderType=cv2.BORDER_REFLECT)
+    how = _INTERPOLATION[scoring.upsampling]
+    enlarged = cv2.resize(patches, (width, height), interpolation=how)
+    sigma = scoring.blur_sigma_px
+    side = 2 * int(4 * sigma + 0.5) + 1
+    blurred = cv2.GaussianBlur(enlarged, (side, side), sigma, borderType=_BORDER[scoring.border])
     return np.asarray(blurred, np.float32)
 
 
 def image_score(
     features: FloatArray,
     distances: FloatArray,
-    rows: NDArray[np.int64],
+    nearest: Nearest,
     bank: FloatArray,
     bank_neighbours: NDArray[np.int32] | None,
 ) -> float:
@@ -67,8 +77,8 @@ def image_score(
 
     Args:
         features: ``(q, D)`` patch features.
-        distances: ``(q,)`` distance of each to its nearest bank row.
-        rows: ``(q,)`` that row.
+        distances: ``(q,)`` from `patch_distances`.
+        nearest: of those features.
         bank: ``(n, D)``.
         bank_neighbours: ``(n, b)`` the b bank rows nearest to each bank row; None: equation 6.
 
@@ -79,8 +89,9 @@ def image_score(
     score = float(distances[farthest])
     if bank_neighbours is None:
         return score
-    support = bank[bank_neighbours[rows[farthest]]]  # (b, D)
-    support_distances = np.linalg.norm(features[farthest] - support, axis=1).astype(np.float64)
-    # exp(s*) / sum exp(d) = 1 / sum exp(d - s*): no overflow for distances of any size
-    weight = 1 - 1 / np.exp(np.minimum(support_distances - score, 700)).sum()
+    support = bank[bank_neighbours[nearest.rows[farthest, 0]]]  # (b, D)
+    to_support = np.linalg.norm(features[farthest] - support, axis=1).astype(np.float64)
+    # exp(d*) / sum exp(d) = 1 / sum exp(d - d*): no overflow for distances of any size
+    beyond = to_support - float(nearest.distances[farthest, 0])
+    weight = 1 - 1 / np.exp(np.minimum(beyond, 700)).sum()
     return float(weight * score)

@@ -21,6 +21,7 @@ from edge_ad_runtime.detector import Detector
 from edge_ad_runtime.errors import ArtifactError
 from edge_ad_runtime.images import read_image
 from edge_ad_runtime.manifest import ReferenceImage
+from edge_ad_runtime.score import patch_distances
 
 STAGES = ("preprocess", "features", "distances", "map", "score", "verdict")
 
@@ -140,7 +141,8 @@ def _differences(
     near = abs(score - prediction.threshold) <= detector.manifest.tolerances.score * score
     flipped = bool(values["anomalous"]) != (prediction.verdict == "anomalous")
     floor = 0.1 * prediction.threshold
-    distances, heat = detector.nearest(features).distances, detector.map(values["distances"])
+    distances = patch_distances(detector.nearest(features), detector.manifest.scoring)
+    heat = detector.map(values["distances"])
     return {
         "preprocess": _largest_level_difference(preprocessed, values["preprocessed"]),
         "features": _relative(detector.features(values["preprocessed"]), features),

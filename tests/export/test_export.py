@@ -95,7 +95,7 @@ def test_hnsw_that_cannot_meet_the_tolerance_is_refused_and_leaves_nothing(
 def test_a_wrong_threshold_in_the_making_is_caught_by_the_last_replay(
     fitted, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("edge_ad_export.exporting.BLUR_SIGMA_PX", 9.0)  # not the reference's
+    monkeypatch.setattr("edge_ad_runtime.score.cv2.GaussianBlur", lambda image, *a, **k: image)
     with pytest.raises(ExportError, match="not written, it does not verify .* map is off"):
         export(fitted, tmp_path / "a.edgead", ExportConfig(search="exact"))
     assert list(tmp_path.iterdir()) == []

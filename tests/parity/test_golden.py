@@ -1,9 +1,11 @@
-"""Values that anomalib 2.7.0 computed on the same inputs with the same weights.
+"""Values that two public implementations computed on the same inputs with the same weights.
 
-Its convention is ours: mean over 3x3 with zeros counted, layer 3 bilinear to layer 2, equation 7
-with b = 9, m* counted. The golden inputs are normalised floats; they were uint8 images, and are
-again here, so that the exported graph can take them.
+anomalib 2.7.0 and patchcore-inspection, every patch of four tiles in the bank. The golden inputs
+are normalised floats; they were uint8 images, and are again here, so that the exported graph can
+take them.
 """
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,6 +42,7 @@ def fitted_on_every_patch(images: np.ndarray, config: PatchCoreConfig) -> Fitted
     features = extract(network, images)
     patches = features.reshape(-1, features.shape[-1])
     backbone = network.backbone.state_dict()
+    b = config.scoring.reweight_neighbours
     record = FitRecord(
         schema=SCHEMA,
         config=config,
@@ -53,31 +56,52 @@ def fitted_on_every_patch(images: np.ndarray, config: PatchCoreConfig) -> Fitted
     return FittedDetector(
         record=record,
         backbone=backbone,
-        bank=Bank(features=patches, neighbours=nearest_bank_rows(patches, 9)),
+        bank=Bank(features=patches, neighbours=nearest_bank_rows(patches, b) if b else None),
         held_out=images,
-        originals=tuple(images),
+        originals=tuple(images[:1]),
     )
 
 
-@pytest.mark.parametrize("shape", ["", "_rect"], ids=["square", "rectangular"])
-def test_features_and_scores_are_anomalibs(golden, weights, shape, tmp_path):
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "anomalib": ("", {"convention": "anomalib"}),
+    "anomalib, rectangular": ("_rect", {"convention": "anomalib"}),
+    "inspection": ("", {"convention": "inspection"}),
+    "inspection, rectangular": ("_rect", {"convention": "inspection"}),
+    "inspection, p 5, k 3": (
+        "_p5_k3",
+        {"convention": "inspection", "patch_size": 5, "neighbours": 3},
+    ),
+    "inspection, stride 2": ("_stride2", {"convention": "inspection", "stride": 2}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_features_scores_and_maps_are_theirs_through_torch_and_through_the_artifact(
+    golden, weights, case, tmp_path
+):
+    suffix, settings = CASES[case]
+    shape = "_rect" if suffix == "_rect" else ""
     bank_images = to_uint8(golden[f"bank_input{shape}"])
     test_images = to_uint8(golden[f"test_input{shape}"])
-    config = PatchCoreConfig(weights=weights, size=bank_images.shape[1:3])
+    name = settings["convention"]
+    features = golden[f"{name}_embedding_first16{suffix}"]
+    scores = golden[f"{name}_{'pred_score' if name == 'anomalib' else 'score'}{suffix}"]
+    maps = golden[f"{name}_map{suffix}"]
+
+    config = PatchCoreConfig(weights=weights, size=bank_images.shape[1:3], **settings)
     fitted = fitted_on_every_patch(bank_images, config)
-
-    expected = golden[f"anomalib_embedding_first16{shape}"]
-    assert np.allclose(fitted.bank.features[:16], expected, rtol=1e-4, atol=1e-4)
-
     reference = ReferenceDetector(fitted)
     export(fitted, tmp_path / "golden.edgead", ExportConfig(search="exact"))
     detector = Detector.load(tmp_path / "golden.edgead")
-    exported = detector.features(bank_images[0]).reshape(-1, 384)[:16]
-    assert np.allclose(exported, expected, rtol=1e-4, atol=1e-4)
-    for i, image in enumerate(test_images):
-        trace = reference.trace(image)
-        expected_score = golden[f"anomalib_pred_score{shape}"][i]
-        assert trace.score == pytest.approx(expected_score, rel=1e-4)
-        assert detector.predict(image).score == pytest.approx(expected_score, rel=1e-4)
-        expected_distance = golden[f"anomalib_max_patch_distance{shape}"][i]
-        assert trace.distances.max() == pytest.approx(expected_distance, rel=1e-4)
+
+    assert np.allclose(fitted.bank.features[:16], features, rtol=1e-4, atol=1e-4)
+    exported = detector.features(bank_images[0]).reshape(-1, features.shape[1])[:16]
+    assert np.allclose(exported, features, rtol=1e-4, atol=1e-4)
+    for image, score, heat in zip(test_images, scores, maps, strict=True):
+        for found in (reference.predict(image), detector.predict(image)):
+            assert found.score == pytest.approx(score, rel=1e-4)
+            assert np.abs(found.map - heat).max() <= 1e-4 * heat.max()
+    if name == "anomalib":  # its image score without equation 7
+        expected = golden[f"anomalib_max_patch_distance{suffix}"]
+        largest = [reference.trace(image).distances.max() for image in test_images]
+        assert largest == pytest.approx(expected, rel=1e-4)

@@ -35,22 +35,30 @@ def search(request, index):
 def test_it_finds_the_nearest_row_and_its_plain_distance(search):
     every = np.linalg.norm(QUERIES[:, None] - BANK[None], axis=2)
     found = search.nearest(QUERIES)
-    assert found.rows.tolist() == every.argmin(axis=1).tolist()
-    assert np.allclose(found.distances, every.min(axis=1), rtol=1e-6)
+    assert found.rows[:, 0].tolist() == every.argmin(axis=1).tolist()
+    assert np.allclose(found.distances[:, 0], every.min(axis=1), rtol=1e-6)
     assert (found.distances.dtype, found.rows.dtype) == (np.float32, np.int64)
+
+
+@pytest.mark.parametrize("k", [1, 2, 7])
+def test_it_finds_the_k_nearest_nearest_first(search, k):
+    every = np.linalg.norm(QUERIES[:, None] - BANK[None], axis=2)
+    found = search.nearest(QUERIES, k)
+    assert found.rows.tolist() == every.argsort(axis=1)[:, :k].tolist()
+    assert np.allclose(found.distances, np.sort(every, axis=1)[:, :k], rtol=1e-6)
 
 
 def test_a_bank_row_is_at_distance_zero_from_itself(search):
     found = search.nearest(BANK[:100])
-    assert found.rows.tolist() == list(range(100))
+    assert found.rows[:, 0].tolist() == list(range(100))
     assert found.distances.max() == 0
 
 
 def test_distances_stay_true_far_from_the_origin():
     far = BANK + 1000
     found = ExactSearch(far).nearest(far[:20] + np.float32(0.25))
-    expected = np.linalg.norm(far[:20] + np.float32(0.25) - far[found.rows], axis=1)
-    assert np.allclose(found.distances, expected, rtol=1e-6)
+    expected = np.linalg.norm(far[:20] + np.float32(0.25) - far[found.rows[:, 0]], axis=1)
+    assert np.allclose(found.distances[:, 0], expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(5, 23), (5, 25), (24,), (2, 5, 24)])
@@ -62,7 +70,7 @@ def test_a_query_of_wrong_width_is_refused(search, shape):
 def test_a_bank_of_one_row_works(tmp_path):
     one = BANK[:1]
     for search in (ExactSearch(one), HnswSearch(save_index(tmp_path, one), one, ef_search=10)):
-        assert search.nearest(QUERIES).rows.tolist() == [0] * 50
+        assert search.nearest(QUERIES).rows.tolist() == [[0]] * 50
 
 
 def test_an_approximate_distance_is_never_below_the_true_one(index):

@@ -45,7 +45,9 @@ def fail_at(detector, stage, monkeypatch):
     elif stage == "distances":
         nearest = detector.search.nearest
         monkeypatch.setattr(
-            detector.search, "nearest", lambda q: Nearest(nearest(q)[0] * 1.2, nearest(q)[1])
+            detector.search,
+            "nearest",
+            lambda q, k: Nearest(nearest(q, k)[0] * 1.2, nearest(q, k)[1]),
         )
     elif stage == "map":
         monkeypatch.setattr(type(detector), "map", lambda self, d: np.zeros((64, 80), np.float32))

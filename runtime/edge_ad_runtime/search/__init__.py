@@ -11,12 +11,12 @@ from edge_ad_runtime.errors import ShapeError
 
 
 class Nearest(NamedTuple):
-    """For each query its nearest bank row.
+    """For each query its k nearest bank rows, nearest first.
 
     Attributes:
-        distances: ``(q,)`` float32, L2, not squared; measured in full precision on that row, so
-            an approximate search can be too large but never too small.
-        rows: ``(q,)`` int64, row numbers of the bank.
+        distances: ``(q, k)`` float32, L2, not squared; measured in full precision on those rows,
+            so an approximate search can be too large but never too small.
+        rows: ``(q, k)`` int64, row numbers of the bank.
     """
 
     distances: NDArray[np.float32]
@@ -28,8 +28,8 @@ class Search(Protocol):
 
     kind: str
 
-    def nearest(self, queries: NDArray[np.float32]) -> Nearest:
-        """Nearest bank row of each of ``(q, D)`` queries.
+    def nearest(self, queries: NDArray[np.float32], k: int = 1) -> Nearest:
+        """The ``k`` nearest bank rows of each of ``(q, D)`` queries; the bank has at least k.
 
         Raises:
             ShapeError: the queries are not ``(q, D)`` of this bank's D.
@@ -42,12 +42,18 @@ def check_queries(queries: NDArray[np.float32], dimension: int) -> None:
         raise ShapeError(f"queries have shape {queries.shape}, the bank holds (n, {dimension})")
 
 
-def distances_to_rows(
+def measured(
     queries: NDArray[np.float32], bank: NDArray[np.float32], rows: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """L2 distance of query i to bank row ``rows[i]``, from the differences themselves.
+) -> Nearest:
+    """Measure query i to the bank rows ``rows[i]``, ``(q, k)``, and sort them nearest first.
 
-    The expansion |q|^2 - 2qb + |b|^2 cancels badly when q is near b; this does not.
+    From the differences themselves: the expansion |q|^2 - 2qb + |b|^2 cancels badly when q is near
+    b; this does not.
     """
-    difference = queries - bank[rows]  # (q, D)
-    return np.asarray(np.sqrt(np.einsum("qd,qd->q", difference, difference)))
+    difference = queries[:, np.newaxis] - bank[rows]  # (q, k, D)
+    distances = np.sqrt(np.einsum("qkd,qkd->qk", difference, difference))
+    if rows.shape[1] > 1:
+        order = distances.argsort(axis=1, kind="stable")
+        distances = np.take_along_axis(distances, order, axis=1)
+        rows = np.take_along_axis(rows, order, axis=1)
+    return Nearest(distances, rows)

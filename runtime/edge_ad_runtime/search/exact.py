@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ad_runtime.search import Nearest, check_queries, distances_to_rows
+from edge_ad_runtime.search import Nearest, check_queries, measured
 
 _BLOCK_ROWS = 4096
 
@@ -23,19 +23,29 @@ class ExactSearch:
         self._bank = bank  # (n, D)
         self._half_sq_norms = np.einsum("nd,nd->n", bank, bank) / 2
 
-    def nearest(self, queries: NDArray[np.float32]) -> Nearest:
+    def nearest(self, queries: NDArray[np.float32], k: int = 1) -> Nearest:
         """See `Search.nearest`."""
         check_queries(queries, self._bank.shape[1])
-        every = np.arange(len(queries))
-        best = np.full(len(queries), -np.inf, np.float32)
-        rows = np.zeros(len(queries), np.int64)
+        best = np.empty((len(queries), 0), np.float32)
+        rows = np.empty((len(queries), 0), np.int64)
         for start in range(0, len(self._bank), _BLOCK_ROWS):
             block = slice(start, start + _BLOCK_ROWS)
             closeness = queries @ self._bank[block].T  # (q, block)
             closeness -= self._half_sq_norms[block]
-            winner = closeness.argmax(axis=1)
-            value = closeness[every, winner]
-            better = value > best
-            best[better] = value[better]
-            rows[better] = winner[better] + start
-        return Nearest(distances_to_rows(queries, self._bank, rows), rows)
+            winners = _largest(closeness, k)
+            best = np.hstack([best, np.take_along_axis(closeness, winners, axis=1)])
+            rows = np.hstack([rows, winners + start])
+            kept = _largest(best, k)
+            best = np.take_along_axis(best, kept, axis=1)
+            rows = np.take_along_axis(rows, kept, axis=1)
+        return measured(queries, self._bank, rows)
+
+
+def _largest(values: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Columns of each row's k largest values, in any order: ``(q, k)``."""
+    if k == 1:
+        return np.asarray(values.argmax(axis=1)[:, np.newaxis])
+    count = values.shape[1]
+    if count <= k:
+        return np.broadcast_to(np.arange(count), values.shape)
+    return np.argpartition(values, count - k, axis=1)[:, count - k :]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ad_runtime.errors import ArtifactError
-from edge_ad_runtime.search import Nearest, check_queries, distances_to_rows
+from edge_ad_runtime.search import Nearest, check_queries, measured
 
 # hnswalg.h, saveIndex (0.8.0): six size_t, int, unsigned, three size_t, double, size_t.
 _HEADER = struct.Struct("<6QiI3QdQ")
@@ -97,9 +97,8 @@ class HnswSearch:
             raise ArtifactError(f"hnswlib refuses it: {exc}", path=path) from exc
         self._index.set_ef(ef_search)
 
-    def nearest(self, queries: NDArray[np.float32]) -> Nearest:
+    def nearest(self, queries: NDArray[np.float32], k: int = 1) -> Nearest:
         """See `Search.nearest`."""
         check_queries(queries, self._bank.shape[1])
-        labels, _ = self._index.knn_query(queries, k=1, num_threads=self._threads)
-        rows = labels[:, 0].astype(np.int64)
-        return Nearest(distances_to_rows(queries, self._bank, rows), rows)
+        labels, _ = self._index.knn_query(queries, k=k, num_threads=self._threads)
+        return measured(queries, self._bank, labels.astype(np.int64))
