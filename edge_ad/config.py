@@ -16,6 +16,8 @@ BACKBONES = (
     "resnet101",
     "wide_resnet50_2",
     "wide_resnet101_2",
+    "resnext101_32x8d",
+    "densenet201",
 )
 BLUR_SIGMA_PX = 4.0  # the paper's, at its 224 px input
 
@@ -28,7 +30,8 @@ class PatchCoreConfig:
         backbone: one of `BACKBONES`, under torchvision's names.
         weights: ``imagenet`` (torchvision's published file), ``untrained`` (seeded random numbers,
             for demonstrations) or the path of a .safetensors or .pth file.
-        layers: residual stages j in 1-4 whose outputs are used, shallowest first.
+        layers: residual stages (DenseNet: dense blocks) j in 1-4 whose outputs are used,
+            shallowest first.
         convention: ``paper``, ``inspection`` or ``anomalib``: what the fields below that are None
             are taken from; see `edge_ad.convention`.
         patch_size: p, odd, 1-13: a patch feature sees its p x p neighbourhood.

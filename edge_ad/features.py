@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from edge_ad.aggregation import BinAggregation, MeanAggregation
-from edge_ad.backbone import ResNet
+from edge_ad.backbone import Backbone, build_backbone
 from edge_ad.config import PatchCoreConfig
 from edge_ad.weights import load_weights
 from edge_ad_runtime.errors import FitError, ImageError
@@ -47,20 +47,20 @@ def build_network(config: PatchCoreConfig) -> PatchFeatures:
     Raises:
         ConfigError, FitError: see `load_weights`.
     """
-    backbone = ResNet(config.backbone, config.layers)
+    backbone = build_backbone(config.backbone, config.layers)
     load_weights(backbone, config.backbone, config.weights, seed=config.seed)
     return _network(backbone, config)
 
 
 def restore_network(config: PatchCoreConfig, state: Mapping[str, Tensor]) -> PatchFeatures:
     """The network of a fit folder: ``state`` holds exactly the backbone's tensors."""
-    backbone = ResNet(config.backbone, config.layers)
+    backbone = build_backbone(config.backbone, config.layers)
     backbone.load_state_dict(dict(state), strict=True)
     backbone.eval().requires_grad_(False)
     return _network(backbone, config)
 
 
-def _network(backbone: ResNet, config: PatchCoreConfig) -> PatchFeatures:
+def _network(backbone: Backbone, config: PatchCoreConfig) -> PatchFeatures:
     p, stride, dim = config.patch_size, config.stride, config.resolved_aggregated_dim
     aggregation: nn.Module = (
         MeanAggregation(p, stride)

@@ -10,24 +10,18 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from edge_ad.backbone import IMAGENET_FILES, Backbone
+from edge_ad.densenet import DenseNet
 from edge_ad_runtime.errors import ConfigError, FitError
 
 _PUBLISHED = "https://download.pytorch.org/models/"
-_IMAGENET_FILES = {  # torchvision's IMAGENET1K_V1; the name ends in the SHA-256's first digits
-    "resnet18": "resnet18-f37072fd.pth",
-    "resnet34": "resnet34-b627a593.pth",
-    "resnet50": "resnet50-0676ba61.pth",
-    "resnet101": "resnet101-63fe2227.pth",
-    "wide_resnet50_2": "wide_resnet50_2-95faca4d.pth",
-    "wide_resnet101_2": "wide_resnet101_2-32ee1156.pth",
-}
 UNTRAINED_WARNING = (
     "weights: UNTRAINED (seeded random numbers): good enough to try edge_ad, not for a line; "
     "use --weights imagenet or a weight file"
 )
 
 
-def load_weights(backbone: nn.Module, name: str, weights: str, *, seed: int = 0) -> None:
+def load_weights(backbone: Backbone, name: str, weights: str, *, seed: int = 0) -> None:
     """Load ``weights`` into ``backbone`` in place and switch it to inference.
 
     Args:
@@ -43,7 +37,7 @@ def load_weights(backbone: nn.Module, name: str, weights: str, *, seed: int = 0)
     if weights == "untrained":
         _randomise(backbone, seed)
     elif weights == "imagenet":
-        _assign(backbone, _imagenet(name), f"{_PUBLISHED}{_IMAGENET_FILES[name]}")
+        _assign(backbone, _imagenet(name), f"{_PUBLISHED}{IMAGENET_FILES[name]}")
     else:
         _assign(backbone, _read(Path(weights)), weights)
     backbone.eval().requires_grad_(False)
@@ -78,7 +72,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _imagenet(name: str) -> dict[str, Tensor]:
-    file = _IMAGENET_FILES[name]
+    file = IMAGENET_FILES[name]
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     try:
         state: dict[str, Tensor] = torch.hub.load_state_dict_from_url(
@@ -92,7 +86,9 @@ def _imagenet(name: str) -> dict[str, Tensor]:
     return state
 
 
-def _assign(backbone: nn.Module, state: dict[str, Tensor], origin: str) -> None:
+def _assign(backbone: Backbone, state: dict[str, Tensor], origin: str) -> None:
+    if isinstance(backbone, DenseNet):
+        state = {backbone.current_name(name): value for name, value in state.items()}
     own = backbone.state_dict()
     needed = [key for key in own if not key.endswith("num_batches_tracked")]
     if missing := [key for key in needed if key not in state]:
@@ -106,7 +102,7 @@ def _assign(backbone: nn.Module, state: dict[str, Tensor], origin: str) -> None:
     backbone.load_state_dict(used, strict=False)
 
 
-def _randomise(backbone: nn.Module, seed: int) -> None:
+def _randomise(backbone: Backbone, seed: int) -> None:
     """He initialisation (2015), from ``seed`` alone."""
     generator = torch.Generator().manual_seed(seed)
     for module in backbone.modules():

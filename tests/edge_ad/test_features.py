@@ -27,9 +27,17 @@ def test_the_grid_is_the_shallowest_layers(layers, grid, dimension):
     assert features(layers=layers).shape == (2, *grid, dimension)
 
 
-@pytest.mark.parametrize("backbone", ["resnet50", "wide_resnet50_2"])
-def test_bottleneck_networks_give_their_widths(backbone):
-    assert features(backbone=backbone).shape == (2, 8, 12, 1536)
+@pytest.mark.parametrize(
+    ("backbone", "dimension"),
+    [
+        ("resnet50", 1536),
+        ("wide_resnet50_2", 1536),
+        ("resnext101_32x8d", 1536),
+        ("densenet201", 2304),
+    ],
+)
+def test_wider_networks_give_their_widths(backbone, dimension):
+    assert features(backbone=backbone).shape == (2, 8, 12, dimension)
 
 
 @pytest.mark.parametrize("p", [1, 3, 5])

@@ -59,6 +59,20 @@ def test_both_distributions_have_one_version():
     assert f"edge-ad-runtime[cpu]=={edge_ad.__version__}" in project["dependencies"]
 
 
+def test_the_artifacts_specification_names_every_key():
+    from dataclasses import fields, is_dataclass
+    from typing import get_type_hints
+
+    from edge_ad_runtime.manifest import Manifest
+
+    text = (ROOT / "runtime/README.md").read_text(encoding="utf-8")
+    for field in fields(Manifest):
+        assert f"`{field.name}" in text, field.name
+        kind = get_type_hints(Manifest)[field.name]
+        for inner in fields(kind) if is_dataclass(kind) else ():
+            assert f"{inner.name}`" in text, f"{field.name}.{inner.name}"
+
+
 def test_every_file_says_what_it_is_in_its_first_line():
     for package in PACKAGES:
         for path in (ROOT / package).rglob("*.py"):

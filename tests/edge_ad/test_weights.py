@@ -4,9 +4,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from edge_ad.backbone import ResNet
+from edge_ad.backbone import IMAGENET_FILES, build_backbone
 from edge_ad.config import BACKBONES
-from edge_ad.weights import _IMAGENET_FILES, fingerprint, load_weights
+from edge_ad.weights import fingerprint, load_weights
 from edge_ad_runtime.errors import ConfigError, FitError
 
 # torchvision's own counts of parameters, without the classifier (fc: 1000 x channels + 1000)
@@ -17,16 +17,18 @@ PARAMETERS = {
     "resnet101": 44_549_160 - 2_049_000,
     "wide_resnet50_2": 68_883_240 - 2_049_000,
     "wide_resnet101_2": 126_886_696 - 2_049_000,
+    "resnext101_32x8d": 88_791_336 - 2_049_000,
+    "densenet201": 20_013_928 - 1_921_000 - 2 * 1920,  # nor the last batch norm
 }
 
 
 @pytest.fixture
 def state():
-    return ResNet("resnet18", (1, 2)).state_dict()
+    return build_backbone("resnet18", (1, 2)).state_dict()
 
 
 def load(path):
-    backbone = ResNet("resnet18", (1,))
+    backbone = build_backbone("resnet18", (1,))
     load_weights(backbone, "resnet18", str(path))
     return backbone
 
@@ -34,13 +36,13 @@ def load(path):
 @pytest.mark.parametrize("name", BACKBONES)
 def test_architectures_have_torchvisions_parameter_counts(name):
     with torch.device("meta"):
-        backbone = ResNet(name, (1, 2, 3, 4))
+        backbone = build_backbone(name, (1, 2, 3, 4))
     assert sum(p.numel() for p in backbone.parameters()) == PARAMETERS[name]
-    assert name in _IMAGENET_FILES
+    assert name in IMAGENET_FILES
 
 
 def test_names_are_torchvisions():
-    names = set(ResNet("resnet50", (2,)).state_dict())
+    names = set(build_backbone("resnet50", (2,)).state_dict())
     assert {
         "conv1.weight",
         "bn1.running_mean",
@@ -50,6 +52,21 @@ def test_names_are_torchvisions():
         "layer2.3.bn3.num_batches_tracked",
     } <= names
     assert not any(name.startswith("layer3") for name in names)
+
+
+def test_densenets_names_are_torchvisions_those_of_its_published_file_too(tmp_path):
+    backbone = build_backbone("densenet201", (1,))
+    state = backbone.state_dict()
+    name = "features.denseblock1.denselayer2.norm1.weight"
+    assert {name, "features.conv0.weight", "features.norm0.bias"} <= set(state)
+    assert "features.transition1.conv.weight" in build_backbone("densenet201", (2,)).state_dict()
+    state[name] = torch.arange(96.0)
+    published = {k.replace(".norm1.", ".norm.1.").replace(".conv2.", ".conv.2."): v
+                 for k, v in state.items()}  # fmt: skip
+    assert name not in published
+    torch.save(published, tmp_path / "densenet.pth")
+    load_weights(backbone, "densenet201", str(tmp_path / "densenet.pth"))
+    assert torch.equal(backbone.state_dict()[name], torch.arange(96.0))
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
@@ -134,7 +151,7 @@ def test_offline_the_message_says_which_file_to_put_where(tmp_path, monkeypatch)
 
 def test_untrained_weights_depend_on_the_seed_alone():
     def state(seed):
-        backbone = ResNet("resnet18", (1,))
+        backbone = build_backbone("resnet18", (1,))
         load_weights(backbone, "resnet18", "untrained", seed=seed)
         return fingerprint(backbone.state_dict())
 
