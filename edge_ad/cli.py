@@ -69,9 +69,10 @@ def parse_layers(ctx: click.Context, param: click.Parameter, value: str) -> tupl
     "--resize",
     "resize_px",
     type=int,
-    help="Scale the shorter side to this and cut SIZE from the centre (the paper: 256). "
+    help="Scale to this and cut SIZE from the centre (the paper: 256).  "
     "[default: stretch the whole image to SIZE, so that all of it is inspected]",
 )
+@click.option("--keep-aspect", is_flag=True, help="With --resize: scale the shorter side to it.")
 @click.option("--coreset-fraction", default=0.1, show_default=True)
 @click.option("--neighbours", default=1, show_default=True, help="k nearest, averaged.")
 @click.option(

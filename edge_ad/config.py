@@ -39,8 +39,9 @@ class PatchCoreConfig:
         aggregated_dim: None: the convention's; 0: all channels' means; else so many adaptive bins.
         neighbours: k, a patch's distance is the mean of those to its k nearest bank patches.
         size: ``(height, width)`` of the network's input in pixels.
-        resize_px: None stretches the whole image to ``size``; a number scales the shorter side to
-            it and cuts ``size`` from the centre (the paper: 256 and 224).
+        resize_px: None stretches the whole image to ``size``; a number scales to more than that
+            and cuts ``size`` from the centre (the paper: 256 and 224).
+        keep_aspect: with a number, scale the shorter side to it; else stretch.
         coreset_fraction: share of the patches kept in the bank, in (0, 1].
         reweight_neighbours: b of equation 7, the nearest bank patch counted; 0 leaves it out;
             None: the convention's.
@@ -59,6 +60,7 @@ class PatchCoreConfig:
     aggregated_dim: int | None = None
     size: tuple[int, int] = (224, 224)
     resize_px: int | None = None
+    keep_aspect: bool = False
     coreset_fraction: float = 0.1
     neighbours: int = 1
     reweight_neighbours: int | None = None
@@ -137,7 +139,7 @@ class PatchCoreConfig:
     @property
     def preprocessing(self) -> Preprocessing:
         """How images are brought to the network's input size."""
-        return Preprocessing(size=self.size, resize_px=self.resize_px)
+        return Preprocessing(size=self.size, resize_px=self.resize_px, keep_aspect=self.keep_aspect)
 
 
 def _require(ok: bool, message: str) -> None:

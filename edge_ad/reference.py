@@ -52,7 +52,6 @@ class ReferenceDetector:
         self._scoring = fitted.config.scoring
         self._network = restore_network(fitted.config, fitted.backbone)
         self._bank = fitted.bank.features.astype(np.float64)  # (n, D)
-        self._sq_norms = (self._bank**2).sum(axis=1)
 
     def predict(self, image: Path | str | RGBImage) -> Prediction:
         """Score one image; see `edge_ad_runtime.Detector.predict`. Only the total is timed."""
@@ -79,10 +78,10 @@ class ReferenceDetector:
         """The same from ``(rows, cols, D)`` features on."""
         rows, cols, dimension = features.shape
         patches = features.reshape(-1, dimension).astype(np.float64)  # (q, D)
-        to_bank = self._distances(patches)  # (q, n)
+        # float64: float32's expansion of the square would cancel
+        to_bank = torch.cdist(torch.from_numpy(patches), torch.from_numpy(self._bank))  # (q, n)
         k = self._scoring.neighbours
-        nearest = np.argsort(to_bank, axis=1)[:, :k] if k > 1 else to_bank.argmin(axis=1)[:, None]
-        # from the differences: the expansion in _distances cancels where a patch is in the bank
+        nearest = to_bank.topk(k, dim=1, largest=False).indices.numpy()  # (q, k)
         each = np.linalg.norm(patches[:, None] - self._bank[nearest], axis=2)  # (q, k)
         distances = (each**2 if self._scoring.squared else each).mean(axis=1)  # (q,)
         return Trace(
@@ -118,10 +117,6 @@ class ReferenceDetector:
             enlarged = functional.interpolate(grid, size=size, mode="bilinear", align_corners=False)
         sigma, border = self._scoring.blur_sigma_px, self._scoring.border
         return np.asarray(gaussian_filter(enlarged[0, 0].numpy(), sigma, mode=border), np.float32)
-
-    def _distances(self, patches: NDArray[np.float64]) -> NDArray[np.float64]:
-        squares = (patches**2).sum(axis=1)[:, np.newaxis] + self._sq_norms
-        return np.asarray(np.sqrt(np.maximum(squares - 2 * patches @ self._bank.T, 0)))
 
 
 def plain_greedy(rows: NDArray[np.floating], n_select: int, first: int) -> NDArray[np.int64]:

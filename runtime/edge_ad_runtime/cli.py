@@ -214,7 +214,8 @@ def info(artifact: Path, as_json: bool) -> None:
         return
     network, search, calibration = manifest.network, manifest.search, manifest.calibration
     size, resize = manifest.preprocessing.size, manifest.preprocessing.resize_px
-    cut = "whole image stretched" if resize is None else f"shorter side {resize}, centre cut"
+    how = "shorter side scaled" if manifest.preprocessing.keep_aspect else "stretched"
+    cut = "whole image, stretched" if resize is None else f"{how} to {resize}, centre cut"
     low, high = calibration.interval
     rows = {
         "method": f"{manifest.method} ({manifest.head}), schema {manifest.schema}",

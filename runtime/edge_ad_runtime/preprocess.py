@@ -26,20 +26,24 @@ class Preprocessing:
     Attributes:
         size: ``(height, width)`` in pixels of the network's input.
         resize_px: None stretches the whole image to ``size``, so that every pixel is inspected.
-            A number scales the *shorter* side to that many pixels and cuts ``size`` from the
-            centre, as the PatchCore paper does (256, then 224): what lies outside is not inspected.
+            A number scales to more than that and cuts ``size`` from the centre, as the PatchCore
+            paper does (256, then 224): what lies outside is not inspected.
+        keep_aspect: with a number, scale the shorter side to it and keep the image's proportions;
+            else stretch to the proportions of ``size``, so that as much is cut from every side.
     """
 
     size: tuple[int, int]
     resize_px: int | None = None
+    keep_aspect: bool = False
 
     def __post_init__(self) -> None:
         if not all(32 <= side <= 4096 for side in self.size):
             raise ConfigError(f"size is {self.size}; each side must be 32 to 4096 pixels")
-        if self.resize_px is not None and not max(self.size) <= self.resize_px <= 8192:
+        least = max(self.size) if self.keep_aspect else min(self.size)
+        if self.resize_px is not None and not least <= self.resize_px <= 8192:
             raise ConfigError(
-                f"resize is {self.resize_px}; it must be between the larger side of size "
-                f"({max(self.size)}) and 8192, or nothing of size {self.size} could be cut from it"
+                f"resize is {self.resize_px}; it must be {least} to 8192, or nothing of size "
+                f"{self.size} could be cut from it"
             )
 
     def apply(self, image: RGBImage) -> RGBImage:
@@ -70,16 +74,13 @@ class Preprocessing:
         return np.asarray(scaled[top : top + rows, left : left + cols] > 0)
 
     def scaled_size(self, original: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Size after scaling, and the top-left corner of the cut, for an ``(H, W)`` original.
-
-        >>> Preprocessing(size=(224, 224), resize_px=256).scaled_size((512, 1024))
-        ((256, 512), (16, 144))
-        """
+        """Size after scaling, and the top-left corner of the cut, for an ``(H, W)`` original."""
         rows, cols = self.size
         if self.resize_px is None:
             return (rows, cols), (0, 0)
-        scale = self.resize_px / min(original)
-        height, width = (max(self.resize_px, round(side * scale)) for side in original)
+        proportions = original if self.keep_aspect else self.size
+        scale = self.resize_px / min(proportions)
+        height, width = (round(side * scale) for side in proportions)
         if max(height, width) > _LONGEST_SIDE_PX:
             raise ImageError(
                 f"{original[0]} x {original[1]} pixels scaled to a shorter side of "

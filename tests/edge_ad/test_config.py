@@ -16,7 +16,7 @@ from edge_ad_runtime.errors import ConfigError
         ({"patch_size": 4}, "patch_size is 4; it must be odd"),
         ({"patch_size": 15}, "patch_size is 15"),
         ({"size": (16, 224)}, "size is"),
-        ({"resize_px": 100}, "resize is 100"),
+        ({"resize_px": 100}, "resize is 100; it must be 224 to 8192"),
         ({"convention": "spade"}, "convention is 'spade'; known are paper"),
         ({"stride": 5}, "stride is 5"),
         ({"aggregated_dim": -1}, "aggregated_dim is -1"),
