@@ -74,7 +74,14 @@ class Preprocessing:
         return np.asarray(scaled[top : top + rows, left : left + cols] > 0)
 
     def scaled_size(self, original: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Size after scaling, and the top-left corner of the cut, for an ``(H, W)`` original."""
+        """Size after scaling, and the top-left corner of the cut, for an ``(H, W)`` original.
+
+        >>> Preprocessing(size=(224, 224), resize_px=256).scaled_size((512, 1024))
+        ((256, 256), (16, 16))
+        >>> keep = Preprocessing(size=(224, 224), resize_px=256, keep_aspect=True)
+        >>> keep.scaled_size((512, 1024))
+        ((256, 512), (16, 144))
+        """
         rows, cols = self.size
         if self.resize_px is None:
             return (rows, cols), (0, 0)
