@@ -43,12 +43,23 @@ def to_onnx(network: PatchFeatures, size: tuple[int, int]) -> bytes:
                 verbose=False,
             )
             assert program is not None, "dynamo=True gives a program"
-            onnx.save(program.model_proto, buffer)
+            model = program.model_proto
+            _strip(model)
+            onnx.save(model, buffer)
         graph = buffer.getvalue()
         onnx.checker.check_model(graph, full_check=True)
     except (onnx.checker.ValidationError, torch.onnx.errors.OnnxExporterError, RuntimeError) as exc:
         raise ExportError(f"the network cannot be exported to ONNX: {exc}") from exc
     return graph
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Remove the exporter's notes: source lines and folders of this machine."""
+    graph = model.graph
+    parts = (graph.node, graph.input, graph.output, graph.value_info, graph.initializer)
+    for item in (model, graph, *(item for part in parts for item in part)):
+        item.ClearField("metadata_props")
+        item.ClearField("doc_string")
 
 
 def check_parity(network: PatchFeatures, graph: bytes, images: NDArray[np.uint8]) -> float:

@@ -65,6 +65,12 @@ def test_the_graph_has_a_dynamic_batch_uint8_input_and_a_cast_first(fitted):
     assert [node.op_type for node in graph.node if "image" in node.input] == ["Cast"]
 
 
+def test_the_graph_holds_no_paths_of_this_machine(fitted):
+    graph = to_onnx(restore_network(fitted.config, fitted.backbone), (64, 80))
+    for word in (b"edge_ad/features.py", b"stack_trace", b"/home", b"File "):
+        assert word not in graph
+
+
 @pytest.mark.parametrize("batch", [1, 2, 5])
 def test_any_batch_runs_and_agrees_with_torch(fitted, batch):
     network = restore_network(fitted.config, fitted.backbone)
