@@ -112,29 +112,41 @@ def fit(good_dir: Path, out: Path, pattern: str, overwrite: bool, **settings: ob
 @ARTIFACT
 @click.argument("test_dir", type=click.Path(path_type=Path))
 @AS_JSON
+@click.option(
+    "--layout",
+    default="auto",
+    show_default=True,
+    help="mvtec, btad, visa, magnetic-tile, frames, folders, list; auto looks for itself.",
+)
 @click.option("--report", type=click.Path(path_type=Path), help="Write an HTML report folder.")
 @OVERWRITE
 def evaluate(
-    artifact: Path, test_dir: Path, as_json: bool, report: Path | None, overwrite: bool
+    artifact: Path,
+    test_dir: Path,
+    as_json: bool,
+    layout: str,
+    report: Path | None,
+    overwrite: bool,
 ) -> None:
     """Measure an artifact on labelled images.
 
     Gives AUROC, pixel AUROC, PRO, best F1 and the confusion at the artifact's threshold. TEST_DIR
-    has MVTec AD's layout (test/good, test/<defect>, ground_truth/<defect>), or simply the folders
-    good and bad.
+    has MVTec AD's layout (test/good, test/<defect>, ground_truth/<defect>), that of another public
+    data set, or simply the folders good and bad; or it is a .csv or .json list of path, label and
+    mask.
 
     \b
     Example: edge-ad evaluate line3.edgead test_parts --report line3-report
     """
     from edge_ad.atomic import check_free
-    from edge_ad.dataset import list_test_images
     from edge_ad.evaluate import evaluate as evaluate_detector
     from edge_ad.report import write_report
+    from edge_ad.testset import list_test_images
     from edge_ad_runtime.detector import Detector
 
     if report is not None:
         check_free(report, overwrite=overwrite)
-    images = list_test_images(test_dir)
+    images = list_test_images(test_dir, layout)
     detector = Detector.load(artifact)
     evaluation = evaluate_detector(detector, images, progress=True)
     if report is not None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from edge_ad import metrics
-from edge_ad.dataset import TestImage, read_mask
+from edge_ad.testset import TestImage, read_mask
 from edge_ad_runtime.detector import Detector, Verdict
 from edge_ad_runtime.errors import ConfigError, EdgeADError
 from edge_ad_runtime.images import read_image
@@ -121,7 +121,7 @@ def _mask(image: TestImage, shape: tuple[int, ...], detector: Detector) -> NDArr
     preprocessing = detector.manifest.preprocessing
     if not image.is_defective:
         return np.zeros(preprocessing.size, bool)
-    return preprocessing.apply_to_mask(read_mask(image.mask, shape)) if image.mask else None
+    return preprocessing.apply_to_mask(read_mask(image, shape)) if image.mask else None
 
 
 def _evaluation(

@@ -10,11 +10,11 @@ import numpy as np
 
 from edge_ad.atomic import atomic_folder
 from edge_ad.config import PatchCoreConfig
-from edge_ad.dataset import list_test_images
 from edge_ad.evaluate import Evaluation, evaluate
 from edge_ad.parts import DEFECTS, HEIGHT_PX, WIDTH_PX, write_parts
 from edge_ad.patchcore import fit
 from edge_ad.report import write_report
+from edge_ad.testset import list_test_images
 from edge_ad.weights import UNTRAINED_WARNING
 from edge_ad_export import ExportConfig, export
 from edge_ad_runtime.detector import Detector

@@ -1,0 +1,238 @@
+"""Labelled images to evaluate on, from the folders that the public data sets come in.
+
+==============  =================================================================================
+layout          what is looked for below the folder
+==============  =================================================================================
+mvtec           test/good, test/<kind>, ground_truth/<kind>/<name>_mask.png (MVTec AD)
+btad            test/ok, test/ko, ground_truth/ko/<name>.png or .bmp (BTAD)
+visa            Data/Images/Normal and Anomaly, Data/Masks/Anomaly/<name>.png (VisA); the official
+                test split where ../split_csv/1cls.csv is there, else all images
+magnetic-tile   MT_Free/Imgs/*.jpg, MT_<kind>/Imgs/*.jpg with the mask <name>.png beside it
+frames          testing/frames/<video>/*.jpg, testing/test_frame_mask/<video>.npy, and for masks
+                testing/test_pixel_mask/<video>.npy (ShanghaiTech Campus, mSTC)
+folders         good and any other folders; masks as in mvtec, if there are any
+list            not a folder but a .csv or .json file: path, label, mask (optional), relative to it;
+                the label "good" (or "normal", "ok", "0") is good, any other names a defect
+==============  =================================================================================
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ad_runtime.errors import ConfigError, ImageError
+from edge_ad_runtime.images import IMAGE_SUFFIXES, read_image
+
+_GOOD_LABELS = {"good", "normal", "ok", "0"}
+_NOT_KINDS = {"ground_truth", "train"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestImage:
+    """One image to evaluate on.
+
+    Attributes:
+        path: the image.
+        kind: ``good``, or a kind of defect.
+        mask: a file, nonzero where defective; None for good images, or where there is none.
+        mask_frame: which frame of a .npy mask ``(T, H, W)`` it is.
+    """
+
+    __test__ = False  # not a test case, whatever pytest thinks of the name
+
+    path: Path
+    kind: str
+    mask: Path | None = None
+    mask_frame: int = 0
+
+    @property
+    def is_defective(self) -> bool:
+        """Whether the label says defective."""
+        return self.kind != "good"
+
+
+def list_test_images(folder: Path | str, layout: str = "auto") -> list[TestImage]:
+    """Images with labels.
+
+    Args:
+        folder: laid out as the table above says, or a list.
+        layout: a name from the table; ``auto`` takes the first that fits.
+
+    Raises:
+        ConfigError: no such folder or layout, or no good or no defective images in it.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise ConfigError(f"{folder}: no such folder")
+    if layout == "auto":
+        layout = next(name for name, marker in _MARKERS.items() if marker(folder))
+    if layout not in LAYOUTS:
+        raise ConfigError(f"layout is {layout!r}; known are auto, {', '.join(LAYOUTS)}")
+    images = LAYOUTS[layout](folder)
+    if {image.is_defective for image in images} != {True, False}:
+        kinds = ", ".join(sorted({image.kind for image in images})) or "no labelled images"
+        raise ConfigError(
+            f"{folder}: as layout {layout!r}, needs good images (a folder 'good') and defective "
+            f"ones (any other folder); found {kinds}"
+        )
+    return images
+
+
+def read_mask(image: TestImage, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """The ``(H, W)`` boolean mask of an image of ``shape``; it has one.
+
+    Raises:
+        ImageError: not readable, or of another size.
+    """
+    assert image.mask is not None, "callers ask only for masks that are there"
+    if image.mask.suffix == ".npy":
+        mask = _load(image.mask)[image.mask_frame] > 0
+    else:
+        mask = read_image(image.mask).max(axis=2) > 0
+    if mask.shape != shape[:2]:
+        found, expected = mask.shape, tuple(shape[:2])
+        raise ImageError(f"the mask is {found}, its image {expected}", path=image.mask)
+    return np.asarray(mask)
+
+
+def _mvtec(folder: Path) -> list[TestImage]:
+    return _kind_folders(folder / "test", folder / "ground_truth")
+
+
+def _folders(folder: Path) -> list[TestImage]:
+    return _kind_folders(folder, folder / "ground_truth")
+
+
+def _kind_folders(root: Path, masks: Path) -> list[TestImage]:
+    kinds = sorted(p for p in root.iterdir() if p.is_dir() and p.name not in _NOT_KINDS)
+    return [
+        TestImage(path=path, kind=_kind(kind.name), mask=_mask_of(path, masks / kind.name))
+        for kind in kinds
+        for path in _images(kind)
+    ]
+
+
+def _visa(folder: Path) -> list[TestImage]:
+    split = folder.parent / "split_csv/1cls.csv"
+    if split.is_file():
+        rows = [row for row in _read_csv(split) if row["object"] == folder.name]
+        return _listed(
+            ({**row, "path": row["image"]} for row in rows if row["split"] == "test"), folder.parent
+        )
+    images, masks = folder / "Data/Images", folder / "Data/Masks/Anomaly"
+    good = [TestImage(path=path, kind="good") for path in _images(images / "Normal")]
+    return good + [
+        TestImage(path=path, kind="anomaly", mask=_mask_of(path, masks))
+        for path in _images(images / "Anomaly")
+    ]
+
+
+def _magnetic_tile(folder: Path) -> list[TestImage]:
+    images = []
+    for kind in sorted(folder.glob("MT_*/Imgs")):
+        name = kind.parent.name.removeprefix("MT_")
+        good = name == "Free"
+        images += [
+            TestImage(
+                path=path,
+                kind="good" if good else name,
+                mask=None if good else path.with_suffix(".png"),
+            )
+            for path in sorted(kind.glob("*.jpg"))
+        ]
+    return images
+
+
+def _frames(folder: Path) -> list[TestImage]:
+    images = []
+    for video in sorted(p for p in (folder / "testing/frames").iterdir() if p.is_dir()):
+        labels = _load(folder / f"testing/test_frame_mask/{video.name}.npy")
+        pixels = folder / f"testing/test_pixel_mask/{video.name}.npy"
+        frames = _images(video)
+        if len(frames) != len(labels):
+            raise ConfigError(f"{video}: {len(frames)} frames, {len(labels)} labels for them")
+        mask = pixels if pixels.is_file() else None
+        images += [
+            TestImage(path=path, kind="anomaly", mask=mask, mask_frame=i)
+            if labels[i]
+            else TestImage(path=path, kind="good")
+            for i, path in enumerate(frames)
+        ]
+    return images
+
+
+def _list(file: Path) -> list[TestImage]:
+    try:
+        rows = json.loads(file.read_text("utf-8")) if file.suffix == ".json" else _read_csv(file)
+        return _listed(rows, file.parent)
+    except (ValueError, TypeError, KeyError, AttributeError) as exc:
+        raise ConfigError(
+            f"{file}: not a list of path, label and mask (a .csv with that first line, or .json "
+            f"objects): {exc!r}"
+        ) from exc
+
+
+def _listed(rows: Iterable[dict[str, Any]], root: Path) -> list[TestImage]:
+    return [
+        TestImage(
+            path=root / row["path"],
+            kind=_kind(str(row["label"])),
+            mask=root / row["mask"] if row.get("mask") else None,
+        )
+        for row in rows
+    ]
+
+
+LAYOUTS: dict[str, Callable[[Path], list[TestImage]]] = {
+    "list": _list,
+    "magnetic-tile": _magnetic_tile,
+    "visa": _visa,
+    "frames": _frames,
+    "mvtec": _mvtec,
+    "btad": _mvtec,  # the same but for the names of the labels and of the masks
+    "folders": _folders,
+}
+_MARKERS: dict[str, Callable[[Path], bool]] = {  # in this order: the last one fits anything
+    "list": Path.is_file,
+    "magnetic-tile": lambda folder: (folder / "MT_Free").is_dir(),
+    "visa": lambda folder: (folder / "Data/Images").is_dir(),
+    "frames": lambda folder: (folder / "testing/frames").is_dir(),
+    "mvtec": lambda folder: (folder / "test").is_dir(),
+    "folders": lambda folder: True,
+}
+
+
+def _kind(label: str) -> str:
+    return "good" if label.lower() in _GOOD_LABELS else label
+
+
+def _images(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: no such folder")
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def _mask_of(image: Path, folder: Path) -> Path | None:
+    endings = ("_mask.png", ".png", ".bmp")
+    candidates = (folder / f"{image.stem}{ending}" for ending in endings)
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _read_csv(file: Path) -> list[dict[str, str]]:
+    with file.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def _load(file: Path) -> NDArray[Any]:
+    try:
+        return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
+    except (OSError, ValueError) as exc:
+        raise ImageError(f"not a readable .npy file: {exc}", path=file) from exc
