@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from edge_ad.evaluate import Evaluation
     from edge_ad.fitted import FittedDetector
 
+_ON_CONTACT_SHEET = 12
+
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace what is there.")
 
 
@@ -84,10 +86,28 @@ def parse_layers(ctx: click.Context, param: click.Parameter, value: str) -> tupl
     type=float,
     help="Share of good parts that may be rejected.  [default: the smallest the images support]",
 )
+@click.option(
+    "--exclude-outliers",
+    type=float,
+    help="Leave images out whose most isolated patch is farther from all other images than this "
+    "many times the usual, such as 2.  [default: keep all]",
+)
+@click.option(
+    "--contact-sheet",
+    type=click.Path(path_type=Path),
+    help="Write a picture of the most isolated patches: is there a defect among the good?",
+)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--glob", "pattern", default="*", help="Which files of GOOD_DIR, such as '*.jpg'.")
 @OVERWRITE
-def fit(good_dir: Path, out: Path, pattern: str, overwrite: bool, **settings: object) -> None:
+def fit(
+    good_dir: Path,
+    out: Path,
+    pattern: str,
+    contact_sheet: Path | None,
+    overwrite: bool,
+    **settings: object,
+) -> None:
     """Learn what good parts look like from good images.
 
     \b
@@ -96,8 +116,10 @@ def fit(good_dir: Path, out: Path, pattern: str, overwrite: bool, **settings: ob
     from edge_ad.atomic import check_free
     from edge_ad.config import PatchCoreConfig
     from edge_ad.dataset import list_images
+    from edge_ad.isolation import draw_contact_sheet
     from edge_ad.patchcore import fit as fit_patchcore
     from edge_ad.weights import UNTRAINED_WARNING
+    from edge_ad_runtime.images import write_png
 
     config = PatchCoreConfig(**settings)  # type: ignore[arg-type]  # click has checked the types
     check_free(out, overwrite=overwrite)
@@ -106,6 +128,10 @@ def fit(good_dir: Path, out: Path, pattern: str, overwrite: bool, **settings: ob
     fitted = fit_patchcore(list_images(good_dir, pattern), config, progress=True)
     fitted.save(out, overwrite=overwrite)
     click.echo(_describe(fitted, out))
+    if contact_sheet is not None:
+        shown = fitted.record.isolated[:_ON_CONTACT_SHEET]
+        sheet = draw_contact_sheet(shown, config.preprocessing, fitted.record.grid)
+        write_png(contact_sheet, sheet)
 
 
 @click.command()
@@ -197,4 +223,18 @@ def _describe(fitted: FittedDetector, out: Path) -> str:
             if calibration.requested_rate is None
             else ""
         )
+        + "".join(f"\n{line}" for line in _isolated_lines(fitted))
     )
+
+
+def _isolated_lines(fitted: FittedDetector) -> list[str]:
+    """The image to look at first, and those left out."""
+    isolated = fitted.record.isolated
+    if not isolated:
+        return []
+    first, excluded = isolated[0], [patch.path for patch in isolated if patch.excluded]
+    lines = [
+        f"most isolated good image: {first.path} ({first.relative:.2f} times the median; if it is "
+        "not good, nothing like it will be found: see --contact-sheet)"
+    ]
+    return lines + [f"excluded from the bank: {path}" for path in excluded]

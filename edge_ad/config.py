@@ -48,6 +48,8 @@ class PatchCoreConfig:
         holdout_fraction: share of the good images kept out of the bank to set the threshold.
         false_reject_rate: share of good parts that may be rejected; None: the smallest that the
             held-out images support.
+        exclude_outliers: leave images out of the bank whose most isolated patch is farther from all
+            other images than this many times the usual; None: keep all. See `edge_ad.isolation`.
         seed: of the hold-out, the coreset and untrained weights.
     """
 
@@ -66,6 +68,7 @@ class PatchCoreConfig:
     reweight_neighbours: int | None = None
     holdout_fraction: float = 0.2
     false_reject_rate: float | None = None
+    exclude_outliers: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -111,6 +114,10 @@ class PatchCoreConfig:
         _require(
             self.false_reject_rate is None or 0 < self.false_reject_rate < 1,
             f"false_reject_rate is {self.false_reject_rate}; it must be between 0 and 1",
+        )
+        _require(
+            self.exclude_outliers is None or self.exclude_outliers > 1,
+            f"exclude_outliers is {self.exclude_outliers}; it must be above 1, such as 2",
         )
         _require(self.seed >= 0, f"seed is {self.seed}; it must be 0 or more")
         _ = self.preprocessing  # validates size and resize_px

@@ -25,6 +25,7 @@ from torch import Tensor
 from edge_ad.atomic import atomic_folder
 from edge_ad.bank import Bank
 from edge_ad.config import PatchCoreConfig
+from edge_ad.isolation import IsolatedPatch
 from edge_ad_runtime import strict
 from edge_ad_runtime.errors import ArtifactError, ShapeError
 from edge_ad_runtime.images import RGBImage
@@ -59,6 +60,7 @@ class FitRecord:
     weights_sha256: str
     calibration: Calibration
     images: tuple[FitImage, ...]
+    isolated: tuple[IsolatedPatch, ...]
     versions: dict[str, str]
 
 

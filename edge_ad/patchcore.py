@@ -16,6 +16,7 @@ from edge_ad.config import PatchCoreConfig
 from edge_ad.dataset import list_images
 from edge_ad.features import PatchFeatures, build_network, extract_files, load_preprocessed
 from edge_ad.fitted import SCHEMA, FitImage, FitRecord, FittedDetector
+from edge_ad.isolation import find_isolated
 from edge_ad.weights import fingerprint
 from edge_ad_runtime.errors import FitError
 from edge_ad_runtime.images import read_image
@@ -50,6 +51,12 @@ def fit(
 
     features = extract_files(network, bank_paths, config.preprocessing, progress=progress)
     grid, dimension = features.shape[1:3], features.shape[3]
+    isolated = find_isolated(
+        features, bank_paths, exclude_above=config.exclude_outliers, seed=config.seed
+    )
+    excluded = {patch.path for patch in isolated if patch.excluded}
+    if excluded:
+        features = features[[str(path) not in excluded for path in bank_paths]]
     bank = build_bank(features.reshape(-1, dimension), config, progress=progress)
     del features  # gigabytes, on a large set
     scores = _scores(network, held_out_paths, bank, config, progress=progress)
@@ -65,6 +72,7 @@ def fit(
             FitImage(path=str(path), sha256=_sha256(path), held_out_score=scores.get(path))
             for path in paths
         ),
+        isolated=tuple(isolated),
         versions=_versions(),
     )
     kept = held_out_paths[:_KEPT_PREPROCESSED]

@@ -51,6 +51,7 @@ def fitted_on_every_patch(images: np.ndarray, config: PatchCoreConfig) -> Fitted
         weights_sha256=fingerprint(backbone),
         calibration=split_conformal(np.ones(4), None),
         images=(FitImage(path="golden", sha256="", held_out_score=None),),
+        isolated=(),
         versions={},
     )
     return FittedDetector(
