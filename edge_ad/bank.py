@@ -45,12 +45,14 @@ def build_bank(
             f"the bank would hold {n_select} patches, fewer than the {max(b, k)} neighbours that "
             "scoring needs; raise coreset_fraction or add images"
         )
-    rows = (
-        np.arange(len(patches))
-        if n_select == len(patches)
-        else greedy_coreset(patches, n_select, seed=config.seed, progress=progress)
-    )
-    features = patches[rows]
+    if n_select == len(patches):
+        rows = np.arange(n_select)
+    elif config.subsampler == "random":
+        rng = np.random.default_rng(config.seed)
+        rows = np.sort(rng.choice(len(patches), n_select, replace=False))
+    else:
+        rows = greedy_coreset(patches, n_select, seed=config.seed, progress=progress)
+    features = np.array(patches[rows])
     return Bank(
         features=features,
         neighbours=nearest_bank_rows(features, b, progress=progress) if b else None,

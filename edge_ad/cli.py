@@ -76,6 +76,7 @@ def parse_layers(ctx: click.Context, param: click.Parameter, value: str) -> tupl
 )
 @click.option("--keep-aspect", is_flag=True, help="With --resize: scale the shorter side to it.")
 @click.option("--coreset-fraction", default=0.1, show_default=True)
+@click.option("--subsampler", default="greedy", show_default=True, help="greedy or random.")
 @click.option("--neighbours", default=1, show_default=True, help="k nearest, averaged.")
 @click.option(
     "--reweight-neighbours", type=int, help="b of eq. 7; 0: off.  [default: the convention's]"

@@ -43,6 +43,7 @@ class PatchCoreConfig:
             and cuts ``size`` from the centre (the paper: 256 and 224).
         keep_aspect: with a number, scale the shorter side to it; else stretch.
         coreset_fraction: share of the patches kept in the bank, in (0, 1].
+        subsampler: ``greedy`` (algorithm 1) or ``random``, its baseline.
         reweight_neighbours: b of equation 7, the nearest bank patch counted; 0 leaves it out;
             None: the convention's.
         holdout_fraction: share of the good images kept out of the bank to set the threshold.
@@ -64,6 +65,7 @@ class PatchCoreConfig:
     resize_px: int | None = None
     keep_aspect: bool = False
     coreset_fraction: float = 0.1
+    subsampler: str = "greedy"
     neighbours: int = 1
     reweight_neighbours: int | None = None
     holdout_fraction: float = 0.2
@@ -97,6 +99,10 @@ class PatchCoreConfig:
         )
         _require(
             1 <= self.neighbours <= 100, f"neighbours is {self.neighbours}; it must be 1 to 100"
+        )
+        _require(
+            self.subsampler in ("greedy", "random"),
+            f"subsampler is {self.subsampler!r}; it must be greedy or random",
         )
         _require(
             0 < self.coreset_fraction <= 1,

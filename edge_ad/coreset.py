@@ -33,7 +33,6 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from torch import Tensor
-from torch.nn import functional
 from tqdm import tqdm
 
 from edge_ad_runtime.errors import ConfigError, FitError
@@ -87,12 +86,13 @@ def greedy_coreset(
         device = "cuda" if torch.cuda.is_available() else "cpu"
     onto = _projection(features, projection_dim, rng)
 
-    def rows() -> Tensor:
-        return _project(features, onto).to(device)
+    def differences() -> _Metric:
+        return _Differences(_project(features, onto).to(device))
 
-    metric = _Products(rows()) if features.dtype == np.float32 else _Differences(rows())
+    exact = features.dtype == np.float64
+    metric = differences() if exact else _Products(_project(features, onto, spare=1).to(device))
     with tqdm(total=n_select, desc="coreset", unit="patch", disable=not progress) as bar:
-        return _Greedy(metric, n_select, lambda: _Differences(rows()), bar).run(first)
+        return _Greedy(metric, n_select, differences, bar).run(first)
 
 
 def _projection(
@@ -106,18 +106,20 @@ def _projection(
     return torch.from_numpy(matrix.astype(features.dtype))
 
 
-def _project(features: NDArray[np.floating], onto: Tensor | None) -> Tensor:
-    """``(N, D)`` features to ``(N, dim)``, a piece at a time: they may be on disk."""
-    rows = torch.empty(
-        len(features),
-        features.shape[1] if onto is None else onto.shape[1],
-        dtype=torch.float32 if features.dtype == np.float32 else torch.float64,
-    )
+def _project(features: NDArray[np.floating], onto: Tensor | None, spare: int = 0) -> Tensor:
+    """``(N, D)`` features to ``(N, dim + spare)``, a piece at a time: they may be on disk.
+
+    The spare columns are left uninitialised.
+    """
+    dim = features.shape[1] if onto is None else onto.shape[1]
+    dtype = torch.float32 if features.dtype == np.float32 else torch.float64
+    rows = torch.empty(len(features), dim + spare, dtype=dtype)
     for start in range(0, len(features), _ACTIVE_ROWS):
         part = slice(start, start + _ACTIVE_ROWS)
         piece = torch.from_numpy(np.array(features[part]))
-        rows[part] = piece if onto is None else piece @ onto
-        if not torch.isfinite(rows[part].sum()):
+        piece = piece if onto is None else piece @ onto
+        rows[part, :dim] = piece
+        if not torch.isfinite(piece.sum()):
             raise FitError("features hold NaN or infinite numbers")
     return rows
 
@@ -166,13 +168,15 @@ class _Products:
 
     Rows carry a last column of 1 and centres one of -|c|^2 / 2, so that one product gives the
     bracket. Rows are centred first: float32 loses what the norms exceed the distances by. (On the
-    median of a sample: one outlier must not move the centre.)
+    median of a sample: one outlier must not move the centre.) All of it in place.
     """
 
     def __init__(self, rows: Tensor) -> None:
-        sample = rows[:: max(1, len(rows) // 4096)]
-        self.rows = functional.pad(rows.sub_(sample.median(dim=0).values), (0, 1), value=1.0)
-        self._sq_norms: Tensor = torch.linalg.vector_norm(rows, dim=1).square()
+        self.rows = rows
+        vectors = rows[:, :-1]
+        vectors -= vectors[:: max(1, len(rows) // 4096)].median(dim=0).values
+        rows[:, -1] = 1
+        self._sq_norms: Tensor = torch.linalg.vector_norm(vectors, dim=1).square()
         self._tile = torch.empty(_TILE[0] * _TILE[1], device=rows.device)
 
     def error(self, indices: Tensor) -> Tensor:

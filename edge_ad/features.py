@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -22,6 +25,7 @@ from edge_ad_runtime.preprocess import Preprocessing
 _MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB, in 0-1
 _STD = (0.229, 0.224, 0.225)
 _BATCH = 8
+_IN_MEMORY_BYTES = 2_000_000_000
 
 
 class PatchFeatures(nn.Module):
@@ -86,17 +90,40 @@ def extract(network: PatchFeatures, images: NDArray[np.uint8]) -> NDArray[np.flo
 def extract_files(
     network: PatchFeatures, paths: Sequence[Path], preprocessing: Preprocessing, *, progress: bool
 ) -> NDArray[np.float32]:
-    """Features ``(N, rows, cols, D)`` of image files, read one batch at a time."""
+    """Features ``(N, rows, cols, D)`` of image files, read one batch at a time.
+
+    Past `_IN_MEMORY_BYTES` they are in a scratch file of the temporary folder (TMPDIR), which has
+    no name and so is gone with the process, however that ends.
+
+    Raises:
+        FitError: the scratch file would not fit on its disk.
+    """
     features: NDArray[np.float32] | None = None
     with tqdm(total=len(paths), desc="features", unit="image", disable=not progress) as bar:
         for start, batch in _batches(paths, preprocessing):
             values = extract(network, batch)
             if features is None:
-                features = np.empty((len(paths), *values.shape[1:]), np.float32)
+                features = _allocate((len(paths), *values.shape[1:]))
             features[start : start + len(values)] = values
             bar.update(len(values))
     assert features is not None, "callers give at least one path"
     return features
+
+
+def _allocate(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """An array in memory, or in an unnamed scratch file if it is large."""
+    size_bytes = 4 * math.prod(shape)
+    if size_bytes <= _IN_MEMORY_BYTES:
+        return np.empty(shape, np.float32)
+    folder = tempfile.gettempdir()
+    free_bytes = shutil.disk_usage(folder).free
+    if size_bytes > free_bytes:
+        raise FitError(
+            f"the features need {size_bytes / 1e9:.1f} GB of scratch space, {folder} has "
+            f"{free_bytes / 1e9:.1f} GB; set TMPDIR to a larger disk, or use fewer images"
+        )
+    with tempfile.TemporaryFile(dir=folder) as file:  # the mapping keeps it alive
+        return np.memmap(file, np.float32, mode="w+", shape=shape)
 
 
 def load_preprocessed(path: Path, preprocessing: Preprocessing) -> RGBImage:

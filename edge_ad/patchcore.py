@@ -55,10 +55,12 @@ def fit(
         features, bank_paths, exclude_above=config.exclude_outliers, seed=config.seed
     )
     excluded = {patch.path for patch in isolated if patch.excluded}
-    if excluded:
-        features = features[[str(path) not in excluded for path in bank_paths]]
-    bank = build_bank(features.reshape(-1, dimension), config, progress=progress)
-    del features  # gigabytes, on a large set
+    kept = [i for i, path in enumerate(bank_paths) if str(path) not in excluded]
+    for to, i in enumerate(kept if excluded else ()):  # in place: the features may fill a disk
+        features[to] = features[i]
+    patches = features[: len(kept)].reshape(-1, dimension)
+    bank = build_bank(patches, config, progress=progress)
+    del features, patches  # gigabytes, on a large set
     scores = _scores(network, held_out_paths, bank, config, progress=progress)
     backbone = network.backbone.state_dict()
     record = FitRecord(
@@ -75,12 +77,12 @@ def fit(
         isolated=tuple(isolated),
         versions=_versions(),
     )
-    kept = held_out_paths[:_KEPT_PREPROCESSED]
+    shown = held_out_paths[:_KEPT_PREPROCESSED]
     return FittedDetector(
         record=record,
         backbone=backbone,
         bank=bank,
-        held_out=np.stack([load_preprocessed(path, config.preprocessing) for path in kept]),
+        held_out=np.stack([load_preprocessed(path, config.preprocessing) for path in shown]),
         originals=tuple(read_image(path) for path in held_out_paths[:_KEPT_ORIGINALS]),
     )
 

@@ -28,6 +28,17 @@ def test_a_bank_too_small_for_equation_7_is_refused():
         build_bank(np.zeros((500, 4), np.float32), config)
 
 
+def test_a_random_bank_depends_on_the_seed_alone():
+    patches = RNG.standard_normal((500, 4)).astype(np.float32)
+
+    def bank(seed):
+        config = PatchCoreConfig(subsampler="random", seed=seed)
+        return build_bank(patches, config).features.tolist()
+
+    assert len(bank(0)) == 50
+    assert bank(0) == bank(0) != bank(1)
+
+
 def test_the_whole_set_is_kept_in_order_at_fraction_1():
     patches = RNG.standard_normal((50, 4)).astype(np.float32)
     assert np.array_equal(

@@ -21,6 +21,7 @@ from edge_ad_runtime.errors import ConfigError
         ({"stride": 5}, "stride is 5"),
         ({"aggregated_dim": -1}, "aggregated_dim is -1"),
         ({"neighbours": 0}, "neighbours is 0"),
+        ({"subsampler": "kmeans"}, "subsampler is 'kmeans'"),
         ({"coreset_fraction": 0}, "coreset_fraction is 0"),
         ({"coreset_fraction": 1.5}, "coreset_fraction is 1.5"),
         ({"reweight_neighbours": 1}, "with 1 every score would be 0"),

@@ -55,6 +55,24 @@ def test_held_out_scores_are_the_references(fitted):
             )
 
 
+def test_features_in_a_scratch_file_give_the_same_fit_and_leave_nothing(
+    parts, small, fitted, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("edge_ad.features._IN_MEMORY_BYTES", 1000)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    scratch = fit(parts / "train/good", small)
+    assert np.array_equal(scratch.bank.features, fitted.bank.features)
+    assert type(scratch.bank.features) is np.ndarray
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_scratch_file_that_would_not_fit_is_refused_before_it_is_made(monkeypatch):
+    from edge_ad.features import _allocate
+
+    with pytest.raises(FitError, match=r"need .* GB of scratch space, .* set TMPDIR"):
+        _allocate((10**9, 10**6))
+
+
 def test_an_existing_folder_is_not_overwritten_unasked(fitted, tmp_path):
     fitted.save(tmp_path / "plate.fit")
     with pytest.raises(ConfigError, match="already exists"):
