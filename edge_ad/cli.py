@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge_ad.config import BACKBONES
 from edge_ad_runtime.cli import ARTIFACT, AS_JSON
 from edge_ad_runtime.errors import ConfigError
 
@@ -38,14 +39,16 @@ def parse_layers(ctx: click.Context, param: click.Parameter, value: str) -> tupl
 @click.command()
 @click.argument("good_dir", type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The fit folder.")
-@click.option("--backbone", default="resnet18", show_default=True)
+@click.option("--backbone", default="resnet18", show_default=True, help=", ".join(BACKBONES))
 @click.option(
     "--weights",
     default="imagenet",
     show_default=True,
     help="imagenet (downloaded once), untrained (to try things), or a .safetensors or .pth file.",
 )
-@click.option("--layers", default="2,3", show_default=True, callback=parse_layers)
+@click.option(
+    "--layers", default="2,3", show_default=True, callback=parse_layers, help="Stages, of 1 to 4."
+)
 @click.option(
     "--convention",
     default="paper",
@@ -75,7 +78,9 @@ def parse_layers(ctx: click.Context, param: click.Parameter, value: str) -> tupl
     "[default: stretch the whole image to SIZE, so that all of it is inspected]",
 )
 @click.option("--keep-aspect", is_flag=True, help="With --resize: scale the shorter side to it.")
-@click.option("--coreset-fraction", default=0.1, show_default=True)
+@click.option(
+    "--coreset-fraction", default=0.1, show_default=True, help="Share of patches in the bank."
+)
 @click.option("--subsampler", default="greedy", show_default=True, help="greedy or random.")
 @click.option("--neighbours", default=1, show_default=True, help="k nearest, averaged.")
 @click.option(
@@ -98,7 +103,7 @@ def parse_layers(ctx: click.Context, param: click.Parameter, value: str) -> tupl
     type=click.Path(path_type=Path),
     help="Write a picture of the most isolated patches: is there a defect among the good?",
 )
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, show_default=True, help="Of hold-out, coreset and untrained.")
 @click.option("--glob", "pattern", default="*", help="Which files of GOOD_DIR, such as '*.jpg'.")
 @OVERWRITE
 def fit(
