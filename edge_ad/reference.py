@@ -64,6 +64,7 @@ class ReferenceDetector:
             threshold=threshold,
             verdict="anomalous" if trace.score > threshold else "good",
             map=trace.map,
+            scanned=len(trace.distances),
             timings_ms={"total": (time.perf_counter() - start) * 1e3},
         )
 

@@ -19,7 +19,6 @@ from edge_ad.cli import OVERWRITE
     show_default=True,
     help="auto measures both and keeps the faster within tolerance.",
 )
-@click.option("--search-tolerance", default=1e-3, show_default=True, help="Relative score error.")
 @click.option("--map-tolerance", default=0.05, show_default=True, help="Relative patch error.")
 @click.option("--links", default=16, show_default=True, help="HNSW's M.")
 @click.option("--ef-construction", default=200, show_default=True)

@@ -17,10 +17,10 @@ class ExportConfig:
 
     Attributes:
         search: ``exact``, ``hnsw``, or ``auto``: time both on this machine and bank and keep the
-            faster of those within ``search_tolerance``.
-        search_tolerance: largest relative error of an image score that ``auto`` and ``hnsw``
-            accept, over held-out images and damaged copies of them.
-        map_tolerance: the same for single patch distances, relative to the image's largest.
+            faster of those within ``map_tolerance``.
+        map_tolerance: largest error of a patch distance, relative to the image's largest, that
+            ``auto`` and ``hnsw`` accept over held-out images and damaged copies of them. (Image
+            scores are exact in every search.)
         links: HNSW's M.
         ef_construction: HNSW's build breadth.
         reference_images: how many good images ``verify`` replays; each also damaged once.
@@ -28,7 +28,6 @@ class ExportConfig:
     """
 
     search: Literal["auto", "exact", "hnsw"] = "auto"
-    search_tolerance: float = 1e-3
     map_tolerance: float = 0.05
     links: int = 16
     ef_construction: int = 200
@@ -38,9 +37,8 @@ class ExportConfig:
     def __post_init__(self) -> None:
         if self.search not in ("auto", "exact", "hnsw"):
             raise ConfigError(f"search is {self.search!r}; it must be auto, exact or hnsw")
-        for name in ("search_tolerance", "map_tolerance"):
-            if not 1e-5 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be 0.00001 to 1")
+        if not 1e-5 <= self.map_tolerance <= 1:
+            raise ConfigError(f"map_tolerance is {self.map_tolerance}; it must be 0.00001 to 1")
         if not 2 <= self.links <= 256 or not self.links <= self.ef_construction <= 10_000:
             raise ConfigError(
                 f"links is {self.links} and ef_construction {self.ef_construction}; links must be "

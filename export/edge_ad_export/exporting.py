@@ -98,7 +98,8 @@ def _write_search(
     if bank.neighbours is not None:
         np.save(folder / files.BANK_NEIGHBOURS, bank.neighbours, allow_pickle=False)
     queries = _queries(fitted, network, references)
-    return choose_search(bank, queries, fitted.config.scoring, config, folder / files.INDEX)
+    scoring = fitted.config.scoring
+    return choose_search(bank.features, queries, scoring, config, folder / files.INDEX)
 
 
 def _queries(
@@ -119,7 +120,6 @@ def _manifest(
     folder: Path,
 ) -> Manifest:
     settings, record = fitted.config, fitted.record
-    approximate = search.kind == "hnsw"
     return Manifest(
         schema=SCHEMA,
         method="patchcore",
@@ -140,9 +140,9 @@ def _manifest(
         tolerances=Tolerances(
             preprocess_levels=1,  # OpenCV rounds halves differently on other processors
             features=FEATURE_TOLERANCE,
-            distances=config.map_tolerance if approximate else 1e-4,
+            distances=1e-4 if search.kind == "exact" else config.map_tolerance,
             map=1e-4,
-            score=config.search_tolerance if approximate else 1e-4,
+            score=1e-4,
         ),
         reference=tuple(reference.entry for reference in references),
         versions={**record.versions, "onnx": onnx.__version__, "edge_ad": edge_ad.__version__},

@@ -32,6 +32,8 @@ class Prediction:
         threshold: the artifact's own, in the same unit.
         verdict: ``anomalous`` if score > threshold, else ``good``.
         map: ``(H, W)`` float32 at the network's input size, in units of distance.
+        scanned: patches that were compared with the whole bank, so that the score is the exact
+            search's whatever the index missed; all of them in an exact search.
         timings_ms: milliseconds per stage: decode, preprocess, network, search, postprocess, total.
     """
 
@@ -39,6 +41,7 @@ class Prediction:
     threshold: float
     verdict: Verdict
     map: NDArray[np.float32]
+    scanned: int
     timings_ms: dict[str, float]
 
 
@@ -186,6 +189,7 @@ class Detector:
             threshold=threshold,
             verdict=verdict,
             map=heat,
+            scanned=nearest.scanned,
             timings_ms=clock.timings_ms(),
         )
 
@@ -216,8 +220,13 @@ def _load_search(artifact: Artifact, bank: NDArray[np.float32], threads: int | N
         return ExactSearch(bank)
     from edge_ad_runtime.search.hnsw import HnswSearch
 
-    index = artifact.file(files.INDEX)
-    return HnswSearch(index, bank, ef_search=settings.ef_search, threads=threads)
+    return HnswSearch(
+        artifact.file(files.INDEX),
+        bank,
+        ef_search=settings.ef_search,
+        squared=artifact.manifest.scoring.squared,
+        threads=threads,
+    )
 
 
 class _Stopwatch:

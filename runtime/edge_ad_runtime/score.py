@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edge_ad_runtime.errors import ShapeError
 from edge_ad_runtime.manifest import Scoring
-from edge_ad_runtime.search import Nearest
+from edge_ad_runtime.search import Nearest, mean_distances
 
 FloatArray = NDArray[np.float32]
 
@@ -39,8 +39,7 @@ def patch_score_map(distances: FloatArray, grid: tuple[int, int]) -> FloatArray:
 
 def patch_distances(nearest: Nearest, scoring: Scoring) -> FloatArray:
     """One distance per patch, ``(q,)``: the mean over its k nearest bank patches."""
-    each = np.square(nearest.distances) if scoring.squared else nearest.distances  # (q, k)
-    return np.asarray(each.mean(axis=1))
+    return mean_distances(nearest.distances, squared=scoring.squared)
 
 
 def anomaly_map(

@@ -18,5 +18,5 @@ if __name__ == "__main__":
         )
         fitted = fit(Path(folder) / "train/good", config)
     out = Path(__file__).with_name("tiny.edgead")
-    settings = ExportConfig(search="hnsw", reference_images=1, search_tolerance=0.01)
+    settings = ExportConfig(search="hnsw", reference_images=1)
     print(export(fitted, out, settings, overwrite=True))  # noqa: T201

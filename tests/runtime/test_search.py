@@ -73,11 +73,16 @@ def test_a_bank_of_one_row_works(tmp_path):
         assert search.nearest(QUERIES).rows.tolist() == [[0]] * 50
 
 
-def test_an_approximate_distance_is_never_below_the_true_one(index):
-    rough = HnswSearch(index, BANK, ef_search=1).nearest(QUERIES).distances
-    true = ExactSearch(BANK).nearest(QUERIES).distances
-    assert (rough >= true - 1e-6).all()
-    assert (rough > true + 1e-3).any()  # ef 1 does miss some: the comparison means something
+def test_an_approximate_distance_is_never_below_the_true_one_and_the_largest_is_exact(index):
+    rough = HnswSearch(index, BANK, ef_search=1).nearest(QUERIES)
+    true = ExactSearch(BANK).nearest(QUERIES)
+    assert (rough.distances >= true.distances - 1e-6).all()
+    assert (rough.distances > true.distances + 1e-3).any()  # ef 1 does miss some
+    assert rough.scanned < len(QUERIES)
+    farthest = rough.distances[:, 0].argmax()
+    assert farthest == true.distances[:, 0].argmax()
+    assert rough.distances[farthest] == true.distances[farthest]
+    assert rough.rows[farthest] == true.rows[farthest]
 
 
 def test_the_header_is_read_without_hnswlib(index):

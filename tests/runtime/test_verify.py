@@ -7,7 +7,6 @@ import pytest
 from edge_ad_runtime import Detector
 from edge_ad_runtime.artifact import hash_file
 from edge_ad_runtime.errors import ArtifactError
-from edge_ad_runtime.search import Nearest
 from edge_ad_runtime.verify import STAGES, verify
 
 
@@ -44,11 +43,12 @@ def fail_at(detector, stage, monkeypatch):
         monkeypatch.setattr(detector.engine, "run", lambda images: run(images) * np.float32(1.001))
     elif stage == "distances":
         nearest = detector.search.nearest
-        monkeypatch.setattr(
-            detector.search,
-            "nearest",
-            lambda q, k: Nearest(nearest(q, k)[0] * 1.2, nearest(q, k)[1]),
-        )
+
+        def too_far(queries, k):
+            found = nearest(queries, k)
+            return found._replace(distances=found.distances * 1.2)
+
+        monkeypatch.setattr(detector.search, "nearest", too_far)
     elif stage == "map":
         monkeypatch.setattr(type(detector), "map", lambda self, d: np.zeros((64, 80), np.float32))
 

@@ -17,14 +17,20 @@ class Nearest(NamedTuple):
         distances: ``(q, k)`` float32, L2, not squared; measured in full precision on those rows,
             so an approximate search can be too large but never too small.
         rows: ``(q, k)`` int64, row numbers of the bank.
+        scanned: for how many of the queries every bank row was compared.
     """
 
     distances: NDArray[np.float32]
     rows: NDArray[np.int64]
+    scanned: int
 
 
 class Search(Protocol):
-    """What every search can do; safe to call from several threads."""
+    """What every search can do; safe to call from several threads.
+
+    The largest patch distance, on which the verdict hangs, is exact in every search, and so are
+    the rows nearest to that patch; the other distances may be too large in an approximate one.
+    """
 
     kind: str
 
@@ -47,6 +53,8 @@ def measured(
 ) -> Nearest:
     """Measure query i to the bank rows ``rows[i]``, ``(q, k)``, and sort them nearest first.
 
+    ``scanned`` is set as for an exhaustive search.
+
     From the differences themselves: the expansion |q|^2 - 2qb + |b|^2 cancels badly when q is near
     b; this does not.
     """
@@ -56,4 +64,9 @@ def measured(
         order = distances.argsort(axis=1, kind="stable")
         distances = np.take_along_axis(distances, order, axis=1)
         rows = np.take_along_axis(rows, order, axis=1)
-    return Nearest(distances, rows)
+    return Nearest(distances, rows, len(queries))
+
+
+def mean_distances(distances: NDArray[np.float32], *, squared: bool) -> NDArray[np.float32]:
+    """One distance per patch from those to its k nearest rows: ``(q, k)`` to ``(q,)``."""
+    return np.asarray((np.square(distances) if squared else distances).mean(axis=1))

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from edge_ad_runtime.errors import ArtifactError
 from edge_ad_runtime.search import Nearest, check_queries, measured
+from edge_ad_runtime.search.certify import certified
+from edge_ad_runtime.search.exact import ExactSearch
 
 # hnswalg.h, saveIndex (0.8.0): six size_t, int, unsigned, three size_t, double, size_t.
 _HEADER = struct.Struct("<6QiI3QdQ")
@@ -68,7 +70,7 @@ def read_header(path: Path) -> IndexHeader:
 
 
 class HnswSearch:
-    """An index whose candidate is re-measured against the bank in float32."""
+    """An index whose candidates are re-measured in float32, and the largest distance certified."""
 
     kind = "hnsw"
 
@@ -78,6 +80,7 @@ class HnswSearch:
         bank: NDArray[np.float32],
         *,
         ef_search: int,
+        squared: bool = False,
         threads: int | None = None,
     ) -> None:
         rows, dimension = bank.shape
@@ -89,6 +92,8 @@ class HnswSearch:
                 path=path,
             )
         self._bank = bank
+        self._exact = ExactSearch(bank)
+        self._squared = squared
         self._threads = threads or -1
         self._index = hnswlib.Index(space="l2", dim=dimension)
         try:
@@ -101,4 +106,5 @@ class HnswSearch:
         """See `Search.nearest`."""
         check_queries(queries, self._bank.shape[1])
         labels, _ = self._index.knn_query(queries, k=k, num_threads=self._threads)
-        return measured(queries, self._bank, labels.astype(np.int64))
+        bounds = measured(queries, self._bank, labels.astype(np.int64))
+        return certified(queries, bounds, self._exact, squared=self._squared)
