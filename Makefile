@@ -36,8 +36,10 @@ types: .venv/.ready ## mypy, strict
 
 .PHONY: bench
 bench: .venv/.ready ## measure on real data (needs EDGE_AD_DATA); records in benchmarks/results/
+	$(BIN)/python -m benchmarks.coreset
 	$(BIN)/python -m benchmarks.magnetic_tile
 	$(BIN)/python -m benchmarks.mvtec_mini
+	$(BIN)/python -m benchmarks.tables
 
 .PHONY: wheels
 wheels: .venv/.ready ## build both wheels, and hnswlib's for any processor, into dist/
