@@ -98,6 +98,12 @@ def test_an_index_of_another_bank_is_refused(index, bank):
         HnswSearch(index, bank, ef_search=10)
 
 
+def test_an_index_that_holds_fewer_rows_than_asked_for_is_refused(tmp_path):
+    few = HnswSearch(save_index(tmp_path, BANK[:5]), BANK[:5], ef_search=10)
+    with pytest.raises(ArtifactError, match="finds no 6 neighbours"):
+        few.nearest(QUERIES, 6)
+
+
 def test_truncated_index_files_are_refused(index, tmp_path):
     whole = index.read_bytes()
     path = tmp_path / "index.hnsw"

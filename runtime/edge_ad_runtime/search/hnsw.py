@@ -91,6 +91,7 @@ class HnswSearch:
                 f"{rows} of {dimension}; the two come from different exports, export again",
                 path=path,
             )
+        self._path = path
         self._bank = bank
         self._exact = ExactSearch(bank)
         self._squared = squared
@@ -105,6 +106,12 @@ class HnswSearch:
     def nearest(self, queries: NDArray[np.float32], k: int = 1) -> Nearest:
         """See `Search.nearest`."""
         check_queries(queries, self._bank.shape[1])
-        labels, _ = self._index.knn_query(queries, k=k, num_threads=self._threads)
+        try:
+            labels, _ = self._index.knn_query(queries, k=k, num_threads=self._threads)
+        except RuntimeError as exc:  # it reached fewer than k rows
+            raise ArtifactError(
+                f"hnswlib finds no {k} neighbours: {exc}; export again with more --links",
+                path=self._path,
+            ) from exc
         bounds = measured(queries, self._bank, labels.astype(np.int64))
         return certified(queries, bounds, self._exact, squared=self._squared)
