@@ -10,7 +10,9 @@ from tqdm import tqdm
 
 from edge_ad.config import PatchCoreConfig
 from edge_ad.coreset import greedy_coreset
+from edge_ad.proxies import learn_proxies
 from edge_ad_runtime.errors import FitError
+from edge_ad_runtime.search.exact import ExactSearch
 
 _BLOCK_ROWS = 512
 _SPARE_CANDIDATES = 8
@@ -45,18 +47,26 @@ def build_bank(
             f"the bank would hold {n_select} patches, fewer than the {max(b, k)} neighbours that "
             "scoring needs; raise coreset_fraction or add images"
         )
-    if n_select == len(patches):
-        rows = np.arange(n_select)
-    elif config.subsampler == "random":
-        rng = np.random.default_rng(config.seed)
-        rows = np.sort(rng.choice(len(patches), n_select, replace=False))
-    else:
-        rows = greedy_coreset(patches, n_select, seed=config.seed, progress=progress)
-    features = np.array(patches[rows])
+    features = _subsample(patches, n_select, config, progress=progress)
     return Bank(
         features=features,
         neighbours=nearest_bank_rows(features, b, progress=progress) if b else None,
     )
+
+
+def _subsample(
+    patches: NDArray[np.float32], count: int, config: PatchCoreConfig, *, progress: bool
+) -> NDArray[np.float32]:
+    """``(count, D)`` of the patches, or proxies that stand for them."""
+    if count == len(patches):
+        return np.array(patches)
+    if config.subsampler == "proxies":
+        return learn_proxies(patches, count, seed=config.seed, progress=progress)
+    if config.subsampler == "random":
+        rng = np.random.default_rng(config.seed)
+        return np.array(patches[np.sort(rng.choice(len(patches), count, replace=False))])
+    rows = greedy_coreset(patches, count, seed=config.seed, progress=progress)
+    return np.array(patches[rows])
 
 
 def nearest_bank_rows(
@@ -64,25 +74,24 @@ def nearest_bank_rows(
 ) -> NDArray[np.int32]:
     """The ``b`` rows nearest to each row, nearest first, itself counted.
 
-    A float32 matrix product proposes b + 8 candidates, their distances are then taken from the
-    differences in float64: which of two almost equally near rows counts changes equation 7.
+    The exact search proposes b + 8 candidates, whose distances are then taken from the differences
+    in float64: which of two almost equally near rows counts changes equation 7.
 
     Returns:
         ``(n, b)`` int32.
     """
     n = len(bank)
-    centred = bank - bank.mean(axis=0)  # smaller norms, less cancellation
-    half_sq_norms = np.einsum("nd,nd->n", centred, centred) / 2
+    mean = bank.mean(axis=0)
+    search = ExactSearch(bank - mean)  # smaller norms, less cancellation
     candidates = min(n, b + _SPARE_CANDIDATES)
     nearest = np.empty((n, b), np.int32)
     starts = range(0, n, _BLOCK_ROWS)
     for start in tqdm(starts, desc="neighbours", unit="block", disable=not progress):
-        block = centred[start : start + _BLOCK_ROWS]
-        farness = half_sq_norms - block @ centred.T  # (block, n)
-        proposed = np.argpartition(farness, candidates - 1, axis=1)[:, :candidates]
+        block = bank[start : start + _BLOCK_ROWS]
+        proposed = search.nearest(block - mean, candidates).rows  # (block, candidates)
         proposed.sort(axis=1)  # ties go to the lowest row
-        for i, rows in enumerate(proposed):
-            difference = centred[rows].astype(np.float64) - block[i]
-            order = np.einsum("cd,cd->c", difference, difference).argsort(kind="stable")
-            nearest[start + i] = rows[order[:b]]
+        difference = bank[proposed].astype(np.float64) - block[:, np.newaxis]
+        sq_distances = np.einsum("qcd,qcd->qc", difference, difference)
+        order = sq_distances.argsort(axis=1, kind="stable")[:, :b]
+        nearest[start : start + _BLOCK_ROWS] = np.take_along_axis(proposed, order, axis=1)
     return nearest

@@ -9,6 +9,9 @@ If a new good part is exchangeable with them, then over the draw of both
 with equality where scores do not tie. For a rate alpha, k = ceil((n + 1)(1 - alpha)); k may be at
 most n, so n images support no rate below 1 / (n + 1). Given one particular hold-out, the realised
 rate is Beta(n + 1 - k, k) distributed (Vovk 2012), whence the interval.
+
+A threshold that somebody gives is held to the same mathematics: k of the held-out scores are not
+above it. (If it was chosen by looking at those very scores, the rate is optimistic.)
 """
 
 from __future__ import annotations
@@ -61,15 +64,39 @@ def split_conformal(scores: NDArray[np.floating], rate: float | None) -> Calibra
     wanted = _smallest_rate(n) if rate is None else rate
     # 1e-9: (n + 1)(1 - 1 / (n + 1)) must not round up past n
     k = min(n, math.ceil((n + 1) * (1 - wanted) - 1e-9))
-    low, high = beta.ppf(_INTERVAL, n + 1 - k, k)
     return Calibration(
         method="split-conformal",
         threshold=float(np.sort(scores)[k - 1]),
         false_reject_rate=(n + 1 - k) / (n + 1),
         requested_rate=rate,
-        interval=(float(low), float(high)),
+        interval=_interval(n, k),
         images=n,
     )
+
+
+def given_threshold(scores: NDArray[np.floating], threshold: float) -> Calibration:
+    """What is known of a threshold that was not learned; nothing, without held-out scores.
+
+    >>> given_threshold(np.arange(1.0, 100.0), 95.5).false_reject_rate
+    0.05
+    """
+    n, k = len(scores), int((scores <= threshold).sum())
+    return Calibration(
+        method="given",
+        threshold=threshold,
+        false_reject_rate=(n + 1 - k) / (n + 1),
+        requested_rate=None,
+        interval=_interval(n, k),
+        images=n,
+    )
+
+
+def _interval(n: int, k: int) -> tuple[float, float]:
+    """90% of the realised rates, if k of n scores are at most the threshold."""
+    if k == 0:  # nothing is known from below
+        return (float(_INTERVAL[0] ** (1 / n)) if n else 0.0, 1.0)
+    low, high = beta.ppf(_INTERVAL, n + 1 - k, k)
+    return float(low), float(high)
 
 
 def _smallest_rate(images: int) -> float:

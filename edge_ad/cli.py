@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge_ad.config import BACKBONES
+from edge_ad.config import BACKBONES, SUBSAMPLERS
 from edge_ad_runtime.cli import ARTIFACT, AS_JSON
 from edge_ad_runtime.errors import ConfigError
 
 if TYPE_CHECKING:
     from edge_ad.evaluate import Evaluation
     from edge_ad.fitted import FittedDetector
+    from edge_ad_runtime.manifest import Calibration
 
 _ON_CONTACT_SHEET = 12
 
@@ -81,12 +82,20 @@ def parse_layers(ctx: click.Context, param: click.Parameter, value: str) -> tupl
 @click.option(
     "--coreset-fraction", default=0.1, show_default=True, help="Share of patches in the bank."
 )
-@click.option("--subsampler", default="greedy", show_default=True, help="greedy or random.")
+@click.option(
+    "--subsampler", default="greedy", show_default=True, help=", ".join(SUBSAMPLERS) + "."
+)
 @click.option("--neighbours", default=1, show_default=True, help="k nearest, averaged.")
 @click.option(
     "--reweight-neighbours", type=int, help="b of eq. 7; 0: off.  [default: the convention's]"
 )
-@click.option("--holdout-fraction", default=0.2, show_default=True, help="Sets the threshold.")
+@click.option("--shots", type=int, help="Use so many of the images, drawn by seed.")
+@click.option(
+    "--holdout-fraction",
+    default=0.2,
+    show_default=True,
+    help="Share of the images that sets the threshold; 0: give it to export.",
+)
 @click.option(
     "--false-reject-rate",
     type=float,
@@ -216,20 +225,23 @@ def describe_evaluation(evaluation: Evaluation) -> str:
 
 
 def _describe(fitted: FittedDetector, out: Path) -> str:
-    calibration, record = fitted.calibration, fitted.record
+    bank = fitted.bank.features
+    images = sum(image.held_out_score is None for image in fitted.record.images)
+    lines = [f"{out}: bank of {bank.shape[0]} patches x {bank.shape[1]} from {images} images"]
+    return "\n".join([*lines, _threshold_line(fitted.record.calibration), *_isolated_lines(fitted)])
+
+
+def _threshold_line(calibration: Calibration | None) -> str:
+    if calibration is None:
+        return "no threshold, no image was held out: give edge-ad export a --threshold"
     low, high = calibration.interval
+    rate = f"{calibration.false_reject_rate:.2%}"
+    smallest = calibration.requested_rate is None
     return (
-        f"{out}: bank of {len(fitted.bank.features)} patches x {record.dimension} from "
-        f"{len(record.images) - calibration.images} images\n"
         f"threshold {calibration.threshold:.6g} from {calibration.images} held-out images "
-        f"({calibration.method}): at most {calibration.false_reject_rate:.2%} of good parts "
-        f"rejected on average (90% interval {low:.2%} to {high:.2%})"
-        + (
-            f"; {calibration.false_reject_rate:.2%} is the smallest rate so many images support"
-            if calibration.requested_rate is None
-            else ""
-        )
-        + "".join(f"\n{line}" for line in _isolated_lines(fitted))
+        f"({calibration.method}): at most {rate} of good parts rejected on average "
+        f"(90% interval {low:.2%} to {high:.2%})"
+        + (f"; {rate} is the smallest rate so many images support" if smallest else "")
     )
 
 

@@ -19,6 +19,7 @@ BACKBONES = (
     "resnext101_32x8d",
     "densenet201",
 )
+SUBSAMPLERS = ("greedy", "random", "proxies")
 BLUR_SIGMA_PX = 4.0  # the paper's, at its 224 px input
 
 
@@ -43,15 +44,18 @@ class PatchCoreConfig:
             and cuts ``size`` from the centre (the paper: 256 and 224).
         keep_aspect: with a number, scale the shorter side to it; else stretch.
         coreset_fraction: share of the patches kept in the bank, in (0, 1].
-        subsampler: ``greedy`` (algorithm 1) or ``random``, its baseline.
+        subsampler: ``greedy`` (algorithm 1), or its baselines ``random`` and ``proxies``
+            (equation 8).
         reweight_neighbours: b of equation 7, the nearest bank patch counted; 0 leaves it out;
             None: the convention's.
-        holdout_fraction: share of the good images kept out of the bank to set the threshold.
+        shots: use only so many of the good images, a seeded draw; None: all.
+        holdout_fraction: share of the good images kept out of the bank to set the threshold;
+            0: none, and so no threshold: the export must be given one.
         false_reject_rate: share of good parts that may be rejected; None: the smallest that the
             held-out images support.
         exclude_outliers: leave images out of the bank whose most isolated patch is farther from all
             other images than this many times the usual; None: keep all. See `edge_ad.isolation`.
-        seed: of the hold-out, the coreset and untrained weights.
+        seed: of the draw of shots, the hold-out, the coreset and untrained weights.
     """
 
     backbone: str = "resnet18"
@@ -68,6 +72,7 @@ class PatchCoreConfig:
     subsampler: str = "greedy"
     neighbours: int = 1
     reweight_neighbours: int | None = None
+    shots: int | None = None
     holdout_fraction: float = 0.2
     false_reject_rate: float | None = None
     exclude_outliers: float | None = None
@@ -101,8 +106,8 @@ class PatchCoreConfig:
             1 <= self.neighbours <= 100, f"neighbours is {self.neighbours}; it must be 1 to 100"
         )
         _require(
-            self.subsampler in ("greedy", "random"),
-            f"subsampler is {self.subsampler!r}; it must be greedy or random",
+            self.subsampler in SUBSAMPLERS,
+            f"subsampler is {self.subsampler!r}; known are {', '.join(SUBSAMPLERS)}",
         )
         _require(
             0 < self.coreset_fraction <= 1,
@@ -114,8 +119,12 @@ class PatchCoreConfig:
             "out) or 2 to 1000 (with 1 every score would be 0)",
         )
         _require(
-            0 < self.holdout_fraction < 1,
-            f"holdout_fraction is {self.holdout_fraction}; it must be between 0 and 1",
+            self.shots is None or self.shots >= 1, f"shots is {self.shots}; it must be at least 1"
+        )
+        _require(
+            0 <= self.holdout_fraction < 1,
+            f"holdout_fraction is {self.holdout_fraction}; it must be 0 (no threshold) or more, "
+            "and below 1",
         )
         _require(
             self.false_reject_rate is None or 0 < self.false_reject_rate < 1,

@@ -27,7 +27,7 @@ from edge_ad.bank import Bank
 from edge_ad.config import PatchCoreConfig
 from edge_ad.isolation import IsolatedPatch
 from edge_ad_runtime import strict
-from edge_ad_runtime.errors import ArtifactError, ShapeError
+from edge_ad_runtime.errors import ArtifactError, ConfigError, ShapeError
 from edge_ad_runtime.images import RGBImage
 from edge_ad_runtime.manifest import Calibration
 
@@ -51,14 +51,14 @@ class FitImage:
 
 @dataclass(frozen=True, kw_only=True)
 class FitRecord:
-    """The content of ``fit.json``."""
+    """The content of ``fit.json``; without a calibration if no image was held out."""
 
     schema: int
     config: PatchCoreConfig
     grid: tuple[int, int]
     dimension: int
     weights_sha256: str
-    calibration: Calibration
+    calibration: Calibration | None
     images: tuple[FitImage, ...]
     isolated: tuple[IsolatedPatch, ...]
     versions: dict[str, str]
@@ -72,7 +72,8 @@ class FittedDetector:
         record: settings and provenance.
         backbone: the backbone's tensors by torchvision's names.
         bank: the memory bank M_C.
-        held_out: ``(k, H, W, 3)`` uint8 preprocessed held-out images, to test exports with.
+        held_out: ``(k, H, W, 3)`` uint8 preprocessed held-out images, to test exports with (if
+            none were, images of the bank).
         originals: a few of them as the camera gave them, ``(H, W, 3)`` uint8 of any size.
     """
 
@@ -89,8 +90,23 @@ class FittedDetector:
 
     @property
     def calibration(self) -> Calibration:
-        """The threshold and its guarantee."""
+        """The threshold and its guarantee.
+
+        Raises:
+            ConfigError: no image was held out.
+        """
+        if self.record.calibration is None:
+            raise ConfigError(
+                "no good image was held out of the bank, so there is no threshold; export with "
+                "--threshold, or fit with a --holdout-fraction"
+            )
         return self.record.calibration
+
+    @property
+    def held_out_scores(self) -> NDArray[np.float64]:
+        """Image scores of the good images held out of the bank, ``(n,)``."""
+        scores = [image.held_out_score for image in self.record.images]
+        return np.array([score for score in scores if score is not None])
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> None:
         """Write the fit folder atomically.

@@ -18,7 +18,7 @@ from edge_ad.features import PatchFeatures, build_network, extract_files, load_p
 from edge_ad.fitted import SCHEMA, FitImage, FitRecord, FittedDetector
 from edge_ad.isolation import find_isolated
 from edge_ad.weights import fingerprint
-from edge_ad_runtime.errors import FitError
+from edge_ad_runtime.errors import ConfigError, FitError
 from edge_ad_runtime.images import read_image
 from edge_ad_runtime.score import image_score, patch_distances
 from edge_ad_runtime.search.exact import ExactSearch
@@ -35,7 +35,7 @@ def fit(
     A share of the images, drawn by ``config.seed``, is held out of the bank and sets the threshold.
 
     Args:
-        images: a folder of good images, or their paths; at least 2.
+        images: a folder of good images, or their paths; at least 2 (1 if none is held out).
         config: the settings.
         progress: show bars on stderr.
 
@@ -44,9 +44,9 @@ def fit(
         ImageError: an image that cannot be read (named): fitting stops, a bank must not be guessed.
         ConfigError: settings that cannot work with so many images.
     """
-    paths = list_images(images)
-    bank_paths, held_out_paths = _split(paths, config)
-    check_rate(config.false_reject_rate, len(held_out_paths))
+    bank_paths, held_out_paths = _split(list_images(images), config)
+    if config.holdout_fraction:
+        check_rate(config.false_reject_rate, len(held_out_paths))
     network = build_network(config)
 
     features = extract_files(network, bank_paths, config.preprocessing, progress=progress)
@@ -69,34 +69,41 @@ def fit(
         grid=(grid[0], grid[1]),
         dimension=dimension,
         weights_sha256=fingerprint(backbone),
-        calibration=split_conformal(np.array(list(scores.values())), config.false_reject_rate),
+        calibration=split_conformal(np.array(list(scores.values())), config.false_reject_rate)
+        if scores
+        else None,
         images=tuple(
             FitImage(path=str(path), sha256=_sha256(path), held_out_score=scores.get(path))
-            for path in paths
+            for path in sorted(bank_paths + held_out_paths)
         ),
         isolated=tuple(isolated),
         versions=_versions(),
     )
-    shown = held_out_paths[:_KEPT_PREPROCESSED]
+    shown = (held_out_paths or bank_paths)[:_KEPT_PREPROCESSED]
     return FittedDetector(
         record=record,
         backbone=backbone,
         bank=bank,
         held_out=np.stack([load_preprocessed(path, config.preprocessing) for path in shown]),
-        originals=tuple(read_image(path) for path in held_out_paths[:_KEPT_ORIGINALS]),
+        originals=tuple(read_image(path) for path in shown[:_KEPT_ORIGINALS]),
     )
 
 
 def _split(paths: list[Path], config: PatchCoreConfig) -> tuple[list[Path], list[Path]]:
     """Bank and held-out images, a seeded draw."""
-    if len(paths) < 2:
+    count = len(paths) if config.shots is None else config.shots
+    if count > len(paths):
+        raise ConfigError(f"shots is {count}; there are only {len(paths)} good images")
+    held_out = 0
+    if config.holdout_fraction:
+        held_out = min(max(round(count * config.holdout_fraction), 1), count - 1)
+    if count < 1 or held_out < (config.holdout_fraction > 0):
         raise FitError(
-            f"{len(paths)} good images; at least 2 are needed, one for the bank and one to set the "
-            "threshold, and 50 or more are wise"
+            f"{count} good images; at least 2 are needed, one for the bank and one to set the "
+            "threshold, and 50 or more are wise (with --holdout-fraction 0 one is enough, and the "
+            "export must be given a --threshold)"
         )
-    held_out = round(len(paths) * config.holdout_fraction)
-    held_out = min(max(held_out, 1), len(paths) - 1)
-    order = np.random.default_rng(config.seed).permutation(len(paths))
+    order = np.random.default_rng(config.seed).permutation(len(paths))[:count]
     return [paths[i] for i in sorted(order[held_out:])], [paths[i] for i in order[:held_out]]
 
 

@@ -20,6 +20,9 @@ from edge_ad.cli import OVERWRITE
     help="auto measures both and keeps the faster within tolerance.",
 )
 @click.option("--map-tolerance", default=0.05, show_default=True, help="Relative patch error.")
+@click.option(
+    "--threshold", type=float, help="Scores above are anomalous.  [default: what the fit found]"
+)
 @click.option("--links", default=16, show_default=True, help="HNSW's M.")
 @click.option("--ef-construction", default=200, show_default=True)
 @click.option("--reference-images", default=3, show_default=True, help="Replayed by verify.")

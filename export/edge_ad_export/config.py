@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,6 +22,7 @@ class ExportConfig:
         map_tolerance: largest error of a patch distance, relative to the image's largest, that
             ``auto`` and ``hnsw`` accept over held-out images and damaged copies of them. (Image
             scores are exact in every search.)
+        threshold: instead of the one that the fit has found; None: that one.
         links: HNSW's M.
         ef_construction: HNSW's build breadth.
         reference_images: how many good images ``verify`` replays; each also damaged once.
@@ -29,6 +31,7 @@ class ExportConfig:
 
     search: Literal["auto", "exact", "hnsw"] = "auto"
     map_tolerance: float = 0.05
+    threshold: float | None = None
     links: int = 16
     ef_construction: int = 200
     reference_images: int = 3
@@ -39,6 +42,8 @@ class ExportConfig:
             raise ConfigError(f"search is {self.search!r}; it must be auto, exact or hnsw")
         if not 1e-5 <= self.map_tolerance <= 1:
             raise ConfigError(f"map_tolerance is {self.map_tolerance}; it must be 0.00001 to 1")
+        if self.threshold is not None and not 0 < self.threshold < math.inf:
+            raise ConfigError(f"threshold is {self.threshold}; it must be a number above 0")
         if not 2 <= self.links <= 256 or not self.links <= self.ef_construction <= 10_000:
             raise ConfigError(
                 f"links is {self.links} and ef_construction {self.ef_construction}; links must be "

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 import edge_ad
 from edge_ad.atomic import atomic_folder, check_free
+from edge_ad.calibrate import given_threshold
 from edge_ad.features import PatchFeatures, extract, restore_network
 from edge_ad.fitted import FittedDetector
 from edge_ad_export.config import ExportConfig, ExportReport
@@ -24,6 +25,7 @@ from edge_ad_runtime.errors import ExportError
 from edge_ad_runtime.manifest import (
     FILE_NAME,
     SCHEMA,
+    Calibration,
     Manifest,
     Network,
     SearchSettings,
@@ -55,12 +57,13 @@ def export(
         progress: show the steps on stderr.
 
     Raises:
-        ConfigError: ``out_path`` exists.
+        ConfigError: ``out_path`` exists, or there is no threshold.
         ParityError: the exported network differs from the trained one.
         ExportError: it cannot be written, or does not verify.
     """
     out_path, config = Path(out_path), config or ExportConfig()
     check_free(out_path, overwrite=overwrite)
+    calibration = _calibration(fitted, config)
     network = restore_network(fitted.config, fitted.backbone)
     with tqdm(total=4, desc="export", unit="step", disable=not progress) as steps:
         graph = to_onnx(network, fitted.config.size)
@@ -71,8 +74,8 @@ def export(
             search = _write_search(folder, fitted, network, references, config)
             steps.update()
             (folder / files.GRAPH).write_bytes(graph)
-            write_references(folder, references, fitted.calibration.threshold)
-            manifest = _manifest(fitted, search, config, references, folder)
+            write_references(folder, references, calibration.threshold)
+            manifest = _manifest(fitted, search, calibration, config, references, folder)
             (folder / FILE_NAME).write_text(manifest.to_text(), encoding="utf-8")
             steps.update()
             verification = _verify(folder, out_path)
@@ -84,6 +87,12 @@ def export(
         search=search,
         verification=verification,
     )
+
+
+def _calibration(fitted: FittedDetector, config: ExportConfig) -> Calibration:
+    if config.threshold is None:
+        return fitted.calibration
+    return given_threshold(fitted.held_out_scores, config.threshold)
 
 
 def _write_search(
@@ -115,6 +124,7 @@ def _queries(
 def _manifest(
     fitted: FittedDetector,
     search: SearchSettings,
+    calibration: Calibration,
     config: ExportConfig,
     references: list[Reference],
     folder: Path,
@@ -136,7 +146,7 @@ def _manifest(
         ),
         scoring=settings.scoring,
         search=search,
-        calibration=fitted.calibration,
+        calibration=calibration,
         tolerances=Tolerances(
             preprocess_levels=1,  # OpenCV rounds halves differently on other processors
             features=FEATURE_TOLERANCE,

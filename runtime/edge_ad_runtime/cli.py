@@ -23,6 +23,7 @@ from edge_ad_runtime.errors import ConfigError, EdgeADError
 from edge_ad_runtime.images import IMAGE_SUFFIXES, read_image, write_png
 
 if TYPE_CHECKING:
+    from edge_ad_runtime.manifest import Calibration
     from edge_ad_runtime.profile import ProfileReport
     from edge_ad_runtime.verify import VerifyReport
 
@@ -216,7 +217,6 @@ def info(artifact: Path, as_json: bool) -> None:
     size, resize = manifest.preprocessing.size, manifest.preprocessing.resize_px
     how = "shorter side scaled" if manifest.preprocessing.keep_aspect else "stretched"
     cut = "whole image, stretched" if resize is None else f"{how} to {resize}, centre cut"
-    low, high = calibration.interval
     rows = {
         "method": f"{manifest.method} ({manifest.head}), schema {manifest.schema}",
         "network": f"{network.backbone}, weights {network.weights}, layers "
@@ -225,9 +225,9 @@ def info(artifact: Path, as_json: bool) -> None:
         "features": f"{network.grid[0]} x {network.grid[1]} patches of {network.dimension}",
         "bank": f"{search.rows} patches",
         "search": f"{search.kind}: {search.reason}",
-        "threshold": f"{calibration.threshold:.6g}, from {calibration.images} held-out images",
-        "false rejects": f"at most {calibration.false_reject_rate:.2%} of good parts expected "
-        f"(90% interval {low:.2%} to {high:.2%})",
+        "threshold": f"{calibration.threshold:.6g} ({calibration.method}, "
+        f"{calibration.images} held-out images)",
+        "false rejects": _false_rejects(calibration),
         "reference": f"{len(manifest.reference)} images",
         "size": f"{sum(f.size_bytes for f in manifest.files.values()) / 1e6:.1f} MB "
         f"in {len(manifest.files)} files",
@@ -236,6 +236,16 @@ def info(artifact: Path, as_json: bool) -> None:
     }
     for name, text in rows.items():
         click.echo(f"{name:<14} {text}")
+
+
+def _false_rejects(calibration: Calibration) -> str:
+    if calibration.images == 0:
+        return "unknown: no good image was held out"
+    low, high = calibration.interval
+    return (
+        f"at most {calibration.false_reject_rate:.2%} of good parts expected "
+        f"(90% interval {low:.2%} to {high:.2%})"
+    )
 
 
 def _expand(paths: Iterable[Path]) -> Iterator[Path]:

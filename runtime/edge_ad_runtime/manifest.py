@@ -81,15 +81,16 @@ class Calibration:
     """Where the threshold comes from; see ``edge_ad.calibrate`` for the mathematics.
 
     Attributes:
-        method: ``split-conformal``.
+        method: ``split-conformal``, or ``given``: somebody chose the threshold.
         threshold: a raw distance; an image is anomalous if its score is larger.
         false_reject_rate: expected share of good parts rejected is at most this.
-        requested_rate: what the user asked for; None: the smallest that the images support.
+        requested_rate: what the user asked for; None: the smallest that the images support, or
+            a given threshold.
         interval: 90% interval of the realised rate, over the draw of held-out images.
-        images: number of held-out good images.
+        images: number of held-out good images; 0: nothing is known of the rate.
     """
 
-    method: Literal["split-conformal"]
+    method: Literal["split-conformal", "given"]
     threshold: float
     false_reject_rate: float
     requested_rate: float | None

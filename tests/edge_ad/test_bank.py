@@ -39,6 +39,24 @@ def test_a_random_bank_depends_on_the_seed_alone():
     assert bank(0) == bank(0) != bank(1)
 
 
+def test_proxies_describe_the_patches_better_than_the_draw_they_began_at():
+    centres = RNG.standard_normal((20, 8)) * 10
+    patches = (centres[RNG.integers(20, size=3000)] + RNG.standard_normal((3000, 8))).astype("f4")
+
+    def error(bank):  # equation 8, written again
+        to_bank = np.linalg.norm(patches[:, None] - bank, axis=2).astype(np.float64)
+        weights = np.exp(-to_bank) / np.exp(-to_bank).sum(axis=1, keepdims=True)
+        return ((patches - weights @ bank) ** 2).sum(axis=1).mean()
+
+    def bank(subsampler):
+        config = PatchCoreConfig(subsampler=subsampler, coreset_fraction=0.02)
+        return build_bank(patches, config).features
+
+    assert bank("proxies").shape == (60, 8)
+    assert bank("proxies").tolist() == bank("proxies").tolist()
+    assert error(bank("proxies")) < 0.9 * error(bank("random"))
+
+
 def test_the_whole_set_is_kept_in_order_at_fraction_1():
     patches = RNG.standard_normal((50, 4)).astype(np.float32)
     assert np.array_equal(

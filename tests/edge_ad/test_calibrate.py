@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from edge_ad.calibrate import split_conformal
+from edge_ad.calibrate import given_threshold, split_conformal
 from edge_ad_runtime.errors import ConfigError, FitError
 
 
@@ -56,3 +56,17 @@ def test_the_interval_is_the_beta_distributions():
 def test_scores_that_cannot_set_a_threshold_are_refused(scores):
     with pytest.raises(FitError):
         split_conformal(np.array(scores), None)
+
+
+def test_a_given_threshold_is_worth_what_the_held_out_scores_say():
+    scores = np.arange(1.0, 20.0)
+    learned = split_conformal(scores, 0.1)
+    given = given_threshold(scores, learned.threshold)
+    assert given.method == "given"
+    assert (given.false_reject_rate, given.interval) == (
+        learned.false_reject_rate,
+        learned.interval,
+    )
+    assert given_threshold(scores, 0.5).false_reject_rate == 1
+    assert given_threshold(scores, 0.5).interval == (pytest.approx(0.05 ** (1 / 19)), 1)
+    assert given_threshold(scores[:0], 0.5).interval == (0, 1)

@@ -1,6 +1,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from edge_ad import FittedDetector, fit
 from edge_ad.reference import ReferenceDetector
 from edge_ad_runtime.errors import ArtifactError, ConfigError, FitError, ImageError, ShapeError
+from edge_ad_runtime.images import read_image
 
 FILES = ["backbone.safetensors", "bank.safetensors", "fit.json", "held_out.safetensors"]
 
@@ -85,6 +87,35 @@ def test_too_few_images_are_refused(parts, small):
     one = sorted((parts / "train/good").iterdir())[:1]
     with pytest.raises(FitError, match="1 good images; at least 2 are needed"):
         fit(one, small)
+
+
+def test_shots_are_a_seeded_draw(parts, small):
+    drawn = [
+        {
+            Path(i.path).name
+            for i in fit(parts / "train/good", replace(small, shots=5, **s)).record.images
+        }
+        for s in ({}, {}, {"seed": 1})
+    ]
+    assert len(drawn[0]) == len(drawn[2]) == 5
+    assert drawn[0] == drawn[1] != drawn[2]
+    with pytest.raises(ConfigError, match="shots is 13; there are only 12"):
+        fit(parts / "train/good", replace(small, shots=13))
+
+
+def test_one_image_is_enough_for_a_bank_but_not_for_a_threshold(parts, small, tmp_path):
+    fitted = fit(parts / "train/good", replace(small, shots=1, holdout_fraction=0))
+    fitted.save(tmp_path / "one.fit")
+    loaded = FittedDetector.load(tmp_path / "one.fit")
+    assert loaded.record.calibration is None
+    assert len(loaded.held_out_scores) == 0
+    own, bad = (
+        ReferenceDetector(loaded).trace(read_image(path)).score
+        for path in (loaded.record.images[0].path, parts / "test/scratch/000.png")
+    )
+    assert 0 < own < bad
+    with pytest.raises(ConfigError, match="there is no threshold; export with --threshold"):
+        ReferenceDetector(loaded).predict(parts / "test/good/000.png")
 
 
 def test_an_unsupported_false_reject_rate_is_refused_before_any_work(parts, small):
