@@ -26,26 +26,65 @@ class ExactSearch:
     def nearest(self, queries: NDArray[np.float32], k: int = 1) -> Nearest:
         """See `Search.nearest`."""
         check_queries(queries, self._bank.shape[1])
-        best = np.empty((len(queries), 0), np.float32)
-        rows = np.empty((len(queries), 0), np.int64)
+        best = _Best(len(queries), k)
         for start in range(0, len(self._bank), _BLOCK_ROWS):
             block = slice(start, start + _BLOCK_ROWS)
             closeness = queries @ self._bank[block].T  # (q, block)
             closeness -= self._half_sq_norms[block]
-            winners = _largest(closeness, k)
-            best = np.hstack([best, np.take_along_axis(closeness, winners, axis=1)])
-            rows = np.hstack([rows, winners + start])
-            kept = _largest(best, k)
-            best = np.take_along_axis(best, kept, axis=1)
-            rows = np.take_along_axis(rows, kept, axis=1)
-        return measured(queries, self._bank, rows)
+            best.offer(closeness, start)
+        return measured(queries, self._bank, best.rows)
+
+
+class _Best:
+    """The k largest values that each query has been offered, in any order, and their bank rows."""
+
+    def __init__(self, queries: int, k: int) -> None:
+        self.values = np.full((queries, k), -np.inf, np.float32)
+        self.rows = np.zeros((queries, k), np.int64)
+
+    def offer(self, values: NDArray[np.float32], first_row: int) -> None:
+        """Values ``(q, block)`` of the bank rows from ``first_row`` on.
+
+        After the first block few values are among the k best, so those above the k-th are found by
+        one comparison and only they are sorted in.
+        """
+        k = self.values.shape[1]
+        if k == 1 or first_row == 0:
+            at = _largest(values, k)
+            self._merge(slice(None), np.take_along_axis(values, at, axis=1), at + first_row)
+            return
+        found = np.flatnonzero(values > self.values.min(axis=1, keepdims=True))
+        query, row = np.divmod(found, values.shape[1])
+        counts = np.bincount(query, minlength=len(values))
+        affected = np.flatnonzero(counts)
+        if len(affected) == 0:
+            return
+        # one line per affected query, its values from the left
+        line = (np.cumsum(counts > 0) - 1)[query]
+        column = np.arange(len(found)) - (np.cumsum(counts) - counts)[query]
+        offered = np.full((len(affected), counts.max()), -np.inf, np.float32)
+        rows = np.zeros(offered.shape, np.int64)
+        offered[line, column] = values.ravel()[found]
+        rows[line, column] = row + first_row
+        self._merge(affected, offered, rows)
+
+    def _merge(
+        self,
+        queries: NDArray[np.int64] | slice,
+        values: NDArray[np.float32],
+        rows: NDArray[np.int64],
+    ) -> None:
+        k = self.values.shape[1]
+        values = np.hstack([self.values[queries], values])
+        rows = np.hstack([self.rows[queries], rows])
+        kept = _largest(values, k)
+        self.values[queries] = np.take_along_axis(values, kept, axis=1)
+        self.rows[queries] = np.take_along_axis(rows, kept, axis=1)
 
 
 def _largest(values: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-    """Columns of each row's k largest values, in any order: ``(q, k)``."""
+    """Columns of each row's k largest values (all, if fewer), in any order: ``(q, k)``."""
     if k == 1:
         return np.asarray(values.argmax(axis=1)[:, np.newaxis])
-    count = values.shape[1]
-    if count <= k:
-        return np.broadcast_to(np.arange(count), values.shape)
-    return np.argpartition(values, count - k, axis=1)[:, count - k :]
+    k = min(k, values.shape[1])
+    return np.argpartition(values, -k, axis=1)[:, -k:]
