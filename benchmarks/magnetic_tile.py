@@ -10,12 +10,14 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.datasets import DataSet, read_data_set
 from benchmarks.record import data_root, imagenet_resnet18, write_record
 from edge_ad import FittedDetector, PatchCoreConfig, fit
 from edge_ad.evaluate import Evaluation, evaluate
@@ -26,21 +28,7 @@ from edge_ad_export import ExportConfig, export
 from edge_ad_runtime import Detector
 from edge_ad_runtime.images import read_image
 
-KINDS = ("Blowhole", "Break", "Crack", "Fray", "Uneven")
 PAPER = {"image_auroc": 0.979, "backbone": "wide_resnet50_2", "coreset_fraction": 0.1}
-
-
-def split(seed: int) -> tuple[list[Path], list[TestImage]]:
-    """762 good images to fit; 190 good and 392 defective ones to test, with masks."""
-    root = data_root() / "data/magnetic-tile"
-    good = sorted((root / "MT_Free/Imgs").glob("*.jpg"))
-    order = np.random.default_rng(seed).permutation(len(good))
-    held_out = round(0.2 * len(good))
-    test = [TestImage(path=good[i], kind="good") for i in sorted(order[:held_out])]
-    for kind in KINDS:
-        paths = sorted((root / f"MT_{kind}/Imgs").glob("*.jpg"))
-        test += [TestImage(path=p, kind=kind, mask=p.with_suffix(".png")) for p in paths]
-    return [good[i] for i in sorted(order[held_out:])], test
 
 
 def main() -> None:
@@ -49,15 +37,13 @@ def main() -> None:
     parser.add_argument("--stretch", action="store_true", help="the whole image, not 256 -> 224")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    good, test = split(options.seed)
-    runs = [run(good, test, fraction, options) for fraction in options.fractions]
+    data = read_data_set(data_root() / "data/magnetic-tile", seed=options.seed)
+    runs = [run(data, fraction, options) for fraction in options.fractions]
     suffix = "_stretch" if options.stretch else ""
-    write_record(f"magnetic_tile{suffix}", {"paper": PAPER, "fitted": len(good), "runs": runs})
+    write_record(f"magnetic_tile{suffix}", {"paper": PAPER, "fitted": len(data.good), "runs": runs})
 
 
-def run(
-    good: list[Path], test: list[TestImage], fraction: float, options: argparse.Namespace
-) -> dict[str, Any]:
+def run(data: DataSet, fraction: float, options: argparse.Namespace) -> dict[str, Any]:
     config = PatchCoreConfig(
         weights=imagenet_resnet18(),
         resize_px=None if options.stretch else 256,
@@ -66,9 +52,9 @@ def run(
         seed=options.seed,
     )
     start = time.perf_counter()
-    fitted = fit(good, config, progress=True)
+    fitted = fit(data.good, config, progress=True)
     fit_s = time.perf_counter() - start
-    reference = _reference(fitted, test)
+    reference = _reference(fitted, data.test)
     result = {
         "coreset_fraction": fraction,
         "resize_px": config.resize_px,
@@ -79,14 +65,14 @@ def run(
         "false_reject_rate": fitted.calibration.false_reject_rate,
         **reference,
         "exported": {
-            search: _exported(fitted, test, search, reference) for search in ("exact", "auto")
+            search: _exported(fitted, data.test, search, reference) for search in ("exact", "auto")
         },
     }
     print({k: v for k, v in result.items() if "auroc" in k}, flush=True)
     return result
 
 
-def _reference(fitted: FittedDetector, test: list[TestImage]) -> dict[str, Any]:
+def _reference(fitted: FittedDetector, test: Sequence[TestImage]) -> dict[str, Any]:
     """The slow truth: scores with equation 7, and without it (the largest patch distance)."""
     detector = ReferenceDetector(fitted)
     traces = [detector.trace(read_image(i.path)) for i in tqdm(test, desc="reference")]
@@ -101,7 +87,7 @@ def _reference(fitted: FittedDetector, test: list[TestImage]) -> dict[str, Any]:
 
 
 def _exported(
-    fitted: FittedDetector, test: list[TestImage], search: Any, reference: dict[str, Any]
+    fitted: FittedDetector, test: Sequence[TestImage], search: Any, reference: dict[str, Any]
 ) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         report = export(fitted, Path(folder) / "tile.edgead", ExportConfig(search=search))
@@ -111,8 +97,8 @@ def _exported(
     scores = np.array([image.score for image in evaluation.scores])
     expected = np.array(reference["reference_scores"])
     return {
-        "search": report.search.kind,
-        "reason": report.search.reason,
+        "search": report.searches[0].kind,
+        "reason": report.searches[0].reason,
         "size_mb": round(report.size_bytes / 1e6, 1),
         "largest_relative_score_difference": float(np.max(np.abs(scores - expected) / expected)),
         "image_auroc": evaluation.image_auroc,

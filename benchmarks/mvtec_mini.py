@@ -35,7 +35,7 @@ def run(category: Path) -> dict[str, Any]:
     return {
         "category": category.name,
         "bank_rows": len(fitted.bank.features),
-        "search": asdict(report.search),
+        "search": asdict(report.searches[0]),
         **figures,
         "scores": [[Path(i.path).name, i.kind, i.score] for i in evaluation.scores],
     }

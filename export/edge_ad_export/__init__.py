@@ -1,7 +1,7 @@
 """A fitted detector becomes an artifact: one folder that a device can trust.
 
 >>> from edge_ad_export import ExportConfig, export                         # doctest: +SKIP
->>> export(fitted, "line3.edgead", ExportConfig()).search.kind              # doctest: +SKIP
+>>> export(fitted, "line3.edgead", ExportConfig()).size_bytes              # doctest: +SKIP
 'exact'
 
 The names below are imported on first use, so that ``edge-ad --help`` does not wait for torch.

@@ -10,7 +10,7 @@ from edge_ad.cli import OVERWRITE
 
 
 @click.command()
-@click.argument("fit_dir", type=click.Path(path_type=Path))
+@click.argument("fit_dirs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="NAME.edgead")
 @click.option(
     "--search",
@@ -28,8 +28,11 @@ from edge_ad.cli import OVERWRITE
 @click.option("--reference-images", default=3, show_default=True, help="Replayed by verify.")
 @click.option("--seed", default=0, show_default=True)
 @OVERWRITE
-def export(fit_dir: Path, out: Path, overwrite: bool, **settings: object) -> None:
+def export(fit_dirs: tuple[Path, ...], out: Path, overwrite: bool, **settings: object) -> None:
     """Compile a fit folder into a proven artifact.
+
+    Several fit folders, made from the same good images with the same seed, become an ensemble: the
+    mean of their scores, each divided by what good images typically score.
 
     \b
     Example: edge-ad export line3.fit --out line3.edgead
@@ -39,12 +42,12 @@ def export(fit_dir: Path, out: Path, overwrite: bool, **settings: object) -> Non
     from edge_ad_export.exporting import export as export_fitted
 
     config = ExportConfig(**settings)  # type: ignore[arg-type]  # click has checked the types
-    fitted = FittedDetector.load(fit_dir)
+    fitted = [FittedDetector.load(folder) for folder in fit_dirs]
     report = export_fitted(fitted, out, config, overwrite=overwrite, progress=True)
+    searches = "".join(f"search {s.kind}: {s.reason}\n" for s in report.searches)
     click.echo(
         f"{out}: {report.size_bytes / 1e6:.1f} MB; features within "
-        f"{report.feature_difference:.1e} of torch's\n"
-        f"search {report.search.kind}: {report.search.reason}\n"
+        f"{report.feature_difference:.1e} of torch's\n{searches}"
         f"verified on {report.verification.images} reference images; check the device with: "
         f"edge-ad verify {out}"
     )

@@ -62,12 +62,12 @@ class ExportReport:
         size_bytes: of all its files.
         feature_difference: largest difference of ONNX Runtime's features from torch's, relative
             to the largest feature.
-        search: the chosen search with its reason.
+        searches: the chosen search with its reason, per member.
         verification: the artifact replayed with the runtime before it was put in place.
     """
 
     path: Path
     size_bytes: int
     feature_difference: float
-    search: SearchSettings
+    searches: tuple[SearchSettings, ...]
     verification: VerifyReport

@@ -50,7 +50,7 @@ def run_demo(out: Path, *, overwrite: bool, echo: Echo) -> None:
         **_figures(evaluation),
         "verified": f"{verification.images} reference images, every stage within tolerance, "
         f"scores within {_stage(verification, 'score').worst_difference:.1e} of the reference's",
-        "per image": f"{np.median(times):.0f} ms median, {report.search.kind} search, "
+        "per image": f"{np.median(times):.0f} ms median, {detector.search} search, "
         f"{detector.engine.name}, {os.cpu_count()} cores",
         "artifact": f"{out / 'plate.edgead'} ({report.size_bytes / 1e6:.0f} MB)",
         "overlays": f"{out / 'overlays'}, all in one: {out / 'demo.png'}",

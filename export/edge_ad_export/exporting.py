@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from tqdm import tqdm
 
 import edge_ad
 from edge_ad.atomic import atomic_folder, check_free
-from edge_ad.calibrate import given_threshold
+from edge_ad.ensemble import Ensemble, join
 from edge_ad.features import PatchFeatures, extract, restore_network
 from edge_ad.fitted import FittedDetector
+from edge_ad.reference import Trace
 from edge_ad_export.config import ExportConfig, ExportReport
 from edge_ad_export.onnx_graph import FEATURE_TOLERANCE, check_parity, to_onnx
 from edge_ad_export.reference_set import Reference, make_references, write_references
@@ -27,8 +29,8 @@ from edge_ad_runtime.manifest import (
     SCHEMA,
     Calibration,
     Manifest,
+    Member,
     Network,
-    SearchSettings,
     Tolerances,
 )
 from edge_ad_runtime.verify import VerifyReport, verify
@@ -37,7 +39,7 @@ _HELD_OUT_QUERIES = 16
 
 
 def export(
-    fitted: FittedDetector,
+    fitted: FittedDetector | Sequence[FittedDetector],
     out_path: Path | str,
     config: ExportConfig | None = None,
     *,
@@ -50,91 +52,73 @@ def export(
     proven here is never there to be deployed.
 
     Args:
-        fitted: from `edge_ad.fit` or `FittedDetector.load`.
+        fitted: from `edge_ad.fit` or `FittedDetector.load`; several: an ensemble, see
+            `edge_ad.ensemble`.
         out_path: ``NAME.edgead``.
         config: the settings; None: the defaults.
         overwrite: replace an existing artifact.
         progress: show the steps on stderr.
 
     Raises:
-        ConfigError: ``out_path`` exists, or there is no threshold.
-        ParityError: the exported network differs from the trained one.
+        ConfigError: ``out_path`` exists, there is no threshold, or the fits are no ensemble.
+        ParityError: an exported network differs from the trained one.
         ExportError: it cannot be written, or does not verify.
     """
     out_path, config = Path(out_path), config or ExportConfig()
     check_free(out_path, overwrite=overwrite)
-    calibration = _calibration(fitted, config)
-    network = restore_network(fitted.config, fitted.backbone)
-    with tqdm(total=4, desc="export", unit="step", disable=not progress) as steps:
-        graph = to_onnx(network, fitted.config.size)
-        difference = check_parity(network, graph, fitted.held_out)
+    ensemble = join([fitted] if isinstance(fitted, FittedDetector) else list(fitted))
+    calibration = ensemble.calibration(config.threshold)
+    count = len(ensemble.members)
+    with (
+        tqdm(total=count + 2, desc="export", unit="step", disable=not progress) as steps,
+        atomic_folder(out_path, overwrite=overwrite) as folder,
+    ):
+        references = make_references(ensemble, config)
         steps.update()
-        with atomic_folder(out_path, overwrite=overwrite) as folder:
-            references = make_references(fitted, config)
-            search = _write_search(folder, fitted, network, references, config)
+        members, differences = [], []
+        for i in range(count):
+            member, difference = _write_member(folder, ensemble, i, references, config)
+            members.append(member)
+            differences.append(difference)
             steps.update()
-            (folder / files.GRAPH).write_bytes(graph)
-            write_references(folder, references, calibration.threshold)
-            manifest = _manifest(fitted, search, calibration, config, references, folder)
-            (folder / FILE_NAME).write_text(manifest.to_text(), encoding="utf-8")
-            steps.update()
-            verification = _verify(folder, out_path)
-            steps.update()
+        write_references(folder, references, calibration.threshold)
+        manifest = _manifest(ensemble, members, calibration, config, references, folder)
+        (folder / FILE_NAME).write_text(manifest.to_text(), encoding="utf-8")
+        verification = _verify(folder, out_path)
+        steps.update()
     return ExportReport(
         path=out_path,
         size_bytes=verification.checked_bytes,
-        feature_difference=difference,
-        search=search,
+        feature_difference=max(differences),
+        searches=tuple(member.search for member in members),
         verification=verification,
     )
 
 
-def _calibration(fitted: FittedDetector, config: ExportConfig) -> Calibration:
-    if config.threshold is None:
-        return fitted.calibration
-    return given_threshold(fitted.held_out_scores, config.threshold)
-
-
-def _write_search(
-    folder: Path,
-    fitted: FittedDetector,
-    network: PatchFeatures,
+def _write_member(
+    artifact: Path,
+    ensemble: Ensemble,
+    i: int,
     references: list[Reference],
     config: ExportConfig,
-) -> SearchSettings:
-    bank = fitted.bank
+) -> tuple[Member, float]:
+    """Write the files of one network; gives its part of the manifest and its parity."""
+    fitted = ensemble.members[i]
+    settings, record, bank = fitted.config, fitted.record, fitted.bank
+    name = "" if len(ensemble.members) == 1 else f"member-{i + 1}"
+    folder = artifact / name
+    folder.mkdir(exist_ok=True)
+    network = restore_network(settings, fitted.backbone)
+    graph = to_onnx(network, settings.size)
+    difference = check_parity(network, graph, fitted.held_out)
+    (folder / files.GRAPH).write_bytes(graph)
     np.save(folder / files.BANK, bank.features, allow_pickle=False)
     if bank.neighbours is not None:
         np.save(folder / files.BANK_NEIGHBOURS, bank.neighbours, allow_pickle=False)
-    queries = _queries(fitted, network, references)
-    scoring = fitted.config.scoring
-    return choose_search(bank.features, queries, scoring, config, folder / files.INDEX)
-
-
-def _queries(
-    fitted: FittedDetector, network: PatchFeatures, references: list[Reference]
-) -> Queries:
-    """Patch features of the reference images, damaged ones too, and of held-out images."""
-    held_out = fitted.held_out[:_HELD_OUT_QUERIES]
-    features = [reference.trace.features for reference in references]
-    features += [extract(network, image[np.newaxis])[0] for image in held_out]
-    return [patches.reshape(-1, fitted.record.dimension) for patches in features]
-
-
-def _manifest(
-    fitted: FittedDetector,
-    search: SearchSettings,
-    calibration: Calibration,
-    config: ExportConfig,
-    references: list[Reference],
-    folder: Path,
-) -> Manifest:
-    settings, record = fitted.config, fitted.record
-    return Manifest(
-        schema=SCHEMA,
-        method="patchcore",
-        head="patch-search",
-        preprocessing=settings.preprocessing,
+    queries = _queries(fitted, network, [reference.traces[i] for reference in references])
+    search = choose_search(bank.features, queries, settings.scoring, config, folder / files.INDEX)
+    member = Member(
+        folder=name,
         network=Network(
             backbone=settings.backbone,
             weights=_weights_name(settings.weights),
@@ -146,16 +130,49 @@ def _manifest(
         ),
         scoring=settings.scoring,
         search=search,
+        scale=ensemble.scales[i],
+    )
+    return member, difference
+
+
+def _queries(fitted: FittedDetector, network: PatchFeatures, traces: list[Trace]) -> Queries:
+    """Patch features of the reference images, damaged ones too, and of held-out images."""
+    held_out = fitted.held_out[:_HELD_OUT_QUERIES]
+    features = [trace.features for trace in traces]
+    features += [extract(network, image[np.newaxis])[0] for image in held_out]
+    return [patches.reshape(-1, fitted.record.dimension) for patches in features]
+
+
+def _manifest(
+    ensemble: Ensemble,
+    members: list[Member],
+    calibration: Calibration,
+    config: ExportConfig,
+    references: list[Reference],
+    folder: Path,
+) -> Manifest:
+    first = ensemble.members[0]
+    exact = all(member.search.kind == "exact" for member in members)
+    return Manifest(
+        schema=SCHEMA,
+        method="patchcore",
+        head="patch-search",
+        preprocessing=first.config.preprocessing,
+        members=tuple(members),
         calibration=calibration,
         tolerances=Tolerances(
             preprocess_levels=1,  # OpenCV rounds halves differently on other processors
             features=FEATURE_TOLERANCE,
-            distances=1e-4 if search.kind == "exact" else config.map_tolerance,
+            distances=1e-4 if exact else config.map_tolerance,
             map=1e-4,
             score=1e-4,
         ),
         reference=tuple(reference.entry for reference in references),
-        versions={**record.versions, "onnx": onnx.__version__, "edge_ad": edge_ad.__version__},
+        versions={
+            **first.record.versions,
+            "onnx": onnx.__version__,
+            "edge_ad": edge_ad.__version__,
+        },
         files={
             path.relative_to(folder).as_posix(): hash_file(path)
             for path in sorted(folder.rglob("*"))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ad.damage import KINDS, damage
-from edge_ad.fitted import FittedDetector
+from edge_ad.ensemble import Ensemble
 from edge_ad.reference import ReferenceDetector, Trace
 from edge_ad_export.config import ExportConfig
 from edge_ad_runtime.artifact import REFERENCE_VALUES
@@ -20,46 +20,63 @@ from edge_ad_runtime.manifest import ReferenceImage
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Reference:
-    """One image to replay and what must come of it."""
+    """One image to replay and what must come of it.
+
+    Attributes:
+        entry: what the manifest says of it.
+        image: as the camera gave it.
+        traces: every stage's value, per member.
+        map: the members' maps, combined.
+        score: the members' scores, combined.
+    """
 
     entry: ReferenceImage
     image: RGBImage
-    trace: Trace
+    traces: tuple[Trace, ...]
+    map: NDArray[np.float32]
+    score: float
 
 
-def make_references(fitted: FittedDetector, config: ExportConfig) -> list[Reference]:
+def make_references(ensemble: Ensemble, config: ExportConfig) -> list[Reference]:
     """Good held-out images as the camera gave them, each followed by a damaged copy.
 
     Of all kinds of damage the one with the highest score is taken, so that scores above the
     threshold are exercised too.
     """
-    detector = ReferenceDetector(fitted)
+    detectors = [ReferenceDetector(member) for member in ensemble.members]
+
+    def reference(i: int, kind: str, image: RGBImage) -> Reference:
+        traces = tuple(detector.trace(image) for detector in detectors)
+        scaled = list(zip(traces, ensemble.scales, strict=True))
+        return Reference(
+            entry=ReferenceImage(
+                file=f"reference/{i}-{'good' if kind == 'none' else kind}.png", damage=kind
+            ),
+            image=image,
+            traces=traces,
+            map=np.mean([trace.map / scale for trace, scale in scaled], axis=0),
+            score=float(np.mean([trace.score / scale for trace, scale in scaled])),
+        )
+
     rng = np.random.default_rng(config.seed)
     references = []
-    for i, image in enumerate(fitted.originals[: config.reference_images]):
-        references.append(_reference(detector, i, "none", image))
-        damaged = [_reference(detector, i, kind, damage(image, kind, rng)[0]) for kind in KINDS]
-        references.append(max(damaged, key=lambda reference: reference.trace.score))
+    for i, image in enumerate(ensemble.members[0].originals[: config.reference_images]):
+        references.append(reference(i, "none", image))
+        damaged = [reference(i, kind, damage(image, kind, rng)[0]) for kind in KINDS]
+        references.append(max(damaged, key=lambda reference: reference.score))
     return references
 
 
 def write_references(folder: Path, references: list[Reference], threshold: float) -> None:
-    """Write the PNGs and ``reference/values.npz`` (keys ``0.features`` ...) into ``folder``."""
+    """Write the PNGs and ``reference/values.npz`` (keys ``0.map`` ...) into ``folder``."""
     values: dict[str, NDArray[Any]] = {}
     for i, reference in enumerate(references):
-        trace = reference.trace
         write_png(folder / reference.entry.file, reference.image)
-        values[f"{i}.preprocessed"] = trace.preprocessed
-        values[f"{i}.features"] = trace.features
-        values[f"{i}.distances"] = trace.distances
-        values[f"{i}.map"] = trace.map
-        values[f"{i}.score"] = np.asarray(trace.score)
-        values[f"{i}.anomalous"] = np.asarray(trace.score > threshold)
+        values[f"{i}.preprocessed"] = reference.traces[0].preprocessed
+        for member, trace in enumerate(reference.traces):
+            values[f"{i}.{member}.features"] = trace.features
+            values[f"{i}.{member}.distances"] = trace.distances
+        values[f"{i}.map"] = reference.map
+        values[f"{i}.score"] = np.asarray(reference.score)
+        values[f"{i}.anomalous"] = np.asarray(reference.score > threshold)
     np.savez(folder / REFERENCE_VALUES, allow_pickle=False, **values)
-
-
-def _reference(detector: ReferenceDetector, i: int, kind: str, image: RGBImage) -> Reference:
-    file = f"reference/{i}-{'good' if kind == 'none' else kind}.png"
-    return Reference(
-        entry=ReferenceImage(file=file, damage=kind), image=image, trace=detector.trace(image)
-    )

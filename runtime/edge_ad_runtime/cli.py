@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -23,7 +23,7 @@ from edge_ad_runtime.errors import ConfigError, EdgeADError
 from edge_ad_runtime.images import IMAGE_SUFFIXES, read_image, write_png
 
 if TYPE_CHECKING:
-    from edge_ad_runtime.manifest import Calibration
+    from edge_ad_runtime.manifest import Calibration, Member
     from edge_ad_runtime.profile import ProfileReport
     from edge_ad_runtime.verify import VerifyReport
 
@@ -213,18 +213,14 @@ def info(artifact: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(asdict(manifest), ensure_ascii=False, indent=2))
         return
-    network, search, calibration = manifest.network, manifest.search, manifest.calibration
+    calibration = manifest.calibration
     size, resize = manifest.preprocessing.size, manifest.preprocessing.resize_px
     how = "shorter side scaled" if manifest.preprocessing.keep_aspect else "stretched"
     cut = "whole image, stretched" if resize is None else f"{how} to {resize}, centre cut"
     rows = {
         "method": f"{manifest.method} ({manifest.head}), schema {manifest.schema}",
-        "network": f"{network.backbone}, weights {network.weights}, layers "
-        f"{', '.join(map(str, network.layers))}, patch size {network.patch_size}",
         "input": f"{size[0]} x {size[1]} px ({cut})",
-        "features": f"{network.grid[0]} x {network.grid[1]} patches of {network.dimension}",
-        "bank": f"{search.rows} patches",
-        "search": f"{search.kind}: {search.reason}",
+        **_member_rows(manifest.members),
         "threshold": f"{calibration.threshold:.6g} ({calibration.method}, "
         f"{calibration.images} held-out images)",
         "false rejects": _false_rejects(calibration),
@@ -236,6 +232,25 @@ def info(artifact: Path, as_json: bool) -> None:
     }
     for name, text in rows.items():
         click.echo(f"{name:<14} {text}")
+
+
+def _member_rows(members: Sequence[Member]) -> dict[str, str]:
+    """The rows of ``info`` about each network; numbered in an ensemble."""
+    rows = {}
+    for i, member in enumerate(members, start=1):
+        network, search = member.network, member.search
+        number = f" {i}" if len(members) > 1 else ""
+        rows[f"network{number}"] = (
+            f"{network.backbone}, weights {network.weights}, layers "
+            f"{', '.join(map(str, network.layers))}, patch size {network.patch_size}"
+            + (f"; scores divided by {member.scale:.5g}" if number else "")
+        )
+        rows[f"features{number}"] = (
+            f"{network.grid[0]} x {network.grid[1]} patches of {network.dimension}"
+        )
+        rows[f"bank{number}"] = f"{search.rows} patches"
+        rows[f"search{number}"] = f"{search.kind}: {search.reason}"
+    return rows
 
 
 def _false_rejects(calibration: Calibration) -> str:

@@ -16,7 +16,7 @@ from edge_ad_runtime import strict
 from edge_ad_runtime.errors import ArtifactError
 from edge_ad_runtime.preprocess import Preprocessing
 
-SCHEMA = 1
+SCHEMA = 2
 FILE_NAME = "manifest.json"
 
 
@@ -77,12 +77,38 @@ class SearchSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Member:
+    """One network with its bank; an ensemble has several.
+
+    Attributes:
+        folder: where in the artifact its files are; empty: at the top.
+        scale: the member's scores and maps are divided by it before the mean over the members is
+            taken; 1 where there is only one.
+    """
+
+    folder: str
+    network: Network
+    scoring: Scoring
+    search: SearchSettings
+    scale: float
+
+    def __post_init__(self) -> None:
+        if not self.scale > 0:
+            raise ValueError(f"scale is {self.scale}; it must be above 0")
+
+    def file(self, name: str) -> str:
+        """The name that the manifest lists one of its files by."""
+        return f"{self.folder}/{name}" if self.folder else name
+
+
+@dataclass(frozen=True, kw_only=True)
 class Calibration:
     """Where the threshold comes from; see ``edge_ad.calibrate`` for the mathematics.
 
     Attributes:
         method: ``split-conformal``, or ``given``: somebody chose the threshold.
-        threshold: a raw distance; an image is anomalous if its score is larger.
+        threshold: an image is anomalous if its score is larger. A raw distance; for an ensemble,
+            in units of what good images typically score.
         false_reject_rate: expected share of good parts rejected is at most this.
         requested_rate: what the user asked for; None: the smallest that the images support, or
             a given threshold.
@@ -138,15 +164,17 @@ class Manifest:
     method: Literal["patchcore"]
     head: Literal["patch-search"]
     preprocessing: Preprocessing
-    network: Network
-    scoring: Scoring
-    search: SearchSettings
+    members: tuple[Member, ...]
     calibration: Calibration
     tolerances: Tolerances
     reference: tuple[ReferenceImage, ...]
     versions: dict[str, str]
     files: dict[str, FileEntry]
     sha256: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.members:
+            raise ValueError("members: expected at least one, found []")
 
     def sealed(self) -> Manifest:
         """The same manifest with ``sha256`` filled in."""

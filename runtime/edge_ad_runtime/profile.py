@@ -114,7 +114,7 @@ def profile(
         artifact_sha256=detector.manifest.sha256,
         engine=detector.engine.name,
         engine_version=detector.engine.version,
-        search=detector.search.kind,
+        search=detector.search,
         threads=threads,
         machine=machine(),
         images=count,

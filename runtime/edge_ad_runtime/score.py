@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +14,7 @@ from edge_ad_runtime.manifest import Scoring
 from edge_ad_runtime.search import Nearest, mean_distances
 
 FloatArray = NDArray[np.float32]
+T = TypeVar("T", float, NDArray[np.float32])
 
 _INTERPOLATION = {"bilinear": cv2.INTER_LINEAR, "nearest": cv2.INTER_NEAREST}
 _BORDER = {"reflect": cv2.BORDER_REFLECT, "mirror": cv2.BORDER_REFLECT_101}
@@ -58,6 +62,17 @@ def anomaly_map(
     side = 2 * int(4 * sigma + 0.5) + 1
     blurred = cv2.GaussianBlur(enlarged, (side, side), sigma, borderType=_BORDER[scoring.border])
     return np.asarray(blurred, np.float32)
+
+
+def combine(values: Sequence[T], scales: Sequence[float]) -> T:
+    """The answer of an ensemble: the mean of its members' scores or maps, on one scale.
+
+    >>> combine([3.0, 10.0], scales=[2.0, 10.0])
+    1.25
+    """
+    first, *rest = (value / scale for value, scale in zip(values, scales, strict=True))
+    total = sum(rest, start=first)
+    return total / len(values)  # type: ignore[return-value]  # float32 / float is float32
 
 
 def image_score(

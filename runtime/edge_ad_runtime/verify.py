@@ -21,7 +21,6 @@ from edge_ad_runtime.detector import Detector
 from edge_ad_runtime.errors import ArtifactError
 from edge_ad_runtime.images import read_image
 from edge_ad_runtime.manifest import ReferenceImage
-from edge_ad_runtime.score import patch_distances
 
 STAGES = ("preprocess", "features", "distances", "map", "score", "verdict")
 
@@ -102,7 +101,7 @@ def verify(detector: Detector) -> VerifyReport:
         raise ArtifactError("carries no reference images; export again", path=artifact.folder)
     rows = [
         _differences(detector, reference, values)
-        for reference, values in zip(manifest.reference, _values(detector), strict=True)
+        for reference, values in zip(manifest.reference, _expected(detector), strict=True)
     ]
     stages = tuple(_worst(detector, stage, rows) for stage in STAGES)
     return VerifyReport(
@@ -111,44 +110,71 @@ def verify(detector: Detector) -> VerifyReport:
         artifact_sha256=manifest.sha256,
         engine=detector.engine.name,
         engine_version=detector.engine.version,
-        search=detector.search.kind,
+        search=detector.search,
         images=len(manifest.reference),
         checked_bytes=checked_bytes,
         stages=stages,
     )
 
 
-def _values(detector: Detector) -> list[dict[str, NDArray[Any]]]:
-    """The reference's values per image, by stage."""
+@dataclass(frozen=True, kw_only=True)
+class _Expected:
+    """The reference's values for one image; features and distances are per member."""
+
+    preprocessed: NDArray[np.uint8]
+    features: list[NDArray[np.float32]]
+    distances: list[NDArray[np.float32]]
+    map: NDArray[np.float32]
+    score: float
+    anomalous: bool
+
+
+def _expected(detector: Detector) -> list[_Expected]:
     path = detector.artifact.file(files.REFERENCE_VALUES)
-    names = ("preprocessed", "features", "distances", "map", "score", "anomalous")
+    members = range(len(detector.members))
     try:
         with np.load(path, allow_pickle=False) as archive:
-            count = len(detector.manifest.reference)
-            return [{name: archive[f"{i}.{name}"] for name in names} for i in range(count)]
+            return [
+                _Expected(
+                    preprocessed=archive[f"{i}.preprocessed"],
+                    features=[archive[f"{i}.{member}.features"] for member in members],
+                    distances=[archive[f"{i}.{member}.distances"] for member in members],
+                    map=archive[f"{i}.map"],
+                    score=float(archive[f"{i}.score"]),
+                    anomalous=bool(archive[f"{i}.anomalous"]),
+                )
+                for i in range(len(detector.manifest.reference))
+            ]
     except (KeyError, ValueError, OSError) as exc:
         raise ArtifactError(f"not the reference values: {exc}; export again", path=path) from exc
 
 
 def _differences(
-    detector: Detector, reference: ReferenceImage, values: dict[str, NDArray[Any]]
+    detector: Detector, reference: ReferenceImage, expected: _Expected
 ) -> dict[str, float]:
     path = detector.artifact.file(reference.file)
-    features = values["features"]
     preprocessed = detector.manifest.preprocessing.apply(read_image(path))
     prediction = detector.predict(path)
-    score = float(values["score"])
-    near = abs(score - prediction.threshold) <= detector.manifest.tolerances.score * score
-    flipped = bool(values["anomalous"]) != (prediction.verdict == "anomalous")
+    near = abs(expected.score - prediction.threshold) <= (
+        detector.manifest.tolerances.score * expected.score
+    )
+    flipped = expected.anomalous != (prediction.verdict == "anomalous")
     floor = 0.1 * prediction.threshold
-    distances = patch_distances(detector.nearest(features), detector.manifest.scoring)
-    heat = detector.map(values["distances"])
+    members = list(zip(detector.members, expected.features, expected.distances, strict=True))
     return {
-        "preprocess": _largest_level_difference(preprocessed, values["preprocessed"]),
-        "features": _relative(detector.features(values["preprocessed"]), features),
-        "distances": _relative(distances, values["distances"], floor),
-        "map": _relative(heat, values["map"], floor),
-        "score": _relative(np.asarray(prediction.score), values["score"], floor),
+        "preprocess": _largest_level_difference(preprocessed, expected.preprocessed),
+        "features": max(
+            _relative(member.features(expected.preprocessed), features)
+            for member, features, _ in members
+        ),
+        "distances": max(
+            _relative(
+                member.distances(member.nearest(features)), distances, floor * member.member.scale
+            )
+            for member, features, distances in members
+        ),
+        "map": _relative(detector.map(expected.distances), expected.map, floor),
+        "score": _relative(np.asarray(prediction.score), np.asarray(expected.score), floor),
         "verdict": float(flipped and not near),
     }
 

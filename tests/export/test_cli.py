@@ -73,6 +73,20 @@ def test_a_fit_without_held_out_images_needs_a_threshold_to_be_exported(parts, t
     assert (line["threshold"], line["verdict"]) == (1e-6, "anomalous")
 
 
+def test_several_fits_become_an_ensemble(parts, tmp_path):
+    names = []
+    for layers in ("1", "1,2"):
+        names.append(tmp_path / f"layers {layers}.fit")
+        settings = (*FIT, "--layers", layers, "--holdout-fraction", 0.5)
+        assert run("fit", parts / "train/good", "--out", names[-1], *settings).exit_code == 0
+    result = run("export", *names, "--out", tmp_path / "both.edgead")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("search ") >= 2
+    info = run("info", tmp_path / "both.edgead").stdout
+    assert "network 2      resnet18, weights untrained, layers 1, 2, patch size 3; scores" in info
+    assert run("verify", tmp_path / "both.edgead").exit_code == 0
+
+
 def test_evaluate_without_masks_says_so(artifact, parts, tmp_path):
     shutil.copytree(parts / "test/good", tmp_path / "good")
     shutil.copytree(parts / "test/stain", tmp_path / "bad")

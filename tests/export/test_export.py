@@ -5,6 +5,7 @@ import numpy as np
 import onnx
 import pytest
 
+from edge_ad import fit
 from edge_ad.features import extract, restore_network
 from edge_ad.reference import ReferenceDetector
 from edge_ad_export import ExportConfig, export
@@ -33,11 +34,13 @@ def test_the_artifact_verifies_and_scores_as_the_reference_does(exported, fitted
 
 def test_the_report_and_the_manifest_say_the_same(exported):
     manifest = Detector.load(exported.path).manifest
-    assert manifest.search == exported.search
+    (member,) = manifest.members
+    assert (member.search,) == exported.searches
     assert exported.size_bytes == sum(f.size_bytes for f in manifest.files.values())
-    assert ("index.hnsw" in manifest.files) == (manifest.search.kind == "hnsw")
-    assert manifest.search.reason
-    assert manifest.network.weights == "untrained"
+    assert ("index.hnsw" in manifest.files) == (member.search.kind == "hnsw")
+    assert member.search.reason
+    assert member.network.weights == "untrained"
+    assert (member.folder, member.scale) == ("", 1)
 
 
 def test_nothing_but_the_artifact_is_left(exported):
@@ -140,7 +143,7 @@ def test_weight_files_are_named_without_their_folder(fitted, tmp_path):
         ExportConfig(search="exact"),
     )  # fmt: skip
     text = (out / "manifest.json").read_text()
-    assert json.loads(text)["network"]["weights"] == "net.pth"
+    assert json.loads(text)["members"][0]["network"]["weights"] == "net.pth"
     assert "somebody" not in text
 
 
@@ -157,3 +160,49 @@ def test_weight_files_are_named_without_their_folder(fitted, tmp_path):
 def test_settings_that_cannot_work_are_refused(settings):
     with pytest.raises(ConfigError, match=next(iter(settings))):
         ExportConfig(**settings)
+
+
+@pytest.fixture(scope="module")
+def members(parts, small):
+    config = replace(small, holdout_fraction=0.5)
+    return [
+        fit(parts / "train/good", replace(config, **settings))
+        for settings in ({"layers": (1,)}, {"convention": "anomalib"}, {"convention": "inspection"})
+    ]
+
+
+@pytest.fixture(scope="module")
+def ensemble(members, tmp_path_factory):
+    out = tmp_path_factory.mktemp("ensemble") / "plate.edgead"
+    return export(members, out, ExportConfig(search="hnsw"))
+
+
+def test_an_ensemble_scores_as_its_references_do_on_one_scale(ensemble, members, parts):
+    detector = Detector.load(ensemble.path)
+    assert verify(detector).ok
+    references = [ReferenceDetector(member) for member in members]
+    scales = [member.scale for member in detector.manifest.members]
+    assert len(set(scales)) == 3
+    for path in sorted((parts / "test").glob("*/000.png")):
+        expected = [reference.predict(path) for reference in references]
+        found = detector.predict(path)
+        scores = [
+            prediction.score / scale for prediction, scale in zip(expected, scales, strict=True)
+        ]
+        assert found.score == pytest.approx(np.mean(scores), rel=1e-4)
+        maps = [prediction.map / scale for prediction, scale in zip(expected, scales, strict=True)]
+        assert np.abs(found.map - np.mean(maps, axis=0)).max() < 0.05 * found.map.max()
+
+
+def test_a_good_part_scores_about_1_in_an_ensemble(ensemble, parts):
+    detector = Detector.load(ensemble.path)
+    scores = [detector.predict(path).score for path in sorted((parts / "test/good").iterdir())]
+    assert np.median(scores) == pytest.approx(1, rel=0.3)
+
+
+def test_an_ensemble_lists_its_members(ensemble):
+    files = Detector.load(ensemble.path).manifest.files
+    assert {name for name in files if name.endswith("bank.npy")} == {
+        f"member-{i}/bank.npy" for i in (1, 2, 3)
+    }
+    assert [search.kind for search in ensemble.searches] == ["hnsw"] * 3

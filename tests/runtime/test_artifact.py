@@ -82,7 +82,7 @@ def test_an_index_of_another_dimension_is_refused_even_with_the_right_hash(artif
 
 
 def test_a_graph_that_gives_other_features_than_the_manifest_says_is_refused(artifact, resign):
-    resign(artifact, lambda manifest: manifest["network"].update(grid=[16, 21]))
+    resign(artifact, lambda manifest: manifest["members"][0]["network"].update(grid=[16, 21]))
     with pytest.raises(ArtifactError, match="different exports"):
         Detector.load(artifact)
 

@@ -127,7 +127,9 @@ def test_info_says_what_the_artifact_is(tiny):
     text = run("info", tiny).stdout
     assert "resnet18, weights untrained" in text
     assert "hnsw" in text
-    assert json.loads(run("info", tiny, "--json").stdout)["network"]["dimension"] == 64
+    assert (
+        json.loads(run("info", tiny, "--json").stdout)["members"][0]["network"]["dimension"] == 64
+    )
 
 
 @pytest.mark.parametrize("command", ["score", "verify", "profile", "info"])

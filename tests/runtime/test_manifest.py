@@ -34,18 +34,35 @@ def test_every_single_byte_counts(artifact):
     ("change", "message"),
     [
         (lambda m: m.update(colour="red"), "unknown key 'colour'"),
-        (lambda m: m["search"].update(ef=1), "unknown key 'search.ef'"),
-        (lambda m: m.pop("scoring"), "missing key 'scoring'"),
-        (lambda m: m["search"].pop("ef_search"), "missing key 'search.ef_search'"),
-        (lambda m: m["search"].update(ef_search="64"), "search.ef_search: expected int"),
-        (lambda m: m["search"].update(rows=True), "search.rows: expected int"),
-        (lambda m: m["search"].update(kind="ivf"), "search.kind: expected one of"),
-        (lambda m: m["network"].update(grid=[1, 2, 3]), "network.grid: expected a list of 2"),
+        (lambda m: m["members"][0]["search"].update(ef=1), "unknown key 'members[0].search.ef'"),
+        (lambda m: m["members"][0].pop("scoring"), "missing key 'members[0].scoring'"),
+        (lambda m: m["members"][0].update(scale=0), "scale is 0"),
+        (lambda m: m.update(members=[]), "members: expected at least one"),
+        (
+            lambda m: m["members"][0]["search"].pop("ef_search"),
+            "missing key 'members[0].search.ef_search'",
+        ),
+        (
+            lambda m: m["members"][0]["search"].update(ef_search="64"),
+            "members[0].search.ef_search: expected int",
+        ),
+        (
+            lambda m: m["members"][0]["search"].update(rows=True),
+            "members[0].search.rows: expected int",
+        ),
+        (
+            lambda m: m["members"][0]["search"].update(kind="ivf"),
+            "members[0].search.kind: expected one of",
+        ),
+        (
+            lambda m: m["members"][0]["network"].update(grid=[1, 2, 3]),
+            "members[0].network.grid: expected a list of 2",
+        ),
         (lambda m: m["calibration"].update(threshold=float("nan")), "NaN is not a number"),
         (lambda m: m["preprocessing"].update(size=[2, 2]), "each side must be 32"),
-        (lambda m: m.update(schema=2), "schema 2, this runtime reads up to 1; upgrade"),
-        (lambda m: m.update(schema=0), "schema 0 is not known"),
-        (lambda m: m.update(schema="1"), "no whole number under the key 'schema'"),
+        (lambda m: m.update(schema=3), "schema 3, this runtime reads up to 2; upgrade"),
+        (lambda m: m.update(schema=1), "schema 1 is not known"),
+        (lambda m: m.update(schema="2"), "no whole number under the key 'schema'"),
         (lambda m: m["calibration"].update(threshold=9.9), "changed after export"),
         (lambda m: m["preprocessing"].update(size=[64, 96]), "changed after export"),
     ],
@@ -60,7 +77,7 @@ def test_an_edited_manifest_is_refused_and_the_key_named(artifact, change, messa
 
 def test_a_key_that_occurs_twice_is_refused(artifact):
     path = artifact / FILE_NAME
-    path.write_text(path.read_text().replace('"schema": 1,', '"schema": 1, "schema": 1,'))
+    path.write_text(path.read_text().replace('"schema": 2,', '"schema": 2, "schema": 2,'))
     with pytest.raises(ArtifactError, match="occurs twice"):
         read_manifest(artifact)
 

@@ -42,13 +42,14 @@ def fail_at(detector, stage, monkeypatch):
         run = detector.engine.run
         monkeypatch.setattr(detector.engine, "run", lambda images: run(images) * np.float32(1.001))
     elif stage == "distances":
-        nearest = detector.search.nearest
+        search = detector.members[0].search
+        nearest = search.nearest
 
         def too_far(queries, k):
             found = nearest(queries, k)
             return found._replace(distances=found.distances * 1.2)
 
-        monkeypatch.setattr(detector.search, "nearest", too_far)
+        monkeypatch.setattr(search, "nearest", too_far)
     elif stage == "map":
         monkeypatch.setattr(type(detector), "map", lambda self, d: np.zeros((64, 80), np.float32))
 
@@ -61,7 +62,7 @@ def test_the_first_failing_stage_is_named(tiny, stage, monkeypatch):
 
 
 def test_equation_7_switched_off_fails_at_score_even_if_sealed_again(artifact, resign):
-    resign(artifact, lambda manifest: manifest["scoring"].update(reweight_neighbours=0))
+    resign(artifact, lambda m: m["members"][0]["scoring"].update(reweight_neighbours=0))
     assert verify(Detector.load(artifact)).first_failure.stage == "score"
 
 

@@ -1,0 +1,223 @@
+"""The tables and figures of the PatchCore paper, for whatever data and weights are there.
+
+    python -m benchmarks.paper DATA_ROOT --weights resnet18=FILE wide_resnet50_2=imagenet
+
+Finds the data sets below DATA_ROOT (MVTec AD, BTAD, VisA, magnetic tile, frame folders), fits,
+exports with exact search and evaluates the artifact, run by run. The first backbone is the one that
+is varied; rows whose weights are not given are listed, not run. Runs are kept in
+results/paper.json as they end and are not repeated, so it can be stopped and started again;
+`benchmarks.paper_tables` writes PAPER.md from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import paper_numbers as paper
+from benchmarks.datasets import DataSet, find_data_sets
+from benchmarks.record import RESULTS, write_record
+from edge_ad import PatchCoreConfig, fit
+from edge_ad.evaluate import Evaluation, evaluate
+from edge_ad_export import ExportConfig, export
+from edge_ad_runtime import Detector
+
+SHOTS = (1, 2, 5, 10, 16, 20, 50)
+SEEDS = 3  # of the draws of shots
+SWEEP = 200  # images that figures 4 and 5 are fitted on, where a data set has more
+RECORD = RESULTS / "paper.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One setting of a table: what is fitted (several: an ensemble), and the paper's figures."""
+
+    table: str
+    label: str
+    members: tuple[PatchCoreConfig, ...]
+    paper: paper.Figures = (None, None, None)
+    approximate: bool = False
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("data_root", type=Path)
+    parser.add_argument("--weights", nargs="+", required=True, metavar="BACKBONE=FILE|imagenet")
+    parser.add_argument("--tables", nargs="+", help="only these, such as 'Figure 4'")
+    options = parser.parse_args()
+    weights = dict(item.split("=", 1) for item in options.weights)
+    data_sets = find_data_sets(options.data_root.resolve())
+    runs = _kept()
+    for row in rows(next(iter(weights))):
+        if options.tables and row.table not in options.tables:
+            continue
+        for data in data_sets:
+            key = f"{row.table} | {row.label} | {data.name}"
+            if key in runs or not _wanted(row, data) or not _known(row, weights):
+                continue
+            print(key, flush=True)
+            runs[key] = run(row, data, weights)
+            print("  ", {k: v for k, v in runs[key].items() if k != "settings"}, flush=True)
+            content = {"backbone": next(iter(weights)), "weights": sorted(weights), "runs": runs}
+            write_record("paper", content)
+
+
+def rows(backbone: str) -> Iterator[Row]:
+    """Every setting of the paper, with ``backbone`` for its WideResNet50."""
+    # the paper's: scaled to 256, 224 cut out, and every image in the bank
+    base = PatchCoreConfig(
+        backbone=backbone, resize_px=256, holdout_fraction=0, false_reject_rate=None
+    )
+    sweep = replace(base, shots=SWEEP, coreset_fraction=0.01)
+    yield from _main_tables(base)
+    yield from _table_4(replace(base, coreset_fraction=0.01))
+    yield from _figure_4(sweep)
+    yield from _figure_5(sweep)
+    yield from _few_shots(replace(base, coreset_fraction=0.25))
+    for (name, fraction), figures in paper.TABLE_S6.items():
+        config = replace(base, backbone=name, coreset_fraction=fraction)
+        label = f"{name}, {fraction:.0%}"
+        yield Row(table="Table S6", label=label, members=(config,), paper=figures)
+
+
+def _main_tables(base: PatchCoreConfig) -> Iterator[Row]:
+    for fraction, figures in paper.FRACTIONS.items():
+        config = replace(base, coreset_fraction=fraction)
+        label = f"PatchCore {fraction:.0%}"
+        yield Row(table="Tables 1 to 3", label=label, members=(config,), paper=figures)
+    config = replace(base, coreset_fraction=0.1)
+    yield Row(table="Table 6", label="PatchCore 10%", members=(config,))
+    frames = replace(config, layers=(3, 4))
+    yield Row(table="Table 6", label="PatchCore 10%, layers 3+4", members=(frames,))
+
+
+def _table_4(base: PatchCoreConfig) -> Iterator[Row]:
+    def sized(config: PatchCoreConfig, size: int) -> PatchCoreConfig:
+        return replace(config, size=(size, size), resize_px=round(size * 256 / 224))
+
+    ensemble, two, three = paper.TABLE_4.items()
+    large = replace(base, backbone="wide_resnet101_2")
+    names = ("densenet201", "resnext101_32x8d", "wide_resnet101_2")
+    members = tuple(
+        # some images must be held out to put the members on one scale
+        sized(replace(base, backbone=name, holdout_fraction=0.05), 320)
+        for name in names
+    )
+    yield Row(table="Table 4", label=ensemble[0], members=members, paper=ensemble[1])
+    yield Row(table="Table 4", label=two[0], members=(sized(large, 280),), paper=two[1])
+    both = sized(replace(large, layers=(1, 2, 3)), 280)
+    yield Row(table="Table 4", label=three[0], members=(both,), paper=three[1])
+    for layers, size in (((2, 3), 224), ((2, 3), 280), ((2, 3), 320)):
+        label = f"{base.backbone}, layers {_plus(layers)}, {size} px"
+        config = sized(replace(base, layers=layers), size)
+        yield Row(table="Table 4", label=label, members=(config,))
+    base = replace(base, holdout_fraction=0.05)
+    pair = (replace(base, layers=(2,)), replace(base, layers=(3,)))
+    label = f"{base.backbone}, layers 2 & layers 3, 224 px"
+    yield Row(table="Table 4", label=label, members=pair)
+
+
+def _figure_4(base: PatchCoreConfig) -> Iterator[Row]:
+    for p in (1, 3, 5, 7, 9, 13):
+        yield _approximate("Figure 4", f"p = {p}", replace(base, patch_size=p))
+    for layers in ((1,), (2,), (3,), (1, 2), (2, 3), (1, 2, 3)):
+        yield _approximate("Figure 4", f"layers {_plus(layers)}", replace(base, layers=layers))
+
+
+def _figure_5(base: PatchCoreConfig) -> Iterator[Row]:
+    for fraction in (0.25, 0.1, 0.01):
+        for subsampler in ("greedy", "random", "proxies"):
+            config = replace(base, subsampler=subsampler, coreset_fraction=fraction)
+            yield _approximate("Figure 5", f"{subsampler} {fraction:.0%}", config)
+    for stride in (2, 3):
+        config = replace(base, stride=stride, coreset_fraction=1)
+        yield _approximate("Figure 5", f"stride {stride}", config)
+
+
+def _few_shots(base: PatchCoreConfig) -> Iterator[Row]:
+    for shots in SHOTS:
+        figures = paper.TABLE_S5.get(shots, (None, None, None))
+        for seed in range(SEEDS):
+            yield Row(
+                table="Figure 6 and table S5",
+                label=f"{shots} shots, draw {seed + 1}",
+                members=(replace(base, shots=shots, seed=seed),),
+                paper=figures,
+            )
+
+
+def _approximate(table: str, label: str, config: PatchCoreConfig) -> Row:
+    figures = paper.APPROXIMATE.get(label, (None, None, None))
+    return Row(table=table, label=label, members=(config,), paper=figures, approximate=True)
+
+
+def _plus(layers: tuple[int, ...]) -> str:
+    return "+".join(map(str, layers))
+
+
+def _wanted(row: Row, data: DataSet) -> bool:
+    """Table 6 is magnetic tile and mSTC; few shots need as many images."""
+    shots = row.members[0].shots or 1
+    if row.table == "Table 6":
+        return data.layout == ("frames" if row.members[0].layers == (3, 4) else "magnetic-tile")
+    return shots == SWEEP or shots <= len(data.good)
+
+
+def _known(row: Row, weights: dict[str, str]) -> bool:
+    return all(member.backbone in weights for member in row.members)
+
+
+def run(row: Row, data: DataSet, weights: dict[str, str]) -> dict[str, Any]:
+    """Fit, export, evaluate; every image figure is in it."""
+    start = time.perf_counter()
+    fits = []
+    for member in row.members:
+        shots = min(member.shots or len(data.good), len(data.good))
+        config = replace(member, weights=weights[member.backbone], shots=shots)
+        fits.append(fit(data.good, config))
+    fit_s = time.perf_counter() - start
+    # no image is held out, as in the paper, and the threshold is of no use here
+    settings = ExportConfig(search="exact", threshold=1.0, reference_images=1)
+    with tempfile.TemporaryDirectory() as folder:
+        report = export(fits, Path(folder) / "part.edgead", settings)
+        evaluation = evaluate(Detector.load(report.path), data.test)
+    return {
+        "settings": [{**asdict(member), "weights": member.backbone} for member in row.members],
+        "images_fitted": shots,
+        "images_tested": evaluation.images,
+        "bank_rows": [len(fitted.bank.features) for fitted in fits],
+        "image_auroc": evaluation.image_auroc,
+        "pixel_auroc": evaluation.pixel_auroc,
+        "pro": evaluation.pro,
+        **_errors(evaluation),
+        "fit_s": round(fit_s, 1),
+    }
+
+
+def _errors(evaluation: Evaluation) -> dict[str, int]:
+    """Misclassified images at the best F1, as table 1 counts them."""
+    called = np.array([image.score >= evaluation.f1_best_threshold for image in evaluation.scores])
+    is_defective = np.array([image.is_defective for image in evaluation.scores])
+    return {
+        "false_positives": int((called & ~is_defective).sum()),
+        "false_negatives": int((~called & is_defective).sum()),
+    }
+
+
+def _kept() -> dict[str, Any]:
+    if not RECORD.exists():
+        return {}
+    runs: dict[str, Any] = json.loads(RECORD.read_text(encoding="utf-8"))["runs"]
+    return runs
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""The head `patch-search`: a network, its memory bank, and the search of one in the other.
+
+An artifact has one of them, or several whose answers are combined (an ensemble).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ad_runtime import artifact as files
+from edge_ad_runtime.artifact import Artifact
+from edge_ad_runtime.engines import Engine, EngineName, open_engine
+from edge_ad_runtime.errors import ArtifactError, EdgeADError
+from edge_ad_runtime.images import RGBImage
+from edge_ad_runtime.manifest import Member
+from edge_ad_runtime.score import anomaly_map, image_score, patch_distances
+from edge_ad_runtime.search import Nearest, Search
+from edge_ad_runtime.search.exact import ExactSearch
+
+
+class PatchSearch:
+    """One member of an artifact, loaded. Holds no mutable state."""
+
+    def __init__(
+        self,
+        graph: Path,
+        member: Member,
+        engine: Engine,
+        search: Search,
+        bank: NDArray[np.float32],
+        bank_neighbours: NDArray[np.int32] | None,
+    ) -> None:
+        self._graph = graph
+        self.member = member
+        self.engine = engine
+        self.search = search
+        self._bank = bank
+        self._bank_neighbours = bank_neighbours
+
+    @classmethod
+    def load(
+        cls, artifact: Artifact, member: Member, engine: EngineName, threads: int | None
+    ) -> PatchSearch:
+        """Load one member; see `edge_ad_runtime.Detector.load`."""
+        bank, neighbours = _load_bank(artifact, member)
+        graph = artifact.file(member.file(files.GRAPH))
+        return cls(
+            graph,
+            member,
+            open_engine(engine, graph.read_bytes(), threads=threads),
+            _load_search(artifact, member, bank, threads),
+            bank,
+            neighbours,
+        )
+
+    def features(self, preprocessed: RGBImage) -> NDArray[np.float32]:
+        """Patch features ``(rows, cols, D)`` of one preprocessed image.
+
+        Raises:
+            ArtifactError: the graph's output is not what the manifest says.
+            EdgeADError: features are not finite.
+        """
+        network = self.member.network
+        features = self.engine.run(preprocessed[np.newaxis])  # (1, rows, cols, D)
+        expected = (1, *network.grid, network.dimension)
+        if features.shape != expected or features.dtype != np.float32:
+            raise ArtifactError(
+                f"gives {features.dtype} features of shape {features.shape}, the manifest says "
+                f"float32 {expected}; the two come from different exports, export again",
+                path=self._graph,
+            )
+        if not np.isfinite(features).all():
+            raise EdgeADError(
+                f"{self._graph} gives values that are not finite; the image cannot be judged"
+            )
+        return np.asarray(features[0])
+
+    def nearest(self, features: NDArray[np.float32]) -> Nearest:
+        """Nearest bank patches of each of ``(rows, cols, D)`` features, row-major."""
+        return self.search.nearest(_flat(features), self.member.scoring.neighbours)
+
+    def distances(self, nearest: Nearest) -> NDArray[np.float32]:
+        """One distance per patch, ``(rows * cols,)``; see `patch_distances`."""
+        return patch_distances(nearest, self.member.scoring)
+
+    def score(
+        self,
+        features: NDArray[np.float32],
+        distances: NDArray[np.float32],
+        nearest: Nearest,
+    ) -> float:
+        """The image's score; see `image_score`."""
+        return image_score(_flat(features), distances, nearest, self._bank, self._bank_neighbours)
+
+    def map(self, distances: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+        """Anomaly map ``size`` of ``(rows * cols,)`` patch distances; see `anomaly_map`."""
+        return anomaly_map(distances, self.member.network.grid, size, self.member.scoring)
+
+
+def _flat(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    return features.reshape(-1, features.shape[-1])
+
+
+def _load_bank(
+    artifact: Artifact, member: Member
+) -> tuple[NDArray[np.float32], NDArray[np.int32] | None]:
+    rows, k = member.search.rows, member.scoring.neighbours
+    if k > rows or (member.search.kind == "hnsw" and k > member.search.ef_search):
+        raise ArtifactError(
+            f"asks for {k} neighbours of a bank of {rows} rows searched with ef "
+            f"{member.search.ef_search}; export again",
+            path=artifact.folder,
+        )
+    bank = artifact.array(member.file(files.BANK), np.float32, (rows, member.network.dimension))
+    b, name = member.scoring.reweight_neighbours, member.file(files.BANK_NEIGHBOURS)
+    neighbours = artifact.array(name, np.int32, (rows, b)) if b else None
+    if neighbours is not None and not (0 <= neighbours.min() and neighbours.max() < rows):
+        raise ArtifactError(
+            f"names rows outside the bank's {rows}; export again", path=artifact.folder / name
+        )
+    return bank, neighbours  # type: ignore[return-value]  # dtypes checked by Artifact.array
+
+
+def _load_search(
+    artifact: Artifact, member: Member, bank: NDArray[np.float32], threads: int | None
+) -> Search:
+    if member.search.kind == "exact":
+        return ExactSearch(bank)
+    from edge_ad_runtime.search.hnsw import HnswSearch
+
+    return HnswSearch(
+        artifact.file(member.file(files.INDEX)),
+        bank,
+        ef_search=member.search.ef_search,
+        squared=member.scoring.squared,
+        threads=threads,
+    )
