@@ -1,4 +1,4 @@
-"""The backbones by torchvision's names, and its files of ImageNet weights for each."""
+"""The backbones by torchvision's names, and its files of ImageNet weights for each; timm's too."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from edge_ad.densenet import DenseNet
 from edge_ad.resnet import ResNet
+from edge_ad.timm_backbone import PREFIX, TimmBackbone
 
-Backbone = ResNet | DenseNet
+Backbone = ResNet | DenseNet | TimmBackbone
 
 IMAGENET_FILES = {  # torchvision's IMAGENET1K_V1; names end in the SHA-256's first digits
     "resnet18": "resnet18-f37072fd.pth",
@@ -21,6 +22,14 @@ IMAGENET_FILES = {  # torchvision's IMAGENET1K_V1; names end in the SHA-256's fi
 }
 
 
-def build_backbone(name: str, layers: Sequence[int]) -> Backbone:
-    """A network truncated after the last of ``layers``, weights not yet loaded."""
+def build_backbone(
+    name: str, layers: Sequence[int], size: tuple[int, int] = (224, 224)
+) -> Backbone:
+    """A network truncated after the last of ``layers``, weights not yet loaded.
+
+    Raises:
+        ConfigError: see `TimmBackbone`.
+    """
+    if name.startswith(PREFIX):
+        return TimmBackbone(name.removeprefix(PREFIX), layers, size)
     return DenseNet(layers) if name == "densenet201" else ResNet(name, layers)

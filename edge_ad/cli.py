@@ -40,7 +40,12 @@ def parse_layers(ctx: click.Context, param: click.Parameter, value: str) -> tupl
 @click.command()
 @click.argument("good_dir", type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The fit folder.")
-@click.option("--backbone", default="resnet18", show_default=True, help=", ".join(BACKBONES))
+@click.option(
+    "--backbone",
+    default="resnet18",
+    show_default=True,
+    help=", ".join(BACKBONES) + "; or timm:NAME (with the extra edge-ad[timm]).",
+)
 @click.option(
     "--weights",
     default="imagenet",

@@ -28,9 +28,10 @@ class PatchCoreConfig:
     """PatchCore's settings (Roth et al. 2022); the defaults are the paper's where it names one.
 
     Attributes:
-        backbone: one of `BACKBONES`, under torchvision's names.
-        weights: ``imagenet`` (torchvision's published file), ``untrained`` (seeded random numbers,
-            for demonstrations) or the path of a .safetensors or .pth file.
+        backbone: one of `BACKBONES`, under torchvision's names, or ``timm:NAME``.
+        weights: ``imagenet`` (torchvision's published file; of a timm network, what timm publishes
+            for it), ``untrained`` (seeded random numbers, for demonstrations) or the path of a
+            .safetensors or .pth file.
         layers: residual stages (DenseNet: dense blocks) j in 1-4 whose outputs are used,
             shallowest first.
         convention: ``paper``, ``inspection`` or ``anomalib``: what the fields below that are None
@@ -80,8 +81,8 @@ class PatchCoreConfig:
 
     def __post_init__(self) -> None:
         _require(
-            self.backbone in BACKBONES,
-            f"backbone is {self.backbone!r}; known are {', '.join(BACKBONES)}",
+            self.backbone in BACKBONES or self.backbone.startswith("timm:"),
+            f"backbone is {self.backbone!r}; known are {', '.join(BACKBONES)} and timm:NAME",
         )
         _require(
             len(self.layers) > 0

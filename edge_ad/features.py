@@ -51,14 +51,14 @@ def build_network(config: PatchCoreConfig) -> PatchFeatures:
     Raises:
         ConfigError, FitError: see `load_weights`.
     """
-    backbone = build_backbone(config.backbone, config.layers)
+    backbone = build_backbone(config.backbone, config.layers, config.size)
     load_weights(backbone, config.backbone, config.weights, seed=config.seed)
     return _network(backbone, config)
 
 
 def restore_network(config: PatchCoreConfig, state: Mapping[str, Tensor]) -> PatchFeatures:
     """The network of a fit folder: ``state`` holds exactly the backbone's tensors."""
-    backbone = build_backbone(config.backbone, config.layers)
+    backbone = build_backbone(config.backbone, config.layers, config.size)
     backbone.load_state_dict(dict(state), strict=True)
     backbone.eval().requires_grad_(False)
     return _network(backbone, config)

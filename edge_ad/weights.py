@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from edge_ad.backbone import IMAGENET_FILES, Backbone
 from edge_ad.densenet import DenseNet
+from edge_ad.timm_backbone import TimmBackbone
 from edge_ad_runtime.errors import ConfigError, FitError
 
 _PUBLISHED = "https://download.pytorch.org/models/"
@@ -34,7 +35,14 @@ def load_weights(backbone: Backbone, name: str, weights: str, *, seed: int = 0) 
         ConfigError: no such file, or not downloadable (says which file to put where).
         FitError: a tensor that the network needs is missing, misshapen or not finite; all named.
     """
-    if weights == "untrained":
+    if weights not in ("untrained", "imagenet") and not Path(weights).is_file():
+        raise ConfigError(
+            f"weights is {weights!r}; there is no such file (give a .safetensors or .pth file, "
+            "'imagenet' or 'untrained')"
+        )
+    if isinstance(backbone, TimmBackbone):
+        backbone.load(weights, seed)
+    elif weights == "untrained":
         _randomise(backbone, seed)
     elif weights == "imagenet":
         _assign(backbone, _imagenet(name), f"{_PUBLISHED}{IMAGENET_FILES[name]}")
@@ -53,11 +61,6 @@ def fingerprint(state: dict[str, Tensor]) -> str:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise ConfigError(
-            f"weights is {str(path)!r}; there is no such file (give a .safetensors or .pth file, "
-            "'imagenet' or 'untrained')"
-        )
     try:
         if path.suffix == ".safetensors":
             state = load_file(path)
