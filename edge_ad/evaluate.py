@@ -141,13 +141,13 @@ def _evaluation(
         )
     rejected = np.array([image.verdict == "anomalous" for image in scored])
     best = metrics.best_f1(scores, is_defective)
-    has_masks = any(mask.any() for mask in masks)
+    pixels = metrics.pixel_metrics(maps, masks) if any(mask.any() for mask in masks) else None
     return Evaluation(
         artifact=detector.artifact.folder.name,
         artifact_sha256=detector.manifest.sha256,
         image_auroc=metrics.auroc(scores, is_defective),
-        pixel_auroc=metrics.pixel_auroc(maps, masks) if has_masks else None,
-        pro=metrics.per_region_overlap(maps, masks) if has_masks else None,
+        pixel_auroc=pixels and pixels.auroc,
+        pro=pixels and pixels.pro,
         f1_best=best.f1,
         f1_best_threshold=best.threshold,
         threshold=detector.manifest.calibration.threshold,
@@ -173,7 +173,9 @@ def _by_kind(
             KindResult(
                 kind=kind,
                 images=int(of_kind.sum()),
-                auroc=metrics.area_under_curve(scores[~is_defective], scores[of_kind]),
+                auroc=metrics.auroc(
+                    scores[~is_defective | of_kind], of_kind[~is_defective | of_kind]
+                ),
                 detected=sum(s.verdict == "anomalous" for s in scored if s.kind == kind),
             )
         )

@@ -1,12 +1,16 @@
-"""Detection and localisation metrics: exact, by sorting, no thresholds sampled.
+"""Detection and localisation metrics: exact, by ranking, no thresholds sampled.
 
 AUROC and PRO are one thing: the area under a curve of (weighted) true positives against false
-positives. `area_under_curve` computes it for any weights and any limit.
+positives. Lowering the threshold past a positive of score a lifts the curve by its weight while the
+false-positive rate goes from lo = #(negatives > a) / n to hi = #(negatives >= a) / n (a sloped
+piece where scores tie). To the area up to L it adds its weight times L - (lo + hi) / 2, less what
+lies beyond L: no curve is ever built, and the negatives, which are nearly all pixels, are only
+counted, an image at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,59 +21,75 @@ Scores = NDArray[np.floating]
 PRO_LIMIT = 0.3
 
 
-def area_under_curve(
-    negatives: Scores, positives: Scores, weights: Scores | None = None, *, limit: float = 1.0
-) -> float:
-    """Area under true-positive weight against false-positive rate, from 0 to ``limit``.
-
-    Lowering the threshold past a positive of score a lifts the curve by its weight while the
-    false-positive rate goes from lo = #(negatives > a) / n to hi = #(negatives >= a) / n (a sloped
-    piece where scores tie). To the area up to L it adds its weight times L - (lo + hi) / 2, less
-    what lies beyond L: no curve is ever built.
-
-    Args:
-        negatives: ``(n,)`` scores, any order.
-        positives: ``(p,)`` scores.
-        weights: ``(p,)`` summing to 1; None: equal.
-        limit: largest false-positive rate, in (0, 1].
-
-    Returns:
-        The area divided by ``limit``: 1 is perfect. With no limit and equal weights, the AUROC.
-    """
-    ascending = np.sort(negatives)
-    n = len(ascending)
-    lo = (n - np.searchsorted(ascending, positives, side="right")) / n
-    hi = (n - np.searchsorted(ascending, positives, side="left")) / n
-    whole = limit - (lo + hi) / 2
-    cut = np.maximum(limit - lo, 0) ** 2 / (2 * np.maximum(hi - lo, 1 / (2 * n)))
-    area = np.where(hi <= limit, whole, cut)
-    return float(np.average(area, weights=weights) / limit)
-
-
 def auroc(scores: Scores, is_defective: NDArray[np.bool_]) -> float:
     """Area under the ROC curve; ties count half."""
-    return area_under_curve(scores[~is_defective], scores[is_defective])
+    return float(_areas(*_ranks([scores[~is_defective]], scores[is_defective])).mean())
 
 
-def pixel_auroc(maps: Sequence[Scores], masks: Sequence[NDArray[np.bool_]]) -> float:
-    """AUROC over all pixels of all images."""
-    return area_under_curve(*_split_pixels(maps, masks))
+class PixelMetrics(NamedTuple):
+    """How well maps find defects.
 
-
-def per_region_overlap(
-    maps: Sequence[Scores], masks: Sequence[NDArray[np.bool_]], *, limit: float = PRO_LIMIT
-) -> float:
-    """PRO (Bergmann et al. 2020): area under mean overlap per region, up to 30% false positives.
-
-    A region is an 8-connected component of a mask; each counts the same, whatever its size.
+    Attributes:
+        auroc: over all pixels of all images.
+        pro: per-region overlap (Bergmann et al. 2020): area under the mean overlap of the regions,
+            up to 30% false positives, divided by those. A region is an 8-connected component of a
+            mask; each counts the same, whatever its size.
     """
-    regions = [label(mask, structure=np.ones((3, 3))) for mask in masks]
-    count = sum(found for _, found in regions)
-    weights = []
-    for labels, _ in regions:
-        inside = labels[labels > 0]
-        weights.append(1 / (np.bincount(inside)[inside] * count) if len(inside) else inside)
-    return area_under_curve(*_split_pixels(maps, masks), np.concatenate(weights), limit=limit)
+
+    auroc: float
+    pro: float
+
+
+def pixel_metrics(
+    maps: Sequence[Scores], masks: Sequence[NDArray[np.bool_]], *, limit: float = PRO_LIMIT
+) -> PixelMetrics:
+    """Both figures from one ranking.
+
+    Args:
+        maps: ``(H, W)`` each.
+        masks: of the same shapes, True where defective; at least one pixel is.
+        limit: largest false-positive rate of the PRO, in (0, 1].
+    """
+    pairs = list(zip(maps, masks, strict=True))
+    positives = np.concatenate([heat[mask] for heat, mask in pairs])
+    lo, hi = _ranks((heat[~mask] for heat, mask in pairs), positives)
+    sizes = np.concatenate([_region_sizes(mask) for mask in masks])  # of each positive's region
+    return PixelMetrics(
+        auroc=float(_areas(lo, hi).mean()),
+        pro=float(np.average(_areas(lo, hi, limit), weights=1 / sizes) / limit),
+    )
+
+
+def _region_sizes(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """For each True pixel, row-major, how many its region has."""
+    if not mask.any():
+        return np.zeros(0, np.int64)
+    regions, _ = label(mask, structure=np.ones((3, 3)))
+    inside = regions[mask]
+    return np.asarray(np.bincount(inside)[inside])
+
+
+def _ranks(negatives: Iterable[Scores], positives: Scores) -> tuple[Scores, Scores]:
+    """For each positive lo, the share of negatives above it, and hi, of those not below it."""
+    values, at = np.unique(positives, return_inverse=True)
+    # how many negatives have r of the values below them; and r not above them
+    below, not_above = np.zeros((2, len(values) + 1), np.int64)
+    for part in negatives:
+        ascending = np.sort(part)
+        below += np.bincount(np.searchsorted(values, ascending), minlength=len(below))
+        not_above += np.bincount(
+            np.searchsorted(values, ascending, side="right"), minlength=len(below)
+        )
+    total = below.sum()
+    lo, hi = ((total - counts.cumsum()[:-1]) / total for counts in (below, not_above))
+    return lo[at], hi[at]
+
+
+def _areas(lo: Scores, hi: Scores, limit: float = 1.0) -> Scores:
+    """What each positive, at weight 1, adds to the area up to ``limit``."""
+    whole = limit - (lo + hi) / 2
+    cut = np.maximum(limit - lo, 0) ** 2 / (2 * np.maximum(hi - lo, np.finfo(float).tiny))
+    return np.where(hi <= limit, whole, cut)
 
 
 class BestF1(NamedTuple):
@@ -111,13 +131,3 @@ def _counts(scores: Scores, is_defective: NDArray[np.bool_]) -> tuple[Scores, Sc
     positives = np.bincount(group, weights=is_defective, minlength=len(thresholds))
     negatives = np.bincount(group, weights=~is_defective, minlength=len(thresholds))
     return -thresholds, positives.cumsum(), negatives.cumsum()
-
-
-def _split_pixels(
-    maps: Sequence[Scores], masks: Sequence[NDArray[np.bool_]]
-) -> tuple[Scores, Scores]:
-    pairs = list(zip(maps, masks, strict=True))
-    return (
-        np.concatenate([heat[~mask] for heat, mask in pairs]),
-        np.concatenate([heat[mask] for heat, mask in pairs]),
-    )

@@ -67,7 +67,7 @@ def test_pro_is_the_area_under_its_curve_even_with_ties(seed, limit, levels):
     masks[0][4, 4] = True
     maps = [rng.integers(0, levels, (9, 11)) + mask * rng.integers(0, 2) for mask in masks]
     maps = [heat.astype(np.float32) for heat in maps]
-    found = metrics.per_region_overlap(maps, masks, limit=limit)
+    found = metrics.pixel_metrics(maps, masks, limit=limit).pro
     assert found == pytest.approx(brute_force_pro(maps, masks, limit), abs=1e-9)
 
 
@@ -76,7 +76,9 @@ def test_pixel_auroc_is_scikit_learns():
     masks = [rng.random((20, 30)) < 0.1 for _ in range(4)]
     maps = [(rng.random((20, 30)) + 0.4 * mask).astype(np.float32) for mask in masks]
     flat = np.concatenate([m.ravel() for m in maps]), np.concatenate([m.ravel() for m in masks])
-    assert metrics.pixel_auroc(maps, masks) == pytest.approx(roc_auc_score(flat[1], flat[0]))
+    assert metrics.pixel_metrics(maps, masks).auroc == pytest.approx(
+        roc_auc_score(flat[1], flat[0])
+    )
 
 
 def test_a_small_region_counts_as_much_as_a_large_one():
@@ -85,5 +87,6 @@ def test_a_small_region_counts_as_much_as_a_large_one():
     mask[9, 9] = True  # missed
     heat = mask.astype(np.float32)
     heat[9, 9] = -1
-    assert metrics.per_region_overlap([heat], [mask]) == pytest.approx(0.5)
-    assert metrics.pixel_auroc([heat], [mask]) > 0.98
+    found = metrics.pixel_metrics([heat], [mask])
+    assert found.pro == pytest.approx(0.5)
+    assert found.auroc > 0.98
