@@ -37,6 +37,8 @@ def build_bank(
 ) -> Bank:
     """Select the coreset of ``(N, D)`` patches and find the neighbours within it.
 
+    Memory beside the patches: what `greedy_coreset` needs, and after that twice the bank.
+
     Raises:
         FitError: the coreset would be smaller than equation 7's neighbourhood.
     """

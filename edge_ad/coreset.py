@@ -58,6 +58,9 @@ def greedy_coreset(
     In float64 the order is the plain pass's exactly; in float32 rows equally far to within rounding
     may swap.
 
+    Memory beside the features: float32 projections of all rows and of the chosen, 4 (d* + 1) bytes
+    each, and 16 bytes a row for its state; the features are read once, in order, in pieces.
+
     Args:
         features: ``(N, D)`` float32 or float64, finite; may be memory-mapped.
         n_select: how many rows to take, 1 to N.
