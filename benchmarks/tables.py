@@ -50,7 +50,7 @@ def _coreset(record: dict[str, Any]) -> str:
         "includes the projection. The plain pass was run for the first "
         f"{record['runs'][-1]['plain_picks_measured']:,} picks and its time scaled up; radii are compared "
         "after as many.\n\n"
-        + _table(
+        + table(
             [
                 "rows chosen",
                 "plain pass",
@@ -92,7 +92,7 @@ def _magnetic_tile(record: dict[str, Any]) -> str:
         "stretched to 256 and cut to 224, equation 7 with b = 9; 38 of the fitted images set the "
         f"threshold. The paper: {paper['image_auroc']} image AUROC with {paper['backbone']} at "
         f"{paper['coreset_fraction']:.0%}. Without equation 7 the reference gives {without}.\n\n"
-        + _table(
+        + table(
             [
                 "bank",
                 "search",
@@ -124,7 +124,7 @@ def _mvtec_mini(record: dict[str, Any]) -> str:
         "## MVTec AD, two categories, reduced\n\n"
         "50 good images fitted, 2 good and 8 defective ones tested: a check that the path works, not "
         "a ranking. ImageNet ResNet18, 10% coreset, 256 cut to 224.\n\n"
-        + _table(
+        + table(
             ["category", "image AUROC", "pixel AUROC", "PRO", "defects found", "good rejected"],
             rows,
         )
@@ -136,7 +136,7 @@ def _median(run: dict[str, Any], key: str) -> float:
     return float(values[len(values) // 2])
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
