@@ -39,4 +39,4 @@ class IvfpqSearch:
     def nearest(self, queries: NDArray[np.float32], k: int = 1) -> Nearest:
         """See `Search.nearest`."""
         sq_distances, rows = self._index.search(queries, k)
-        return Nearest(np.sqrt(np.maximum(sq_distances, 0)), rows, 0)
+        return Nearest(np.sqrt(np.maximum(sq_distances, 0)), rows, 0, np.inf)

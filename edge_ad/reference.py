@@ -64,7 +64,9 @@ class ReferenceDetector:
             threshold=threshold,
             verdict="anomalous" if trace.score > threshold else "good",
             map=trace.map,
+            exact=True,
             scanned=len(trace.distances),
+            bound=0.0,
             timings_ms={"total": (time.perf_counter() - start) * 1e3},
         )
 

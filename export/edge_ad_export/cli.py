@@ -19,7 +19,12 @@ from edge_ad.cli import OVERWRITE
     show_default=True,
     help="auto measures both and keeps the faster within tolerance.",
 )
-@click.option("--map-tolerance", default=0.05, show_default=True, help="Relative patch error.")
+@click.option(
+    "--map-tolerance",
+    default=0.001,
+    show_default=True,
+    help="Mean error of patch distances that an approximate search may have.",
+)
 @click.option(
     "--threshold", type=float, help="Scores above are anomalous.  [default: what the fit found]"
 )

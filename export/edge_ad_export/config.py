@@ -19,9 +19,9 @@ class ExportConfig:
     Attributes:
         search: ``exact``, ``hnsw``, or ``auto``: time both on this machine and bank and keep the
             faster of those within ``map_tolerance``.
-        map_tolerance: largest error of a patch distance, relative to the image's largest, that
-            ``auto`` and ``hnsw`` accept over held-out images and damaged copies of them. (Image
-            scores are exact in every search.)
+        map_tolerance: mean error of the patch distances, relative to their mean, that ``auto`` and
+            ``hnsw`` accept on held-out images and damaged copies of them. (Image scores are exact
+            in every search.)
         threshold: instead of the one that the fit has found; None: that one.
         links: HNSW's M.
         ef_construction: HNSW's build breadth.
@@ -30,7 +30,7 @@ class ExportConfig:
     """
 
     search: Literal["auto", "exact", "hnsw"] = "auto"
-    map_tolerance: float = 0.05
+    map_tolerance: float = 0.001
     threshold: float | None = None
     links: int = 16
     ef_construction: int = 200

@@ -16,6 +16,7 @@ GRAPH = "features.onnx"
 BANK = "bank.npy"
 BANK_NEIGHBOURS = "bank_neighbours.npy"
 INDEX = "index.hnsw"
+PROJECTION = "projection.npy"
 REFERENCE_VALUES = "reference/values.npz"
 
 
@@ -88,10 +89,12 @@ class Artifact:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         except (ValueError, OSError) as exc:
             raise ArtifactError(f"not a .npy array: {exc}", path=path) from exc
-        if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
+        order = "C" if array.flags.c_contiguous else "Fortran"
+        if array.dtype != dtype or array.shape != shape or order != "C":
             raise ArtifactError(
-                f"holds {array.dtype} of shape {array.shape}, the manifest says "
-                f"{np.dtype(dtype)} of shape {shape}; the two come from different exports",
+                f"holds {array.dtype} of shape {array.shape} in {order} order, the manifest says "
+                f"{np.dtype(dtype)} of shape {shape}, in C order; the two come from different "
+                "exports",
                 path=path,
             )
         return np.asarray(array)

@@ -32,8 +32,10 @@ class Prediction:
         threshold: the artifact's own, in the same unit.
         verdict: ``anomalous`` if score > threshold, else ``good``.
         map: ``(H, W)`` float32 at the network's input size, in the unit of the score.
-        scanned: patches that were compared with the whole bank, so that the score is the exact
-            search's whatever the index missed; all of them in an exact search.
+        exact: whether the score is certainly the exact search's, whatever an index missed.
+        scanned: patches that were compared with the whole bank; all of them in an exact search.
+        bound: the largest patch distance, in the unit of the score, among those that were not: the
+            score is exact because the largest distance among the scanned is no smaller.
         timings_ms: milliseconds per stage: decode, preprocess, network, search, postprocess, total.
     """
 
@@ -41,7 +43,9 @@ class Prediction:
     threshold: float
     verdict: Verdict
     map: NDArray[np.float32]
+    exact: bool
     scanned: int
+    bound: float
     timings_ms: dict[str, float]
 
 
@@ -158,7 +162,9 @@ class Detector:
             threshold=threshold,
             verdict=verdict,
             map=heat,
+            exact=all(d.max() >= n.bound for d, n in zip(distances, nearest, strict=True)),
             scanned=sum(n.scanned for n in nearest),
+            bound=float(combine([n.bound for n in nearest], self._scales)),
             timings_ms=clock.timings_ms(),
         )
 

@@ -62,17 +62,23 @@ class SearchSettings:
         kind: ``exact`` (matrix product over ``bank.npy``) or ``hnsw`` (``index.hnsw``, candidates
             re-measured against ``bank.npy``).
         rows: bank rows.
+        code_dimension: principal axes that the index's codes keep, see `search.codes`.
         links: HNSW's M.
         ef_construction: HNSW's build breadth.
         ef_search: HNSW's search breadth; hnswlib forgets it on loading, so it is kept here.
+        candidates: rows per patch that the index proposes.
+        rounds: how often each patch tries what the patches around it have found.
         reason: one sentence with the measurement that decided.
     """
 
     kind: Literal["exact", "hnsw"]
     rows: int
+    code_dimension: int
     links: int
     ef_construction: int
     ef_search: int
+    candidates: int
+    rounds: int
     reason: str
 
 
@@ -129,8 +135,10 @@ class Tolerances:
     """How far a device may be from the reference in ``edge-ad verify``, stage by stage.
 
     ``preprocess_levels`` counts grey levels of 0-255. The others are relative: to the largest
-    reference value of the array for features, distances and map; to the score itself for score
-    (of distances, map and score, to a tenth of the threshold at least).
+    reference value of the array for features and map; to the score itself for score (of map and
+    score, to a tenth of the threshold at least). ``distances`` is the mean difference relative to
+    the mean distance: an approximate search may be far off on a few patches, but not on the one
+    that decides, which the score shows.
     """
 
     preprocess_levels: int

@@ -131,10 +131,13 @@ def _load_search(
         return ExactSearch(bank)
     from edge_ad_runtime.search.hnsw import HnswSearch
 
+    shape = (member.search.code_dimension + 1, member.network.dimension)
     return HnswSearch(
         artifact.file(member.file(files.INDEX)),
         bank,
-        ef_search=member.search.ef_search,
+        artifact.array(member.file(files.PROJECTION), np.float32, shape).astype(np.float32),
+        member.search,
+        grid=member.network.grid,
         squared=member.scoring.squared,
         threads=threads,
     )

@@ -168,7 +168,7 @@ def _differences(
             for member, features, _ in members
         ),
         "distances": max(
-            _relative(
+            _relative_mean(
                 member.distances(member.nearest(features)), distances, floor * member.member.scale
             )
             for member, features, distances in members
@@ -217,6 +217,15 @@ def _relative(found: NDArray[Any], expected: NDArray[Any], floor: float = 0.0) -
         return float("inf")
     scale = max(float(np.abs(expected).max()), floor, float(np.finfo(np.float32).tiny))
     return float(np.abs(found - expected).max()) / scale
+
+
+def _relative_mean(
+    found: NDArray[np.float32], expected: NDArray[np.float32], floor: float
+) -> float:
+    """Mean difference over the mean expected, which counts as ``floor`` at least."""
+    if found.shape != expected.shape or not np.isfinite(found).all():
+        return float("inf")
+    return float(np.abs(found - expected).mean()) / max(float(expected.mean()), floor)
 
 
 def _junit_suite(*, tests: int, failures: int) -> ElementTree.Element:

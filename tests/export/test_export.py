@@ -94,7 +94,7 @@ def test_a_graph_with_other_weights_is_a_parity_error(fitted):
 def test_hnsw_that_cannot_meet_the_tolerance_is_refused_and_leaves_nothing(
     fitted, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("edge_ad_export.search_choice._EF_SEARCHES", (1,))
+    monkeypatch.setattr("edge_ad_export.search_choice._EF_SEARCHES", (4,))
     config = ExportConfig(search="hnsw", links=2, ef_construction=2, map_tolerance=1e-5)
     with pytest.raises(ExportError, match="hnsw misses the map tolerance"):
         export(fitted, tmp_path / "a.edgead", config)

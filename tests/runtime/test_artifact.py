@@ -14,6 +14,7 @@ FILES = [
     "bank_neighbours.npy",
     "features.onnx",
     "index.hnsw",
+    "projection.npy",
     "reference/0-good.png",
     "reference/0-stain.png",
     "reference/values.npz",
@@ -77,7 +78,9 @@ def test_an_index_of_another_dimension_is_refused_even_with_the_right_hash(artif
         manifest["files"]["index.hnsw"] = {"size_bytes": entry.size_bytes, "sha256": entry.sha256}
 
     resign(artifact, rehash)
-    with pytest.raises(ArtifactError, match="256 vectors of 32 dimensions, bank.npy holds 832 of"):
+    with pytest.raises(
+        ArtifactError, match="256 vectors of 32 dimensions, the bank.s codes are 832"
+    ):
         Detector.load(artifact)
 
 

@@ -3,18 +3,23 @@
 import numpy as np
 import pytest
 
-from edge_ad_runtime.search import Nearest, mean_distances, measured
+from edge_ad_runtime.search import mean_distances, measured
 from edge_ad_runtime.search.certify import certified
+from edge_ad_runtime.search.codes import Codes
 from edge_ad_runtime.search.exact import ExactSearch
 
 
-def bad_index(exact, queries, k, rng, misses):
+def bad_index(bank, queries, k, rng, misses):
     """Bounds as of an index that returns random rows for a share of the queries."""
-    rows = exact.nearest(queries, k).rows.copy()
-    bank_rows = len(exact._bank)
+    rows = ExactSearch(bank).nearest(queries, k).rows.copy()
     for i in np.flatnonzero(rng.random(len(queries)) < misses):
-        rows[i] = rng.choice(bank_rows, k, replace=False)
-    return measured(queries, exact._bank, rows)
+        rows[i] = rng.choice(len(bank), k, replace=False)
+    return measured(queries, bank, rows)
+
+
+def codes_of(bank, rng, dimension=2):
+    axes, _ = np.linalg.qr(rng.standard_normal((bank.shape[1], dimension)))
+    return Codes(np.vstack([bank.mean(axis=0), axes.T]).astype(np.float32), bank)
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -24,29 +29,32 @@ def test_the_largest_distance_and_its_neighbours_are_exact(seed, misses):
     k, squared = int(rng.integers(1, 4)), bool(rng.integers(2))
     bank = rng.standard_normal((int(rng.integers(4, 300)), 6)).astype(np.float32)
     queries = rng.standard_normal((int(rng.integers(1, 200)), 6)).astype(np.float32)
-    exact = ExactSearch(bank)
-    true = exact.nearest(queries, k)
-    found = certified(queries, bad_index(exact, queries, k, rng, misses), exact, squared=squared)
+    true = ExactSearch(bank).nearest(queries, k)
+    bounds = bad_index(bank, queries, k, rng, misses)
+    found = certified(queries, bounds, bank, codes_of(bank, rng), squared=squared)
     expected = mean_distances(true.distances, squared=squared)
     distances = mean_distances(found.distances, squared=squared)
     farthest = distances.argmax()
     assert distances[farthest] == pytest.approx(expected.max(), rel=1e-6)
     assert found.rows[farthest].tolist() == true.rows[farthest].tolist()
     assert (distances >= expected - 1e-5).all()
+    assert distances[farthest] >= found.bound
+    assert found.bound <= mean_distances(bounds.distances, squared=squared).max()
 
 
-def test_a_good_index_costs_one_batch():
+def test_a_good_index_costs_one_patch():
     rng = np.random.default_rng(0)
     bank = rng.standard_normal((300, 6)).astype(np.float32)
     queries = rng.standard_normal((200, 6)).astype(np.float32)
-    exact = ExactSearch(bank)
-    found = certified(queries, exact.nearest(queries), exact, squared=False)
-    assert found.scanned == 16
+    true = ExactSearch(bank).nearest(queries)
+    found = certified(queries, true, bank, codes_of(bank, rng), squared=False)
+    assert found.scanned == 1
+    assert found.bound == np.sort(true.distances[:, 0])[-2]
 
 
 def test_equal_bounds_end_the_scan():
     bank = np.zeros((3, 2), np.float32)
     queries = np.ones((100, 2), np.float32)
-    found = certified(queries, ExactSearch(bank).nearest(queries), ExactSearch(bank), squared=False)
-    assert isinstance(found, Nearest)
-    assert found.scanned == 16
+    codes = codes_of(bank, np.random.default_rng(0))
+    found = certified(queries, ExactSearch(bank).nearest(queries), bank, codes, squared=False)
+    assert found.scanned == 1

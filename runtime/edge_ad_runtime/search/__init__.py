@@ -17,12 +17,15 @@ class Nearest(NamedTuple):
         distances: ``(q, k)`` float32, L2, not squared; measured in full precision on those rows,
             so an approximate search can be too large but never too small.
         rows: ``(q, k)`` int64, row numbers of the bank.
-        scanned: for how many of the queries every bank row was compared.
+        scanned: how many of the queries were compared with every bank row.
+        bound: the largest patch distance among the other queries, an upper bound of the true one;
+            0 if there are none.
     """
 
     distances: NDArray[np.float32]
     rows: NDArray[np.int64]
     scanned: int
+    bound: float
 
 
 class Search(Protocol):
@@ -53,7 +56,7 @@ def measured(
 ) -> Nearest:
     """Measure query i to the bank rows ``rows[i]``, ``(q, k)``, and sort them nearest first.
 
-    ``scanned`` is set as for an exhaustive search.
+    ``scanned`` and ``bound`` are set as for an exhaustive search.
 
     From the differences themselves: the expansion |q|^2 - 2qb + |b|^2 cancels badly when q is near
     b; this does not.
@@ -64,7 +67,7 @@ def measured(
         order = distances.argsort(axis=1, kind="stable")
         distances = np.take_along_axis(distances, order, axis=1)
         rows = np.take_along_axis(rows, order, axis=1)
-    return Nearest(distances, rows, len(queries))
+    return Nearest(distances, rows, len(queries), 0.0)
 
 
 def mean_distances(distances: NDArray[np.float32], *, squared: bool) -> NDArray[np.float32]:

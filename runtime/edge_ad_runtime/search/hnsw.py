@@ -10,18 +10,26 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import hnswlib
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from edge_ad_runtime.errors import ArtifactError
+from edge_ad_runtime.manifest import SearchSettings
 from edge_ad_runtime.search import Nearest, check_queries, measured
+from edge_ad_runtime.search.candidates import nearest_of, with_those_around
 from edge_ad_runtime.search.certify import certified
-from edge_ad_runtime.search.exact import ExactSearch
+from edge_ad_runtime.search.codes import Codes
 
 # hnswalg.h, saveIndex (0.8.0): six size_t, int, unsigned, three size_t, double, size_t.
 _HEADER = struct.Struct("<6QiI3QdQ")
+# BLAS threads wait for more work by spinning: after a product of matrices they are in the way of
+# the graph search's own threads, which on two cores takes twice as long. The limit is the whole
+# process's, hence the lock.
+_LIMITING_BLAS = Lock()
 _FLOAT_BYTES = 4
 _LABEL_BYTES = 8
 _LINK_BYTES = 4
@@ -70,7 +78,20 @@ def read_header(path: Path) -> IndexHeader:
 
 
 class HnswSearch:
-    """An index whose candidates are re-measured in float32, and the largest distance certified."""
+    """HNSW over codes; candidates ranked by true distances; the largest distance certified.
+
+    Args:
+        path: ``index.hnsw``, of the codes.
+        bank: ``(n, D)``.
+        projection: of the codes, see `Codes`.
+        settings: ``ef_search``, ``candidates`` and ``rounds``.
+        grid: ``(rows, cols)``; queries that fill it are an image, and ask the patches around.
+        squared: whether a patch's distance is the mean of its squared distances.
+        threads: of the graph search; None: all cores.
+
+    Raises:
+        ArtifactError: the file is not an index of these codes.
+    """
 
     kind = "hnsw"
 
@@ -78,40 +99,66 @@ class HnswSearch:
         self,
         path: Path,
         bank: NDArray[np.float32],
+        projection: NDArray[np.float32],
+        settings: SearchSettings,
         *,
-        ef_search: int,
+        grid: tuple[int, int],
         squared: bool = False,
         threads: int | None = None,
     ) -> None:
-        rows, dimension = bank.shape
+        self._codes = Codes(projection, bank)
+        rows, dimension = self._codes.rows.shape
         header = read_header(path)
         if (header.rows, header.dimension) != (rows, dimension):
             raise ArtifactError(
-                f"indexes {header.rows} vectors of {header.dimension} dimensions, bank.npy holds "
-                f"{rows} of {dimension}; the two come from different exports, export again",
+                f"indexes {header.rows} vectors of {header.dimension} dimensions, the bank's codes "
+                f"are {rows} of {dimension}; the two come from different exports, export again",
                 path=path,
             )
         self._path = path
         self._bank = bank
-        self._exact = ExactSearch(bank)
+        self._half_sq_norms = np.einsum("nd,nd->n", bank, bank) / 2
+        self._grid = grid
         self._squared = squared
         self._threads = threads or -1
+        self._blas = ThreadpoolController()
         self._index = hnswlib.Index(space="l2", dim=dimension)
         try:
             self._index.load_index(str(path))
         except RuntimeError as exc:
             raise ArtifactError(f"hnswlib refuses it: {exc}", path=path) from exc
-        self._index.set_ef(ef_search)
+        self.use(settings)
+
+    def use(self, settings: SearchSettings) -> None:
+        """Search with another ``ef_search``, ``candidates`` and ``rounds`` from now on."""
+        self._settings = settings
+        self._index.set_ef(settings.ef_search)
 
     def nearest(self, queries: NDArray[np.float32], k: int = 1) -> Nearest:
         """See `Search.nearest`."""
         check_queries(queries, self._bank.shape[1])
+        with _LIMITING_BLAS, self._blas.limit(limits=1, user_api="blas"):
+            best = self._nearest_of(queries, self._candidates(queries, k), k)
+            if len(queries) == self._grid[0] * self._grid[1]:
+                for _ in range(self._settings.rounds):
+                    best = self._nearest_of(queries, with_those_around(best, self._grid), k)
+            bounds = measured(queries, self._bank, best)
+            return certified(queries, bounds, self._bank, self._codes, squared=self._squared)
+
+    def _candidates(self, queries: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+        count = min(max(k, self._settings.candidates), len(self._bank))
         try:
-            labels, _ = self._index.knn_query(queries, k=k, num_threads=self._threads)
-        except RuntimeError as exc:  # it reached fewer than k rows
+            labels, _ = self._index.knn_query(
+                self._codes.encode(queries), k=count, num_threads=self._threads
+            )
+        except RuntimeError as exc:  # it reached too few rows
             raise ArtifactError(
-                f"hnswlib finds no {k} neighbours: {exc}; export again with more --links",
+                f"hnswlib finds no {count} neighbours: {exc}; export again with more --links",
                 path=self._path,
             ) from exc
-        bounds = measured(queries, self._bank, labels.astype(np.int64))
-        return certified(queries, bounds, self._exact, squared=self._squared)
+        return np.asarray(labels, np.int64)
+
+    def _nearest_of(
+        self, queries: NDArray[np.float32], candidates: NDArray[np.int64], k: int
+    ) -> NDArray[np.int64]:
+        return nearest_of(queries, candidates, k, self._bank, self._half_sq_norms)
