@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from edge_ad_runtime.profile import machine
+from edge_ad_runtime.device import machine
 
 RESULTS = Path(__file__).parent / "results"
 _PACKAGES = ("torch", "numpy", "onnx", "onnxruntime", "hnswlib", "opencv-python-headless", "scipy")

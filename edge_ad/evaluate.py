@@ -111,6 +111,7 @@ def evaluate(
             )
         )
         if mask is not None:
+            assert prediction.map is not None, "asked for"
             maps.append(prediction.map)
             masks.append(mask)
     return _evaluation(detector, scored, maps, masks, errors)

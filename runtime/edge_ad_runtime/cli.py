@@ -79,9 +79,15 @@ def main() -> None:
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @AS_JSON
 @click.option("--maps", type=click.Path(path_type=Path), help="Write an overlay per image here.")
+@click.option("--no-map", is_flag=True, help="Scores only: leave out what only maps need.")
 @THREADS
 def score(
-    artifact: Path, images: tuple[Path, ...], as_json: bool, maps: Path | None, threads: int | None
+    artifact: Path,
+    images: tuple[Path, ...],
+    as_json: bool,
+    maps: Path | None,
+    no_map: bool,
+    threads: int | None,
 ) -> None:
     """Score images, one line each.
 
@@ -91,12 +97,14 @@ def score(
     \b
     Example: edge-ad score line3.edgead part.png --maps overlays
     """
+    if no_map and maps is not None:
+        raise click.UsageError("--no-map and --maps exclude one another")
     detector = Detector.load(artifact, threads=threads)
     paths = list(_expand(images))
     failed = 0
     for path in paths:
         try:
-            prediction = detector.predict(path)
+            prediction = detector.predict(path, with_map=not no_map)
         except EdgeADError as exc:
             failed += 1
             line = _error_line(path, exc, detector)
@@ -201,6 +209,37 @@ def profile(
 @main.command()
 @ARTIFACT
 @AS_JSON
+def tune(artifact: Path, as_json: bool) -> None:
+    """Find the fastest search and number of threads on this machine.
+
+    Writes device.json into the artifact's folder and nothing else; scores and verdicts stay the
+    same. Delete the file to go back to the artifact's own choice.
+
+    \b
+    Example: edge-ad tune line3.edgead
+    """
+    from edge_ad_runtime import tune as tuning
+    from edge_ad_runtime.artifact import Artifact
+
+    Artifact.open(artifact)  # refused before there is a progress bar
+    with click.progressbar(length=tuning.ROUNDS, label="timing", file=sys.stderr) as bar:
+        report = tuning.tune(artifact, tick=lambda: bar.update(1))
+    if as_json:
+        click.echo(json.dumps(asdict(report), ensure_ascii=False, indent=2))
+        return
+    for option in report.options:
+        chosen = (option.search, option.threads) == (
+            report.settings.search, report.settings.threads,
+        )  # fmt: skip
+        click.echo(
+            f"{option.search:<9} search, {option.threads} threads {option.ms:8.1f} ms per image"
+            + ("  <- written to device.json" if chosen else "")
+        )
+
+
+@main.command()
+@ARTIFACT
+@AS_JSON
 def info(artifact: Path, as_json: bool) -> None:
     """Say what an artifact is and where its threshold is from.
 
@@ -296,6 +335,9 @@ def _prediction_line(path: Path, prediction: Prediction) -> dict[str, Any]:
         "score": prediction.score,
         "threshold": prediction.threshold,
         "verdict": prediction.verdict,
+        "exact": prediction.exact,
+        "scanned": prediction.scanned,
+        "bound": prediction.bound,
         "timings_ms": {stage: round(ms, 3) for stage, ms in prediction.timings_ms.items()},
     }
 

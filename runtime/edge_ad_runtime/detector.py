@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ad_runtime.artifact import Artifact
+from edge_ad_runtime.device import SearchChoice, read_device_settings
 from edge_ad_runtime.engines import Engine, EngineName
 from edge_ad_runtime.errors import ConfigError, EdgeADError, ImageError
 from edge_ad_runtime.images import RGBImage, read_image
@@ -31,7 +32,8 @@ class Prediction:
             score); comparable only within one artifact.
         threshold: the artifact's own, in the same unit.
         verdict: ``anomalous`` if score > threshold, else ``good``.
-        map: ``(H, W)`` float32 at the network's input size, in the unit of the score.
+        map: ``(H, W)`` float32 at the network's input size, in the unit of the score; None if it
+            was not asked for.
         exact: whether the score is certainly the exact search's, whatever an index missed.
         scanned: patches that were compared with the whole bank; all of them in an exact search.
         bound: the largest patch distance, in the unit of the score, among those that were not: the
@@ -42,7 +44,7 @@ class Prediction:
     score: float
     threshold: float
     verdict: Verdict
-    map: NDArray[np.float32]
+    map: NDArray[np.float32] | None
     exact: bool
     scanned: int
     bound: float
@@ -74,15 +76,22 @@ class Detector:
 
     @classmethod
     def load(
-        cls, path: Path | str, engine: EngineName = "auto", threads: int | None = None
+        cls,
+        path: Path | str,
+        engine: EngineName = "auto",
+        threads: int | None = None,
+        search: SearchChoice | Literal["auto"] = "auto",
     ) -> Detector:
         """Load an artifact and run it once, so that the first image is as fast as the next.
 
         Args:
             path: the ``.edgead`` folder.
             engine: ``auto`` or an engine's name.
-            threads: CPU threads of the network and the HNSW search; None: all cores. (The exact
-                search's matrix product follows ``OPENBLAS_NUM_THREADS``.)
+            threads: CPU threads of the network and the HNSW search; None: what ``edge-ad tune``
+                has found best, else all cores. (The exact search's matrix product follows
+                ``OPENBLAS_NUM_THREADS``.)
+            search: ``artifact``: the artifact's; ``exact``; ``auto``: what ``edge-ad tune`` has
+                found best, else the artifact's. The score is the same.
 
         Raises:
             ArtifactError: missing, damaged, inconsistent or too new.
@@ -91,10 +100,18 @@ class Detector:
         if threads is not None and threads < 1:
             raise ConfigError(f"threads is {threads}; it must be at least 1")
         artifact = Artifact.open(path)
-        members = artifact.manifest.members
-        detector = cls(artifact, [PatchSearch.load(artifact, m, engine, threads) for m in members])
+        tuned = read_device_settings(artifact) if search == "auto" else None
+        if tuned is not None:
+            search, threads = tuned.search, threads or tuned.threads
+        members = [
+            PatchSearch.load(
+                artifact, member, engine=engine, threads=threads, exact=search == "exact"
+            )
+            for member in artifact.manifest.members
+        ]
+        detector = cls(artifact, members)
         rows, cols = artifact.manifest.preprocessing.size
-        detector._judge(np.zeros((rows, cols, 3), np.uint8), _Stopwatch())
+        detector._judge(np.zeros((rows, cols, 3), np.uint8), _Stopwatch(), with_map=True)
         return detector
 
     @property
@@ -112,11 +129,12 @@ class Detector:
         """The kinds of search, such as ``hnsw`` or ``exact, hnsw``."""
         return ", ".join(sorted({member.search.kind for member in self.members}))
 
-    def predict(self, image: Path | str | RGBImage) -> Prediction:
+    def predict(self, image: Path | str | RGBImage, *, with_map: bool = True) -> Prediction:
         """Score one image.
 
         Args:
             image: a file, or an ``(H, W, 3)`` uint8 array, RGB (OpenCV cameras give BGR).
+            with_map: False leaves the map out, and what only the map needs.
 
         Raises:
             ImageError: the image cannot be read or used.
@@ -132,7 +150,7 @@ class Detector:
                 raise ImageError(str(exc), path=Path(image)) from exc
             raise
         clock.lap("preprocess")
-        return self._judge(preprocessed, clock)
+        return self._judge(preprocessed, clock, with_map=with_map)
 
     def map(self, distances: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Anomaly map of each member's ``(rows * cols,)`` patch distances."""
@@ -144,7 +162,7 @@ class Detector:
     def _scales(self) -> list[float]:
         return [member.member.scale for member in self.members]
 
-    def _judge(self, preprocessed: RGBImage, clock: _Stopwatch) -> Prediction:
+    def _judge(self, preprocessed: RGBImage, clock: _Stopwatch, *, with_map: bool) -> Prediction:
         members = self.members
         features = [member.features(preprocessed) for member in members]
         clock.lap("network")
@@ -155,7 +173,7 @@ class Detector:
         score = float(combine([m.score(f, d, n) for m, f, d, n in stages], self._scales))
         threshold = self.manifest.calibration.threshold
         verdict = verdict_of(score, threshold)
-        heat = self.map(distances)
+        heat = self.map(distances) if with_map else None
         clock.lap("postprocess")
         return Prediction(
             score=score,

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ad_runtime.detector import Prediction
+from edge_ad_runtime.errors import ConfigError
 from edge_ad_runtime.images import RGBImage
 from edge_ad_runtime.preprocess import Preprocessing
 
@@ -24,12 +25,17 @@ def draw_overlay(image: RGBImage, prediction: Prediction, preprocessing: Preproc
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB, as the camera gave it.
-        prediction: of that image.
+        prediction: of that image, with its map.
         preprocessing: of the artifact; places the map on the image.
 
     Returns:
         RGB, at most about 1,300 pixels wide.
+
+    Raises:
+        ConfigError: the prediction was made without a map.
     """
+    if prediction.map is None:
+        raise ConfigError("a prediction made with with_map=False has no map to draw")
     heat, inspected = _on_image(prediction.map, preprocessing, image.shape[:2])
     scale = min(1.0, _LONGEST_SIDE_PX / max(image.shape[:2]))
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))

@@ -42,7 +42,13 @@ class PatchSearch:
 
     @classmethod
     def load(
-        cls, artifact: Artifact, member: Member, engine: EngineName, threads: int | None
+        cls,
+        artifact: Artifact,
+        member: Member,
+        *,
+        engine: EngineName,
+        threads: int | None,
+        exact: bool,
     ) -> PatchSearch:
         """Load one member; see `edge_ad_runtime.Detector.load`."""
         bank, neighbours = _load_bank(artifact, member)
@@ -51,7 +57,9 @@ class PatchSearch:
             graph,
             member,
             open_engine(engine, graph.read_bytes(), threads=threads),
-            _load_search(artifact, member, bank, threads),
+            ExactSearch(bank)
+            if exact or member.search.kind == "exact"
+            else _load_index(artifact, member, bank, threads),
             bank,
             neighbours,
         )
@@ -124,11 +132,9 @@ def _load_bank(
     return bank, neighbours  # type: ignore[return-value]  # dtypes checked by Artifact.array
 
 
-def _load_search(
+def _load_index(
     artifact: Artifact, member: Member, bank: NDArray[np.float32], threads: int | None
 ) -> Search:
-    if member.search.kind == "exact":
-        return ExactSearch(bank)
     from edge_ad_runtime.search.hnsw import HnswSearch
 
     shape = (member.search.code_dimension + 1, member.network.dimension)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 import subprocess
 import sys
 import time
@@ -16,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_ad_runtime.detector import Detector
+from edge_ad_runtime.device import machine
 from edge_ad_runtime.errors import EngineError
 
 STAGES = ("decode", "preprocess", "network", "search", "postprocess", "total")
@@ -125,21 +124,6 @@ def profile(
         within_budget=within,
         samples_ms=samples_ms,
     )
-
-
-def machine() -> dict[str, str | int]:
-    """What the figures were measured on."""
-    cpu = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = cpuinfo.read_text(errors="replace").splitlines()
-        cpu = next((line.split(":", 1)[1].strip() for line in lines if "model name" in line), cpu)
-    return {
-        "cpu": cpu,
-        "cores": os.cpu_count() or 0,
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-    }
 
 
 def _percentiles(values: list[float]) -> StageLatency:

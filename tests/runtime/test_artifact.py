@@ -114,3 +114,26 @@ def test_a_file_that_the_manifest_does_not_list_is_never_opened(artifact):
     assert Artifact.open(artifact).check_all() > 0
     with pytest.raises(ArtifactError, match="lists no Thumbs.db"):
         Artifact.open(artifact).file("Thumbs.db")
+
+
+@pytest.mark.parametrize("seed", range(80))
+def test_a_hostile_index_is_refused_before_hnswlib_sees_a_byte(artifact, seed, monkeypatch):
+    def see(*arguments):
+        raise AssertionError("hnswlib saw it")
+
+    monkeypatch.setattr("hnswlib.Index.load_index", see)
+    rng = np.random.default_rng(seed)
+    path = artifact / ("index.hnsw", "projection.npy", "bank.npy")[rng.integers(3)]
+    whole = bytearray(path.read_bytes())
+    at = int(rng.integers(len(whole)))
+    changed = [
+        whole[:at],  # truncated
+        whole + rng.bytes(1 + at % 64),  # extended
+        whole[:at] + bytes([whole[at] ^ (1 << rng.integers(8))]) + whole[at + 1 :],  # a bit flipped
+        whole[:at] + rng.bytes(len(whole) - at),  # garbage from here on
+        bytearray((artifact / "features.onnx").read_bytes()),  # swapped
+    ]
+    path.write_bytes(changed[rng.integers(len(changed))])
+    with pytest.raises(ArtifactError) as caught:
+        Detector.load(artifact)
+    assert caught.value.path == path

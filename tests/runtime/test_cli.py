@@ -132,7 +132,7 @@ def test_info_says_what_the_artifact_is(tiny):
     )
 
 
-@pytest.mark.parametrize("command", ["score", "verify", "profile", "info"])
+@pytest.mark.parametrize("command", ["score", "verify", "profile", "tune", "info"])
 def test_a_missing_artifact_is_one_clear_line_and_exit_1(command, tmp_path):
     arguments = [tmp_path / "none.edgead", *(["x.png"] if command == "score" else [])]
     result = run(command, *arguments)
@@ -147,7 +147,7 @@ def test_wrong_usage_exits_2(tiny):
     assert run("no-such-command").exit_code == 2
 
 
-@pytest.mark.parametrize("command", ["score", "verify", "profile", "info"])
+@pytest.mark.parametrize("command", ["score", "verify", "profile", "tune", "info"])
 def test_help_ends_with_an_example(command):
     assert f"Example: edge-ad {command} " in run(command, "--help").stdout
 
@@ -159,7 +159,7 @@ def test_help_lists_all_commands_without_importing_torch():
     )
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     plugins = {point.name for point in entry_points(group="edge_ad.commands")}
-    for command in {"score", "verify", "profile", "info", *plugins}:
+    for command in {"score", "verify", "profile", "tune", "info", *plugins}:
         assert f"  {command} " in child.stdout
     assert child.stdout.rstrip().endswith("False")
 
@@ -201,3 +201,16 @@ def test_an_overlay_darkens_what_was_not_inspected(tiny):
     cut = Preprocessing(size=(64, 80), resize_px=80)
     right = draw_overlay(image, prediction, cut)[30:, 120:]
     assert (right[:, :10] == 30).all()
+
+
+def test_without_maps_the_scores_are_the_same(tiny, good_image, tmp_path):
+    lines = [
+        json.loads(run("score", tiny, good_image, "--json", *option).stdout)
+        for option in ((), ("--no-map",))
+    ]
+    assert lines[0]["score"] == lines[1]["score"]
+    assert lines[1]["exact"] is True
+    assert lines[1]["scanned"] >= 1
+    refused = run("score", tiny, good_image, "--no-map", "--maps", tmp_path)
+    assert refused.exit_code == 2
+    assert "exclude one another" in refused.stderr

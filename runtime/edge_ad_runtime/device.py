@@ -1,0 +1,98 @@
+"""What this machine is, and what `edge-ad tune` has found best on it: ``device.json``.
+
+The file lies beside the manifest and is no part of the artifact. It chooses among ways to compute
+the same scores, so that it can make a verdict faster or slower, never another.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from edge_ad_runtime import strict
+from edge_ad_runtime.artifact import Artifact
+from edge_ad_runtime.errors import ArtifactError
+
+FILE_NAME = "device.json"
+SearchChoice = Literal["artifact", "exact"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceSettings:
+    """The content of ``device.json``.
+
+    Attributes:
+        artifact_sha256: of the artifact it was measured on.
+        cpu: of the machine it was measured on.
+        cores: of that machine.
+        search: ``artifact``, the one that the export has chosen, or ``exact``.
+        threads: CPU threads of the network and the index.
+        reason: one sentence with the measurement that decided.
+    """
+
+    artifact_sha256: str
+    cpu: str
+    cores: int
+    search: SearchChoice
+    threads: int
+    reason: str
+
+
+def machine() -> dict[str, str | int]:
+    """What figures are measured on."""
+    cpu = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text(errors="replace").splitlines()
+        cpu = next((line.split(":", 1)[1].strip() for line in lines if "model name" in line), cpu)
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count() or 1,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
+
+
+def read_device_settings(artifact: Artifact) -> DeviceSettings | None:
+    """The artifact's ``device.json``; None if it was never tuned.
+
+    Raises:
+        ArtifactError: damaged, or of another artifact or machine; says what to do.
+    """
+    path = artifact.folder / FILE_NAME
+    if not path.exists():
+        return None
+    advice = "run edge-ad tune again, or delete it"
+    try:
+        settings = strict.parse(DeviceSettings, strict.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, OSError) as exc:
+        raise ArtifactError(f"{exc}; {advice}", path=path) from exc
+    here = machine()
+    if (settings.cpu, settings.cores) != (here["cpu"], here["cores"]):
+        raise ArtifactError(
+            f"was made on {settings.cores} cores of {settings.cpu}, this machine has "
+            f"{here['cores']} of {here['cpu']}; {advice}",
+            path=path,
+        )
+    if settings.artifact_sha256 != artifact.manifest.sha256:
+        raise ArtifactError(f"was made for another artifact; {advice}", path=path)
+    return settings
+
+
+def write_device_settings(artifact: Artifact, settings: DeviceSettings) -> None:
+    """Write ``device.json``, whole or not at all.
+
+    Raises:
+        ArtifactError: the folder cannot be written.
+    """
+    path = artifact.folder / FILE_NAME
+    partial = path.with_name(f".{FILE_NAME}.partial")
+    try:
+        partial.write_text(strict.dumps(settings) + "\n", encoding="utf-8")
+        partial.replace(path)
+    except OSError as exc:
+        partial.unlink(missing_ok=True)
+        raise ArtifactError(f"cannot be written: {exc.strerror}", path=path) from exc
