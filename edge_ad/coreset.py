@@ -37,7 +37,8 @@ from tqdm import tqdm
 
 from edge_ad_runtime.errors import ConfigError, FitError
 
-_ACTIVE_ROWS = 16_384
+_ACTIVE_ROWS = 16_384  # at least, and
+_ACTIVE_SHARE = 1 / 16  # of all: cutting the active rows means looking at every bound
 _BLOCK_ROWS = 2_048
 _TILE = (1_024, 2_048)  # rows x centres of one matrix product, 8 MB
 _PRECISION = 1e-4  # largest relative error of a squared distance that picks are made by
@@ -230,10 +231,11 @@ class _Greedy:
     def run(self, first: int) -> NDArray[np.int64]:
         """Choose all rows, beginning with ``first``."""
         everything = torch.arange(len(self.bounds), device=self.bounds.device)
+        count = max(_ACTIVE_ROWS, int(len(everything) * _ACTIVE_SHARE))
         self._take(everything[first : first + 1])
         self._update(everything)
         while len(self.chosen) < self.n_select:
-            active, level = _largest(self.bounds, everything, _ACTIVE_ROWS, floor=0.0)
+            active, level = _largest(self.bounds, everything, count, floor=0.0)
             if level == 0 and not self.bounds[active].any():  # only copies of chosen rows are left
                 self._take(active[: self.n_select - len(self.chosen)])
             self._update(active)
