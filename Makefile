@@ -36,10 +36,16 @@ types: .venv/.ready ## mypy, strict
 
 .PHONY: bench
 bench: .venv/.ready ## measure on real data (needs EDGE_AD_DATA); records in benchmarks/results/
+	$(BIN)/pip install --quiet --constraint constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks.coreset
+	$(BIN)/python -m benchmarks.scale
+	$(BIN)/python -m benchmarks.search
 	$(BIN)/python -m benchmarks.magnetic_tile
 	$(BIN)/python -m benchmarks.mvtec_mini
+	$(BIN)/python -m benchmarks.paper "$$EDGE_AD_DATA/data" \
+		--weights resnet18="$$EDGE_AD_DATA/weights/resnet18_imagenet_layers1-3.safetensors"
 	$(BIN)/python -m benchmarks.tables
+	$(BIN)/python -m benchmarks.paper_tables
 
 .PHONY: wheels
 wheels: .venv/.ready ## build both wheels, and hnswlib's for any processor, into dist/

@@ -164,7 +164,7 @@ def _figure(title: str, file: str, lines: list[list[str]], data: list[str]) -> s
 
 
 def _few_shots(every: list[Row], runs: Runs, data: list[str]) -> str:
-    """Mean and standard deviation over the draws."""
+    """Mean and half the range over the draws."""
     lines = []
     for shots in SHOTS:
         figures = paper.TABLE_S5.get(shots, (None, None, None))
@@ -185,7 +185,7 @@ def _few_shots(every: list[Row], runs: Runs, data: list[str]) -> str:
     _plot("figure_6", [[row for row in own if row.label.endswith("draw 1")]], runs, data)
     return (
         "## Figure 6 and table S5: few shots\n\n"
-        f"Bank of 25%; mean and standard deviation over {SEEDS} draws (the plot: the first).\n\n"
+        f"Bank of 25%; mean and half the range over {SEEDS} draws (the plot: the first).\n\n"
         f"![Few shots](results/paper_figure_6.svg)\n\n{table(['shots', *_head(data)[1:]], lines)}"
     )
 
@@ -194,9 +194,8 @@ _METRICS = ("image_auroc", "pixel_auroc", "pro")
 
 
 def _spread(values: Sequence[float]) -> str:
-    mean = sum(values) / len(values)
-    deviation = (sum((v - mean) ** 2 for v in values) / max(1, len(values) - 1)) ** 0.5
-    return f"{100 * mean:.1f} ± {100 * deviation:.1f}"
+    mean, spread = sum(values) / len(values), (max(values) - min(values)) / 2
+    return f"{100 * mean:.1f} ± {100 * spread:.1f}"
 
 
 def _plot(name: str, groups: list[list[Row]], runs: Runs, data: list[str]) -> None:

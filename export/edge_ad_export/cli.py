@@ -14,10 +14,11 @@ from edge_ad.cli import OVERWRITE
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="NAME.edgead")
 @click.option(
     "--search",
-    type=click.Choice(["auto", "exact", "hnsw"]),
+    type=click.Choice(["auto", "exact", "hnsw", "graph"]),
     default="auto",
     show_default=True,
-    help="auto measures both and keeps the faster within tolerance.",
+    help="auto measures exact and hnsw and keeps the faster within tolerance; graph: exact, inside "
+    "the network's graph.",
 )
 @click.option(
     "--map-tolerance",

@@ -18,7 +18,8 @@ class ExportConfig:
 
     Attributes:
         search: ``exact``, ``hnsw``, or ``auto``: time both on this machine and bank and keep the
-            faster of those within ``map_tolerance``.
+            faster of those within ``map_tolerance``. ``graph``: exact, inside ``features.onnx``,
+            for engines on a device of their own.
         map_tolerance: mean error of the patch distances, relative to their mean, that ``auto`` and
             ``hnsw`` accept on held-out images and damaged copies of them. (Image scores are exact
             in every search.)
@@ -29,7 +30,7 @@ class ExportConfig:
         seed: of the damage.
     """
 
-    search: Literal["auto", "exact", "hnsw"] = "auto"
+    search: Literal["auto", "exact", "hnsw", "graph"] = "auto"
     map_tolerance: float = 0.001
     threshold: float | None = None
     links: int = 16
@@ -38,8 +39,8 @@ class ExportConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.search not in ("auto", "exact", "hnsw"):
-            raise ConfigError(f"search is {self.search!r}; it must be auto, exact or hnsw")
+        if self.search not in ("auto", "exact", "hnsw", "graph"):
+            raise ConfigError(f"search is {self.search!r}; it must be auto, exact, hnsw or graph")
         if not 1e-5 <= self.map_tolerance <= 1:
             raise ConfigError(f"map_tolerance is {self.map_tolerance}; it must be 0.00001 to 1")
         if self.threshold is not None and not 0 < self.threshold < math.inf:

@@ -17,6 +17,7 @@ from edge_ad.features import PatchFeatures, extract, restore_network
 from edge_ad.fitted import FittedDetector
 from edge_ad.reference import Trace
 from edge_ad_export.config import ExportConfig, ExportReport
+from edge_ad_export.graph_search import SearchingFeatures
 from edge_ad_export.onnx_graph import FEATURE_TOLERANCE, check_parity, to_onnx
 from edge_ad_export.reference_set import Reference, make_references, write_references
 from edge_ad_export.search_choice import Queries, choose_search
@@ -36,6 +37,7 @@ from edge_ad_runtime.manifest import (
 from edge_ad_runtime.verify import VerifyReport, verify
 
 _HELD_OUT_QUERIES = 8
+_LARGEST_IN_GRAPH_BYTES = 1_800_000_000  # ONNX is protobuf, which ends at 2 GiB
 
 
 def export(
@@ -109,7 +111,14 @@ def _write_member(
     folder = artifact / name
     folder.mkdir(exist_ok=True)
     network = restore_network(settings, fitted.backbone)
-    graph = to_onnx(network, settings.size)
+    in_graph = config.search == "graph"
+    if in_graph and bank.features.nbytes > _LARGEST_IN_GRAPH_BYTES:
+        raise ExportError(
+            f"a bank of {bank.features.nbytes / 1e9:.1f} GB does not fit into a graph (2 GB at "
+            "most); fit with a smaller --coreset-fraction, or export with another --search"
+        )
+    whole = SearchingFeatures(network, bank.features, settings.neighbours) if in_graph else network
+    graph = to_onnx(whole.eval(), settings.size)
     difference = check_parity(network, graph, fitted.held_out)
     (folder / files.GRAPH).write_bytes(graph)
     np.save(folder / files.BANK, bank.features, allow_pickle=False)
@@ -152,7 +161,7 @@ def _manifest(
     folder: Path,
 ) -> Manifest:
     first = ensemble.members[0]
-    exact = all(member.search.kind == "exact" for member in members)
+    exact = all(member.search.kind != "hnsw" for member in members)
     return Manifest(
         schema=SCHEMA,
         method="patchcore",

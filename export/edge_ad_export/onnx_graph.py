@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from edge_ad.features import PatchFeatures, extract
+from edge_ad_export.graph_search import SearchingFeatures
 from edge_ad_runtime.engines import open_engine
 from edge_ad_runtime.errors import ExportError, ParityError
 
@@ -20,8 +21,10 @@ _OPSET = 18
 FEATURE_TOLERANCE = 1e-4
 
 
-def to_onnx(network: PatchFeatures, size: tuple[int, int]) -> bytes:
+def to_onnx(network: PatchFeatures | SearchingFeatures, size: tuple[int, int]) -> bytes:
     """``features.onnx``: ``image`` uint8 (N, H, W, 3) to ``features`` float32 (N, rows, cols, D).
+
+    With the search in the graph, also to ``rows`` int64 (N, rows * cols, k).
 
     Raises:
         ExportError: the exporter or the onnx checker refuses.
@@ -37,7 +40,9 @@ def to_onnx(network: PatchFeatures, size: tuple[int, int]) -> bytes:
                 (example,),
                 dynamo=True,
                 input_names=["image"],
-                output_names=["features"],
+                output_names=["features", "rows"]
+                if isinstance(network, SearchingFeatures)
+                else ["features"],
                 dynamic_shapes={"image": {0: torch.export.Dim("N", min=1)}},
                 opset_version=_OPSET,
                 verbose=False,

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from typing import Literal
 
 import hnswlib
 import numpy as np
@@ -59,8 +60,8 @@ def choose_search(
     Raises:
         ExportError: ``hnsw`` was asked for and no settings meet the tolerance.
     """
-    if config.search == "exact":
-        return _exact(len(bank), "asked for")
+    if config.search in ("exact", "graph"):
+        return _without_index(config.search, len(bank), "asked for")
     queries = queries[:_IMAGES]
     exact = _measure(ExactSearch(bank), queries, scoring)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -87,7 +88,7 @@ def _decide(trials: list[_Trial], exact: _Measured, config: ExportConfig) -> Sea
         )
     if config.search == "auto" and not (fitting and best.ms < exact.ms):
         why = "not faster" if fitting else "not within tolerance"
-        return _exact(best.settings.rows, f"{why}: {compared}")
+        return _without_index("exact", best.settings.rows, f"{why}: {compared}")
     why = "faster" if config.search == "auto" else "asked for"
     return replace(best.settings, reason=f"{why}: {compared}")
 
@@ -195,8 +196,8 @@ def _measure(search: Search, queries: Queries, scoring: Scoring) -> _Measured:
     return _Measured(float(np.median(times_ms)), distances)
 
 
-def _exact(rows: int, reason: str) -> SearchSettings:
+def _without_index(kind: Literal["exact", "graph"], rows: int, reason: str) -> SearchSettings:
     return SearchSettings(
-        kind="exact", rows=rows, code_dimension=0, links=0, ef_construction=0, ef_search=0,
+        kind=kind, rows=rows, code_dimension=0, links=0, ef_construction=0, ef_search=0,
         candidates=0, rounds=0, reason=reason,
     )  # fmt: skip

@@ -127,7 +127,7 @@ class Detector:
     @property
     def search(self) -> str:
         """The kinds of search, such as ``hnsw`` or ``exact, hnsw``."""
-        return ", ".join(sorted({member.search.kind for member in self.members}))
+        return ", ".join(sorted({member.kind for member in self.members}))
 
     def predict(self, image: Path | str | RGBImage, *, with_map: bool = True) -> Prediction:
         """Score one image.
@@ -164,13 +164,13 @@ class Detector:
 
     def _judge(self, preprocessed: RGBImage, clock: _Stopwatch, *, with_map: bool) -> Prediction:
         members = self.members
-        features = [member.features(preprocessed) for member in members]
+        observed = [member.observe(preprocessed) for member in members]
         clock.lap("network")
-        nearest = [m.nearest(f) for m, f in zip(members, features, strict=True)]
+        nearest = [m.nearest(f, r) for m, (f, r) in zip(members, observed, strict=True)]
         clock.lap("search")
         distances = [m.distances(n) for m, n in zip(members, nearest, strict=True)]
-        stages = zip(members, features, distances, nearest, strict=True)
-        score = float(combine([m.score(f, d, n) for m, f, d, n in stages], self._scales))
+        stages = zip(members, observed, distances, nearest, strict=True)
+        score = float(combine([m.score(f, d, n) for m, (f, _), d, n in stages], self._scales))
         threshold = self.manifest.calibration.threshold
         verdict = verdict_of(score, threshold)
         heat = self.map(distances) if with_map else None

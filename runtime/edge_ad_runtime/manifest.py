@@ -59,8 +59,8 @@ class SearchSettings:
     """Which nearest-neighbour search the artifact carries and why; HNSW numbers are 0 for exact.
 
     Attributes:
-        kind: ``exact`` (matrix product over ``bank.npy``) or ``hnsw`` (``index.hnsw``, candidates
-            re-measured against ``bank.npy``).
+        kind: ``exact`` (matrix product over ``bank.npy``), ``hnsw`` (``index.hnsw``, candidates
+            re-measured against ``bank.npy``) or ``graph`` (exact, a second output of the graph).
         rows: bank rows.
         code_dimension: principal axes that the index's codes keep, see `search.codes`.
         links: HNSW's M.
@@ -71,7 +71,7 @@ class SearchSettings:
         reason: one sentence with the measurement that decided.
     """
 
-    kind: Literal["exact", "hnsw"]
+    kind: Literal["exact", "hnsw", "graph"]
     rows: int
     code_dimension: int
     links: int

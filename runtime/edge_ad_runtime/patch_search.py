@@ -17,7 +17,7 @@ from edge_ad_runtime.errors import ArtifactError, EdgeADError
 from edge_ad_runtime.images import RGBImage
 from edge_ad_runtime.manifest import Member
 from edge_ad_runtime.score import anomaly_map, image_score, patch_distances
-from edge_ad_runtime.search import Nearest, Search
+from edge_ad_runtime.search import Nearest, Search, measured
 from edge_ad_runtime.search.exact import ExactSearch
 
 
@@ -29,7 +29,7 @@ class PatchSearch:
         graph: Path,
         member: Member,
         engine: Engine,
-        search: Search,
+        search: Search | None,
         bank: NDArray[np.float32],
         bank_neighbours: NDArray[np.int32] | None,
     ) -> None:
@@ -57,22 +57,35 @@ class PatchSearch:
             graph,
             member,
             open_engine(engine, graph.read_bytes(), threads=threads),
-            ExactSearch(bank)
-            if exact or member.search.kind == "exact"
-            else _load_index(artifact, member, bank, threads),
+            _load_search(artifact, member, bank, threads, exact=exact),
             bank,
             neighbours,
         )
 
+    @property
+    def kind(self) -> str:
+        """The kind of search."""
+        return "graph" if self.search is None else self.search.kind
+
     def features(self, preprocessed: RGBImage) -> NDArray[np.float32]:
-        """Patch features ``(rows, cols, D)`` of one preprocessed image.
+        """Patch features ``(rows, cols, D)`` of one preprocessed image; see `observe`."""
+        return self.observe(preprocessed)[0]
+
+    def observe(
+        self, preprocessed: RGBImage
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
+        """Patch features, and nearest rows ``(rows * cols, k)`` where the graph searches itself.
 
         Raises:
             ArtifactError: the graph's output is not what the manifest says.
             EdgeADError: features are not finite.
         """
         network = self.member.network
-        features = self.engine.run(preprocessed[np.newaxis])  # (1, rows, cols, D)
+        image, found = preprocessed[np.newaxis], None
+        if self.search is None:
+            features, (found,) = self.engine.run_with_rows(image)
+        else:
+            features = self.engine.run(image)  # (1, rows, cols, D)
         expected = (1, *network.grid, network.dimension)
         if features.shape != expected or features.dtype != np.float32:
             raise ArtifactError(
@@ -84,11 +97,30 @@ class PatchSearch:
             raise EdgeADError(
                 f"{self._graph} gives values that are not finite; the image cannot be judged"
             )
-        return np.asarray(features[0])
+        return np.asarray(features[0]), found
 
-    def nearest(self, features: NDArray[np.float32]) -> Nearest:
-        """Nearest bank patches of each of ``(rows, cols, D)`` features, row-major."""
-        return self.search.nearest(_flat(features), self.member.scoring.neighbours)
+    def nearest(self, features: NDArray[np.float32], found: NDArray[np.int64] | None) -> Nearest:
+        """Nearest bank patches of each of ``(rows, cols, D)`` features, row-major.
+
+        Args:
+            features: from `observe`, or the reference's.
+            found: the rows from `observe`.
+
+        Raises:
+            ArtifactError: the graph has found rows that are not in the bank.
+        """
+        if self.search is not None:
+            return self.search.nearest(_flat(features), self.member.scoring.neighbours)
+        flat, k = _flat(features), self.member.scoring.neighbours
+        assert found is not None, "the graph searches"
+        rows = len(self._bank)
+        if found.shape != (len(flat), k) or found.min() < 0 or found.max() >= rows:
+            raise ArtifactError(
+                f"finds rows of shape {found.shape}, from {found.min()} to {found.max()}, in a "
+                f"bank of {rows}; the two come from different exports, export again",
+                path=self._graph,
+            )
+        return measured(flat, self._bank, found)
 
     def distances(self, nearest: Nearest) -> NDArray[np.float32]:
         """One distance per patch, ``(rows * cols,)``; see `patch_distances`."""
@@ -132,9 +164,19 @@ def _load_bank(
     return bank, neighbours  # type: ignore[return-value]  # dtypes checked by Artifact.array
 
 
-def _load_index(
-    artifact: Artifact, member: Member, bank: NDArray[np.float32], threads: int | None
-) -> Search:
+def _load_search(
+    artifact: Artifact,
+    member: Member,
+    bank: NDArray[np.float32],
+    threads: int | None,
+    *,
+    exact: bool,
+) -> Search | None:
+    """The member's search; None where the graph does it."""
+    if member.search.kind == "graph":
+        return None
+    if exact or member.search.kind == "exact":
+        return ExactSearch(bank)
     from edge_ad_runtime.search.hnsw import HnswSearch
 
     shape = (member.search.code_dimension + 1, member.network.dimension)

@@ -52,7 +52,7 @@ def tune(folder: Path | str, *, tick: Callable[[], None] = lambda: None) -> Tune
     artifact = Artifact.open(folder)
     images = [artifact.file(reference.file) for reference in artifact.manifest.reference]
     cores = int(machine()["cores"])
-    indexed = any(member.search.kind != "exact" for member in artifact.manifest.members)
+    indexed = any(member.search.kind == "hnsw" for member in artifact.manifest.members)
     searches: tuple[SearchChoice, ...] = ("artifact", "exact") if indexed else ("artifact",)
     detectors = {
         (search, threads): Detector.load(folder, threads=threads, search=search)

@@ -160,18 +160,20 @@ def _differences(
     )
     flipped = expected.anomalous != (prediction.verdict == "anomalous")
     floor = 0.1 * prediction.threshold
-    members = list(zip(detector.members, expected.features, expected.distances, strict=True))
+    observed = [member.observe(expected.preprocessed) for member in detector.members]
+    members = list(
+        zip(detector.members, observed, expected.features, expected.distances, strict=True)
+    )
     return {
         "preprocess": _largest_level_difference(preprocessed, expected.preprocessed),
-        "features": max(
-            _relative(member.features(expected.preprocessed), features)
-            for member, features, _ in members
-        ),
+        "features": max(_relative(found, features) for _, (found, _), features, _ in members),
         "distances": max(
             _relative_mean(
-                member.distances(member.nearest(features)), distances, floor * member.member.scale
+                member.distances(member.nearest(features, rows)),
+                distances,
+                floor * member.member.scale,
             )
-            for member, features, distances in members
+            for member, (_, rows), features, distances in members
         ),
         "map": _relative(detector.map(expected.distances), expected.map, floor),
         "score": _relative(np.asarray(prediction.score), np.asarray(expected.score), floor),

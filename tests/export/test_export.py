@@ -12,11 +12,11 @@ from edge_ad_export import ExportConfig, export
 from edge_ad_export.onnx_graph import check_parity, to_onnx
 from edge_ad_runtime import Detector
 from edge_ad_runtime.engines import open_engine
-from edge_ad_runtime.errors import ConfigError, ExportError, ParityError
+from edge_ad_runtime.errors import ArtifactError, ConfigError, ExportError, ParityError
 from edge_ad_runtime.verify import verify
 
 
-@pytest.fixture(scope="module", params=["exact", "hnsw", "auto"])
+@pytest.fixture(scope="module", params=["exact", "hnsw", "auto", "graph"])
 def exported(request, fitted, tmp_path_factory):
     out = tmp_path_factory.mktemp("export") / "plate ü.edgead"
     return export(fitted, out, ExportConfig(search=request.param))
@@ -206,3 +206,32 @@ def test_an_ensemble_lists_its_members(ensemble):
         f"member-{i}/bank.npy" for i in (1, 2, 3)
     }
     assert [search.kind for search in ensemble.searches] == ["hnsw"] * 3
+
+
+@pytest.mark.parametrize("neighbours", [1, 3])
+def test_the_search_in_the_graph_finds_the_exact_searchs_rows(
+    fitted, parts, tmp_path, monkeypatch, neighbours
+):
+    monkeypatch.setattr("edge_ad_export.graph_search._CHUNK_ROWS", 50)  # of a bank of 160
+    config = replace(fitted.config, neighbours=neighbours)
+    several = replace(fitted, record=replace(fitted.record, config=config))
+    for kind in ("graph", "exact"):
+        export(several, tmp_path / kind, ExportConfig(search=kind))
+    graph, exact = (Detector.load(tmp_path / kind) for kind in ("graph", "exact"))
+    for path in sorted((parts / "test").glob("*/000.png")):
+        found, expected = graph.predict(path), exact.predict(path)
+        assert found.score == pytest.approx(expected.score, rel=1e-5)
+        assert np.allclose(found.map, expected.map, rtol=1e-4, atol=1e-5)
+        assert (found.exact, found.scanned) == (True, expected.scanned)
+    assert graph.search == "graph"
+    with pytest.raises(ArtifactError, match="from different exports"):
+        graph.members[0].nearest(
+            np.zeros((16, 20, 192), np.float32), np.full((320, neighbours), 160)
+        )
+
+
+def test_a_bank_too_large_for_a_graph_is_refused(fitted, tmp_path, monkeypatch):
+    monkeypatch.setattr("edge_ad_export.exporting._LARGEST_IN_GRAPH_BYTES", 1000)
+    with pytest.raises(ExportError, match="does not fit into a graph"):
+        export(fitted, tmp_path / "a.edgead", ExportConfig(search="graph"))
+    assert list(tmp_path.iterdir()) == []

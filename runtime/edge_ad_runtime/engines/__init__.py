@@ -21,6 +21,11 @@ class Engine(Protocol):
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Images ``(N, H, W, 3)`` uint8 RGB to features ``(N, rows, cols, D)`` float32."""
 
+    def run_with_rows(
+        self, images: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The same, and the nearest bank rows ``(N, rows * cols, k)`` that the graph has found."""
+
 
 def open_engine(name: EngineName, graph: bytes, *, threads: int | None) -> Engine:
     """Load the graph into an engine.

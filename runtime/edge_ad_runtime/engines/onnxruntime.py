@@ -35,10 +35,21 @@ class OnnxRuntimeEngine:
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Engine.run`."""
+        (features,) = self._run(["features"], images)
+        return features
+
+    def run_with_rows(
+        self, images: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """See `Engine.run_with_rows`."""
+        features, rows = self._run(["features", "rows"], images)
+        return features, rows
+
+    def _run(self, outputs: list[str], images: NDArray[np.uint8]) -> list[NDArray[Any]]:
         try:
-            (features,) = self._session.run(["features"], {"image": images})
+            found: list[NDArray[Any]] = self._session.run(outputs, {"image": images})
         except Exception as exc:  # its exception types are private and many
             raise EngineError(
                 f"ONNX Runtime failed on images of shape {images.shape}: {exc}"
             ) from exc
-        return np.asarray(features)
+        return found
