@@ -4,8 +4,8 @@ Banks are greedy coresets of magnetic-tile features (ImageNet ResNet18, layers 2
 the same at neighbourhoods of 1, 3, 5 and 7 side by side: 1,536 wide). Per bank, all methods answer
 the same images in turn: the plain matrix product in numpy, our exact search, our index with the
 settings that `export` would choose (on held-out good images and damaged copies of them), and, where
-installed, faiss, hnswlib and usearch and voyager as they come. Every distance is computed again
-here, in float64, from the row that a method returns.
+installed, faiss, hnswlib, usearch and voyager as they come. Every distance is computed again here,
+in float64, from the row that a method returns. Then every knob of our index is swept on two banks.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,9 @@ from edge_ad.coreset import greedy_coreset
 from edge_ad.damage import KINDS, damage
 from edge_ad.features import build_network, extract, load_preprocessed
 from edge_ad_export import ExportConfig
-from edge_ad_export.search_choice import choose_search
+from edge_ad_export.search_choice import build_index, choose_search
 from edge_ad_runtime.artifact import INDEX, PROJECTION
+from edge_ad_runtime.manifest import SearchSettings
 from edge_ad_runtime.search.exact import ExactSearch
 from edge_ad_runtime.search.hnsw import HnswSearch
 
@@ -43,6 +45,15 @@ BANKS = {384: (2_500, 10_000, 25_088, 100_000, 200_000), 1_536: (4_000, 16_000)}
 FITTED = {384: 400, 1_536: 120}  # images
 HELD_OUT, TESTED = 8, 40
 EF = (16, 64, 256)
+SWEPT = ((25_088, 384), (16_000, 1_536))
+SWEEP = {  # code dimension, links; then breadth, candidates, rounds
+    "code_dimension": (16, 32, 64, 128),
+    "links": (8, 16, 24),
+    "ef_search": (4, 8, 16, 32),
+    "candidates": (4, 8),
+    "rounds": (0, 1, 2),
+}
+SWEEP_IMAGES = 10
 
 
 def main() -> None:
@@ -61,7 +72,10 @@ def main() -> None:
         sizes = [n for n in BANKS[width] if not options.rows or n in options.rows]
         chosen = greedy_coreset(patches, max(sizes), progress=True)
         for rows in sizes:
-            runs.append(measure(patches[chosen[:rows]], held_out, test))
+            bank = patches[chosen[:rows]]
+            runs.append(measure(bank, held_out, test))
+            if (rows, width) in SWEPT:
+                runs[-1]["sweep"] = sweep(bank, test[:SWEEP_IMAGES])
             write_record("search", {"grid": GRID, "images": TESTED, "runs": runs})
 
 
@@ -113,6 +127,42 @@ def measure(bank: FloatArray, held_out: list[FloatArray], test: list[FloatArray]
         }
         print(len(bank), bank.shape[1], name, _short(result["methods"][name]), flush=True)
     return result
+
+
+def sweep(bank: FloatArray, test: list[FloatArray]) -> list[dict[str, Any]]:
+    """Time, error of the map and bytes per row at every setting."""
+    true = [distances(p, bank, nearest(ExactSearch(bank))(p)) for p in test]
+    results = []
+    for dimension, links in product(SWEEP["code_dimension"], SWEEP["links"]):
+        settings = SearchSettings(
+            kind="hnsw", rows=len(bank), code_dimension=dimension, links=links,
+            ef_construction=200, ef_search=4, candidates=4, rounds=0, reason="",
+        )  # fmt: skip
+        with tempfile.TemporaryDirectory() as folder:
+            projection = build_index(bank, settings, 0, Path(folder))
+            size = (Path(folder) / INDEX).stat().st_size + projection.nbytes
+            search = HnswSearch(Path(folder) / INDEX, bank, projection, settings, grid=GRID)
+        for ef, candidates, rounds in product(
+            SWEEP["ef_search"], SWEEP["candidates"], SWEEP["rounds"]
+        ):
+            if candidates > ef:
+                continue
+            breadth = {"ef_search": ef, "candidates": candidates, "rounds": rounds}
+            search.use(replace(settings, **breadth))  # type: ignore[arg-type]
+            times, errors, scanned = [], [], []
+            for patches, expected in zip(test, true, strict=True):
+                start = time.perf_counter()
+                found = search.nearest(patches)
+                times.append((time.perf_counter() - start) * 1e3)
+                own = distances(patches, bank, found.rows[:, 0])
+                errors.append(float((own - expected).mean() / expected.mean()))
+                scanned.append(found.scanned)
+            results.append({
+                "code_dimension": dimension, "links": links, **breadth,
+                "ms": float(np.median(times)), "map_error_mean": float(np.mean(errors)),
+                "scanned_mean": float(np.mean(scanned)), "index_bytes_per_row": size / len(bank),
+            })  # fmt: skip
+    return results
 
 
 def distances(

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
+
 from benchmarks.record import RESULTS
 
 _INTRO = """# Benchmarks
@@ -113,6 +115,7 @@ def _search(record: dict[str, Any]) -> str:
                 f"{found['score_error_worst_image']:.1e}",
                 f"{found['bytes'] / run['rows']:,.0f}",
             ])  # fmt: skip
+    _plot_search(record)
     chosen = "; ".join(
         f"{run['rows']:,} x {run['width']:,}: {s['code_dimension']} dimensions, ef {s['ef_search']}, "
         f"{s['candidates']} candidates, {s['rounds']} rounds"
@@ -140,7 +143,89 @@ def _search(record: dict[str, Any]) -> str:
             ],
             lines,
         )
+        + "\n\n![Time against error of the map](results/search.svg)\n\n"
+        + "\n\n".join(_frontier(run) for run in record["runs"] if "sweep" in run)
     )
+
+
+def _frontier(run: dict[str, Any]) -> str:
+    """The smallest index at each error, and the fastest, among all settings swept."""
+    flat = 4 * run["width"]
+    lines = []
+    for limit in (1e-2, 5e-3, 2e-3, 1e-3, 5e-4):
+        within = [point for point in run["sweep"] if point["map_error_mean"] <= limit]
+        if not within:
+            continue
+        for what, best in (
+            ("smallest", min(within, key=lambda p: (p["index_bytes_per_row"], p["ms"]))),
+            ("fastest", min(within, key=lambda p: p["ms"])),
+        ):
+            size = best["index_bytes_per_row"]
+            lines.append([
+                f"{limit:.1%}" if what == "smallest" else "", what,
+                f"{best['code_dimension']} dimensions, {best['links']} links, ef {best['ef_search']}, "
+                f"{best['candidates']} candidates, {best['rounds']} rounds",
+                f"{best['ms']:.1f}", f"{size:.0f}",
+                f"{(size + flat) / flat:.0%} / {(size + flat / 2) / flat:.0%}",
+            ])  # fmt: skip
+    return (
+        f"All {len(run['sweep'])} settings on {run['rows']:,} x {run['width']:,}: what each map error costs.\n\n"
+        + table(
+            [
+                "map error",
+                "",
+                "settings",
+                "ms",
+                "index bytes per row",
+                "of the flat bank, rows in float32 / float16",
+            ],
+            lines,
+        )
+    )
+
+
+def _plot_search(record: dict[str, Any]) -> None:
+    """Time per image against the map's error, a panel per bank."""
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "edge_ad"  # the same bytes from the same record
+    from matplotlib import pyplot as plt
+
+    runs = record["runs"]
+    figure, axes = plt.subplots(2, -(-len(runs) // 2), figsize=(15, 8), layout="constrained")
+    markers = {"edge_ad": "*", "hnswlib": "o", "usearch": "s", "voyager": "^"}
+    for axis, run in zip(axes.flat, runs, strict=False):
+        for point in run.get("sweep", []):
+            axis.plot(
+                point["ms"], max(point["map_error_mean"], 1e-6), ".", color="#cccccc", zorder=0
+            )
+        for name, found in run["methods"].items():
+            family = name.split(" ")[0]
+            if found["map_error_mean"] == 0 and family not in markers:
+                axis.axvline(_percentile(found, 50), linestyle=":", color="#888888")
+                axis.text(_percentile(found, 50), 2e-6, name, rotation=90, fontsize=7)
+                continue
+            own = (
+                {"color": "#cc3311", "markersize": 14}
+                if family == "edge_ad"
+                else {"color": "#4477aa"}
+            )
+            axis.plot(
+                _percentile(found, 50), max(found["map_error_mean"], 1e-6), markers[family], **own
+            )
+            axis.annotate(
+                name, (_percentile(found, 50), max(found["map_error_mean"], 1e-6)), fontsize=6
+            )
+        axis.set(
+            xscale="log",
+            yscale="log",
+            title=f"{run['rows']:,} x {run['width']:,}",
+            xlabel="ms per image",
+            ylabel="map error",
+        )
+    for axis in list(axes.flat)[len(runs) :]:
+        axis.remove()
+    figure.savefig(RESULTS / "search.svg", metadata={"Date": None})
+    plt.close(figure)
 
 
 def _percentile(found: dict[str, Any], q: float) -> float:

@@ -23,6 +23,8 @@ class ExportConfig:
         map_tolerance: mean error of the patch distances, relative to their mean, that ``auto`` and
             ``hnsw`` accept on held-out images and damaged copies of them. (Image scores are exact
             in every search.)
+        bank_precision: ``float32``, or ``float16``: bank rows of half the size on disk, rounded to
+            11 bits before anything is measured against them.
         threshold: instead of the one that the fit has found; None: that one.
         links: HNSW's M.
         ef_construction: HNSW's build breadth.
@@ -32,6 +34,7 @@ class ExportConfig:
 
     search: Literal["auto", "exact", "hnsw", "graph"] = "auto"
     map_tolerance: float = 0.001
+    bank_precision: Literal["float32", "float16"] = "float32"
     threshold: float | None = None
     links: int = 16
     ef_construction: int = 200
@@ -41,6 +44,10 @@ class ExportConfig:
     def __post_init__(self) -> None:
         if self.search not in ("auto", "exact", "hnsw", "graph"):
             raise ConfigError(f"search is {self.search!r}; it must be auto, exact, hnsw or graph")
+        if self.bank_precision not in ("float32", "float16"):
+            raise ConfigError(
+                f"bank_precision is {self.bank_precision!r}; it must be float32 or float16"
+            )
         if not 1e-5 <= self.map_tolerance <= 1:
             raise ConfigError(f"map_tolerance is {self.map_tolerance}; it must be 0.00001 to 1")
         if self.threshold is not None and not 0 < self.threshold < math.inf:

@@ -68,7 +68,10 @@ def export(
     """
     out_path, config = Path(out_path), config or ExportConfig()
     check_free(out_path, overwrite=overwrite)
-    ensemble = join([fitted] if isinstance(fitted, FittedDetector) else list(fitted))
+    members = [fitted] if isinstance(fitted, FittedDetector) else list(fitted)
+    if config.bank_precision == "float16":
+        members = [_with_half_rows(member) for member in members]
+    ensemble = join(members)
     calibration = ensemble.calibration(config.threshold)
     count = len(ensemble.members)
     with (
@@ -77,14 +80,14 @@ def export(
     ):
         references = make_references(ensemble, config)
         steps.update()
-        members, differences = [], []
+        entries, differences = [], []
         for i in range(count):
-            member, difference = _write_member(folder, ensemble, i, references, config)
-            members.append(member)
+            entry, difference = _write_member(folder, ensemble, i, references, config)
+            entries.append(entry)
             differences.append(difference)
             steps.update()
         write_references(folder, references, calibration.threshold)
-        manifest = _manifest(ensemble, members, calibration, config, references, folder)
+        manifest = _manifest(ensemble, entries, calibration, config, references, folder)
         (folder / FILE_NAME).write_text(manifest.to_text(), encoding="utf-8")
         verification = _verify(folder, out_path)
         steps.update()
@@ -92,9 +95,22 @@ def export(
         path=out_path,
         size_bytes=verification.checked_bytes,
         feature_difference=max(differences),
-        searches=tuple(member.search for member in members),
+        searches=tuple(entry.search for entry in entries),
         verification=verification,
     )
+
+
+def _with_half_rows(fitted: FittedDetector) -> FittedDetector:
+    """The same with a bank that half precision holds exactly: the truth from here on.
+
+    Raises:
+        ExportError: a feature is too large for half precision.
+    """
+    with np.errstate(over="ignore"):  # told below
+        rounded = fitted.bank.features.astype(np.float16).astype(np.float32)
+    if not np.isfinite(rounded).all():
+        raise ExportError("the bank holds features above 65504; export with float32 rows")
+    return replace(fitted, bank=replace(fitted.bank, features=rounded))
 
 
 def _write_member(
@@ -121,13 +137,15 @@ def _write_member(
     graph = to_onnx(whole.eval(), settings.size)
     difference = check_parity(network, graph, fitted.held_out)
     (folder / files.GRAPH).write_bytes(graph)
-    np.save(folder / files.BANK, bank.features, allow_pickle=False)
+    rows = bank.features.astype(config.bank_precision)
+    np.save(folder / files.BANK, rows, allow_pickle=False)
     if bank.neighbours is not None:
         np.save(folder / files.BANK_NEIGHBOURS, bank.neighbours, allow_pickle=False)
     queries = _queries(fitted, network, [reference.traces[i] for reference in references])
     search = choose_search(bank.features, queries, settings.scoring, record.grid, config, folder)
     member = Member(
         folder=name,
+        bank_precision=config.bank_precision,
         network=Network(
             backbone=settings.backbone,
             weights=_weights_name(settings.weights),

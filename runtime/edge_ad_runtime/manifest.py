@@ -88,11 +88,13 @@ class Member:
 
     Attributes:
         folder: where in the artifact its files are; empty: at the top.
+        bank_precision: of the rows in ``bank.npy``; they are float32 once loaded.
         scale: the member's scores and maps are divided by it before the mean over the members is
             taken; 1 where there is only one.
     """
 
     folder: str
+    bank_precision: Literal["float32", "float16"]
     network: Network
     scoring: Scoring
     search: SearchSettings

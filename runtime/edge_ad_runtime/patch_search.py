@@ -154,7 +154,9 @@ def _load_bank(
             f"{member.search.ef_search}; export again",
             path=artifact.folder,
         )
-    bank = artifact.array(member.file(files.BANK), np.float32, (rows, member.network.dimension))
+    half, shape = member.bank_precision == "float16", (rows, member.network.dimension)
+    bank = artifact.array(member.file(files.BANK), np.float16 if half else np.float32, shape)
+    bank = bank.astype(np.float32) if half else bank
     b, name = member.scoring.reweight_neighbours, member.file(files.BANK_NEIGHBOURS)
     neighbours = artifact.array(name, np.int32, (rows, b)) if b else None
     if neighbours is not None and not (0 <= neighbours.min() and neighbours.max() < rows):

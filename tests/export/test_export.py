@@ -153,6 +153,8 @@ def test_weight_files_are_named_without_their_folder(fitted, tmp_path):
         {"search": "ivf"},
         {"map_tolerance": 2},
         {"links": 1},
+        {"bank_precision": "int8"},
+        {"threshold": 0.0},
         {"ef_construction": 3},
         {"reference_images": 0},
     ],
@@ -235,3 +237,22 @@ def test_a_bank_too_large_for_a_graph_is_refused(fitted, tmp_path, monkeypatch):
     with pytest.raises(ExportError, match="does not fit into a graph"):
         export(fitted, tmp_path / "a.edgead", ExportConfig(search="graph"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_half_precision_rows_halve_the_bank_and_hardly_move_the_scores(fitted, parts, tmp_path):
+    paths = {p: tmp_path / p for p in ("float32", "float16")}
+    for precision, out in paths.items():
+        export(fitted, out, ExportConfig(search="hnsw", bank_precision=precision))
+    sizes = [(out / "bank.npy").stat().st_size - 128 for out in paths.values()]
+    assert sizes[0] == 2 * sizes[1]
+    full, half = (Detector.load(out) for out in paths.values())
+    assert verify(half).ok
+    for path in sorted((parts / "test").glob("*/000.png")):
+        assert half.predict(path).score == pytest.approx(full.predict(path).score, rel=1e-3)
+        assert half.predict(path).score != full.predict(path).score
+
+
+def test_features_too_large_for_half_precision_are_refused(fitted, tmp_path):
+    huge = replace(fitted, bank=replace(fitted.bank, features=fitted.bank.features * 1e6))
+    with pytest.raises(ExportError, match="above 65504"):
+        export(huge, tmp_path / "a.edgead", ExportConfig(bank_precision="float16"))
