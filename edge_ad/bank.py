@@ -68,7 +68,10 @@ def _subsample(
         rng = np.random.default_rng(config.seed)
         return np.array(patches[np.sort(rng.choice(len(patches), count, replace=False))])
     rows = greedy_coreset(patches, count, seed=config.seed, progress=progress)
-    return np.array(patches[rows])
+    chosen = np.empty((count, patches.shape[1]), np.float32)
+    order = rows.argsort()  # the patches may be on disk: read them from front to back
+    chosen[order] = patches[rows[order]]
+    return chosen
 
 
 def nearest_bank_rows(
