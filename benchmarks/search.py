@@ -41,19 +41,19 @@ FloatArray = NDArray[np.float32]
 Find = Callable[[FloatArray], NDArray[np.int64]]  # (q, D) to the nearest row of each
 
 GRID = (28, 28)
-BANKS = {384: (2_500, 10_000, 25_088, 100_000, 200_000), 1_536: (4_000, 16_000)}
+BANKS = {384: (1_000, 2_500, 25_088, 100_000, 200_000), 1_536: (16_000,)}
 FITTED = {384: 400, 1_536: 120}  # images
-HELD_OUT, TESTED = 8, 24
+HELD_OUT, TESTED = 8, 16
 EF = (16, 64, 256)
 SWEPT = ((25_088, 384), (16_000, 1_536))
 SWEEP = {  # code dimension, links; then breadth, candidates, rounds
-    "code_dimension": (16, 32, 64, 128),
-    "links": (8, 16, 24),
+    "code_dimension": (32, 64, 128),
+    "links": (8, 16),
     "ef_search": (4, 8, 16, 32),
     "candidates": (4, 8),
     "rounds": (0, 1, 2),
 }
-SWEEP_IMAGES = 10
+SWEEP_IMAGES = 8
 
 
 def main() -> None:
