@@ -11,6 +11,7 @@ in float64, from the row that a method returns. Then every knob of our index is 
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.datasets import read_data_set
-from benchmarks.record import data_root, imagenet_resnet18, write_record
+from benchmarks.record import RESULTS, data_root, imagenet_resnet18, write_record
 from edge_ad import PatchCoreConfig
 from edge_ad.coreset import greedy_coreset
 from edge_ad.damage import KINDS, damage
@@ -41,6 +42,7 @@ FloatArray = NDArray[np.float32]
 Find = Callable[[FloatArray], NDArray[np.int64]]  # (q, D) to the nearest row of each
 
 GRID = (28, 28)
+RECORD = RESULTS / "search.json"
 BANKS = {384: (1_000, 2_500, 25_088, 100_000, 200_000), 1_536: (16_000,)}
 FITTED = {384: 400, 1_536: 120}  # images
 HELD_OUT, TESTED = 8, 16
@@ -61,7 +63,7 @@ def main() -> None:
     parser.add_argument("--widths", type=int, nargs="+", default=list(BANKS))
     parser.add_argument("--rows", type=int, nargs="+", help="only these banks")
     options = parser.parse_args()
-    runs = []
+    runs = _kept(options.widths, options.rows)
     for width in options.widths:
         extractor = Extractor(width)
         data = read_data_set(data_root() / "data/magnetic-tile")
@@ -70,13 +72,24 @@ def main() -> None:
         held_out = list(extractor.held_out(data.good[-HELD_OUT:]))
         patches = np.concatenate([extractor.of(path) for path in data.good[: FITTED[width]]])
         sizes = [n for n in BANKS[width] if not options.rows or n in options.rows]
+        if not sizes:
+            continue
         chosen = greedy_coreset(patches, max(sizes), progress=True)
         for rows in sizes:
             bank = patches[chosen[:rows]]
             runs.append(measure(bank, held_out, test))
             if (rows, width) in SWEPT:
                 runs[-1]["sweep"] = sweep(bank, test[:SWEEP_IMAGES])
+            runs.sort(key=lambda run: (run["width"], run["rows"]))
             write_record("search", {"grid": GRID, "images": TESTED, "runs": runs})
+
+
+def _kept(widths: list[int], rows: list[int] | None) -> list[dict[str, Any]]:
+    """Runs of the record there is that are not measured again."""
+    if not rows or not RECORD.exists():
+        return []
+    runs: list[dict[str, Any]] = json.loads(RECORD.read_text(encoding="utf-8"))["runs"]
+    return [run for run in runs if run["width"] not in widths or run["rows"] not in rows]
 
 
 class Extractor:
@@ -105,7 +118,12 @@ class Extractor:
 
 
 def measure(bank: FloatArray, held_out: list[FloatArray], test: list[FloatArray]) -> dict[str, Any]:
-    result: dict[str, Any] = {"rows": len(bank), "width": bank.shape[1], "methods": {}}
+    result: dict[str, Any] = {
+        "rows": len(bank),
+        "width": bank.shape[1],
+        "map_tolerance": ExportConfig().map_tolerance,
+        "methods": {},
+    }
     with tempfile.TemporaryDirectory() as folder:
         finders = methods(bank, held_out, Path(folder), result["methods"])
         found: dict[str, list[NDArray[np.int64]]] = {name: [] for name in finders}

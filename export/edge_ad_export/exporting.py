@@ -191,7 +191,7 @@ def _manifest(
             preprocess_levels=1,  # OpenCV rounds halves differently on other processors
             features=FEATURE_TOLERANCE,
             # the map tolerance is a mean over images; a single one may be farther off
-            distances=1e-5 if exact else 20 * config.map_tolerance,
+            distances=1e-5 if exact else 10 * config.map_tolerance,
             map=1e-4,
             score=1e-4,
         ),
