@@ -33,7 +33,7 @@ from edge_ad_export import ExportConfig, export
 from edge_ad_runtime import Detector
 
 SHOTS = (1, 2, 5, 10, 16, 20, 50)
-SEEDS = 2  # of the draws of shots
+SEEDS = 1  # of the draws of shots
 SWEEP = 200  # images that figures 4 and 5 and table 5 are fitted on, where a data set has more
 TIMED = 50  # test images that table 5 times, one detector after the other on each
 RECORD = RESULTS / "paper.json"
