@@ -40,14 +40,21 @@ def test_imports_go_one_way(package):
         assert not imports(path) & PACKAGES[package], path
 
 
-def test_nothing_imports_torchvision_timm_or_pickles():
+def test_nothing_imports_torchvision_or_pickles_and_timm_only_when_asked_for():
     for package in PACKAGES:
         for path in (ROOT / package).rglob("*.py"):
-            assert not imports(path) & {"torchvision", "timm"}, path
+            optional = {"timm"} if path.name == "timm_backbone.py" else set()
+            assert imports(path) & {"torchvision", "timm"} == optional, path
             text = path.read_text(encoding="utf-8")
             assert "pickle.load" not in text, path
             assert "allow_pickle=True" not in text, path
             assert "weights_only=False" not in text, path
+
+
+def test_timm_is_imported_by_one_function_not_by_the_module():
+    tree = ast.parse((ROOT / "edge_ad/timm_backbone.py").read_text(encoding="utf-8"))
+    at_the_top = {alias.name for n in tree.body if isinstance(n, ast.Import) for alias in n.names}
+    assert "timm" not in at_the_top
 
 
 def test_both_distributions_have_one_version():
