@@ -7,7 +7,9 @@ by a softmax-weighted mean of them:
 
 (The paper prints the exponent without the minus; then the farthest proxies would weigh most.) In
 the paper's figure 5 they do worse than the greedy coreset, and far worse at 1%: the mean is a good
-description of what is frequent, and a bank must hold what is rare.
+description of what is frequent, and a bank must hold what is rare. (The exponent has no scale: with
+features whose distances are near 1, as ResNet18's, the weights are nearly equal and the proxies
+are far worse than the draw they began at. benchmarks/PAPER.md has the figures.)
 """
 
 from __future__ import annotations
