@@ -185,7 +185,7 @@ def _few_shots(every: list[Row], runs: Runs, data: list[str]) -> str:
     _plot("figure_6", [[row for row in own if row.label.endswith("draw 1")]], runs, data)
     return (
         "## Figure 6 and table S5: few shots\n\n"
-        f"Bank of 25%; mean and half the range over {SEEDS} draws (the plot: the first).\n\n"
+        f"Bank of 25%; mean and half the range over the draws, of which there are {SEEDS} (the plot: the first).\n\n"
         f"![Few shots](results/paper_figure_6.svg)\n\n{table(['shots', *_head(data)[1:]], lines)}"
     )
 
@@ -194,6 +194,8 @@ _METRICS = ("image_auroc", "pixel_auroc", "pro")
 
 
 def _spread(values: Sequence[float]) -> str:
+    if len(values) == 1:
+        return f"{100 * values[0]:.1f}"
     mean, spread = sum(values) / len(values), (max(values) - min(values)) / 2
     return f"{100 * mean:.1f} ± {100 * spread:.1f}"
 
