@@ -22,7 +22,7 @@ from edge_ad.cli import OVERWRITE
 )
 @click.option(
     "--map-tolerance",
-    default=0.0008,
+    default=0.0007,
     show_default=True,
     help="Mean error of patch distances that an approximate search may have.",
 )

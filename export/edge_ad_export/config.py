@@ -33,7 +33,7 @@ class ExportConfig:
     """
 
     search: Literal["auto", "exact", "hnsw", "graph"] = "auto"
-    map_tolerance: float = 0.0008  # other images may cost a little more
+    map_tolerance: float = 0.0007  # other images may cost a little more
     bank_precision: Literal["float32", "float16"] = "float32"
     threshold: float | None = None
     links: int = 16

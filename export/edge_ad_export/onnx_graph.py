@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge_ad.features import PatchFeatures, extract
 from edge_ad_export.graph_search import SearchingFeatures
-from edge_ad_runtime.engines import open_engine
+from edge_ad_runtime.engines import Graph, open_engine
 from edge_ad_runtime.errors import ExportError, ParityError
 
 _OPSET = 18
@@ -76,7 +76,7 @@ def check_parity(network: PatchFeatures, graph: bytes, images: NDArray[np.uint8]
     Raises:
         ParityError: it is above `FEATURE_TOLERANCE`.
     """
-    engine = open_engine("onnxruntime", graph, threads=None)
+    engine = open_engine("onnxruntime", Graph(onnx=graph))
     worst_absolute = worst = 0.0
     for image in images:
         expected = extract(network, image[np.newaxis])

@@ -17,6 +17,7 @@ BANK = "bank.npy"
 BANK_NEIGHBOURS = "bank_neighbours.npy"
 INDEX = "index.hnsw"
 PROJECTION = "projection.npy"
+PLANS = "engines"
 REFERENCE_VALUES = "reference/values.npz"
 
 

@@ -78,7 +78,7 @@ class Detector:
     def load(
         cls,
         path: Path | str,
-        engine: EngineName = "auto",
+        engine: EngineName | Literal["auto"] = "auto",
         threads: int | None = None,
         search: SearchChoice | Literal["auto"] = "auto",
     ) -> Detector:
@@ -86,7 +86,7 @@ class Detector:
 
         Args:
             path: the ``.edgead`` folder.
-            engine: ``auto`` or an engine's name.
+            engine: a name of `edge_ad_runtime.engines.ENGINES`; ``auto``: ONNX Runtime on the CPU.
             threads: CPU threads of the network and the HNSW search; None: what ``edge-ad tune``
                 has found best, else all cores. (The exact search's matrix product follows
                 ``OPENBLAS_NUM_THREADS``.)
@@ -100,6 +100,7 @@ class Detector:
         if threads is not None and threads < 1:
             raise ConfigError(f"threads is {threads}; it must be at least 1")
         artifact = Artifact.open(path)
+        engine = "onnxruntime" if engine == "auto" else engine
         tuned = read_device_settings(artifact) if search == "auto" else None
         if tuned is not None:
             search, threads = tuned.search, threads or tuned.threads

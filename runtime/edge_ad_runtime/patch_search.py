@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge_ad_runtime import artifact as files
 from edge_ad_runtime.artifact import Artifact
-from edge_ad_runtime.engines import Engine, EngineName, open_engine
+from edge_ad_runtime.engines import Engine, EngineName, Graph, open_engine
 from edge_ad_runtime.errors import ArtifactError, EdgeADError
 from edge_ad_runtime.images import RGBImage
 from edge_ad_runtime.manifest import Member
@@ -56,7 +56,7 @@ class PatchSearch:
         return cls(
             graph,
             member,
-            open_engine(engine, graph.read_bytes(), threads=threads),
+            open_engine(engine, _graph(artifact, graph), threads=threads),
             _load_search(artifact, member, bank, threads, exact=exact),
             bank,
             neighbours,
@@ -138,6 +138,10 @@ class PatchSearch:
     def map(self, distances: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
         """Anomaly map ``size`` of ``(rows * cols,)`` patch distances; see `anomaly_map`."""
         return anomaly_map(distances, self.member.network.grid, size, self.member.scoring)
+
+
+def _graph(artifact: Artifact, path: Path) -> Graph:
+    return Graph(onnx=path.read_bytes(), plans=artifact.folder / files.PLANS)
 
 
 def _flat(features: NDArray[np.float32]) -> NDArray[np.float32]:

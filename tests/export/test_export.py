@@ -11,7 +11,7 @@ from edge_ad.reference import ReferenceDetector
 from edge_ad_export import ExportConfig, export
 from edge_ad_export.onnx_graph import check_parity, to_onnx
 from edge_ad_runtime import Detector
-from edge_ad_runtime.engines import open_engine
+from edge_ad_runtime.engines import Graph, open_engine
 from edge_ad_runtime.errors import ArtifactError, ConfigError, ExportError, ParityError
 from edge_ad_runtime.verify import verify
 
@@ -78,7 +78,7 @@ def test_the_graph_holds_no_paths_of_this_machine(fitted):
 def test_any_batch_runs_and_agrees_with_torch(fitted, batch):
     network = restore_network(fitted.config, fitted.backbone)
     images = np.random.default_rng(0).integers(0, 256, (batch, 64, 80, 3), dtype=np.uint8)
-    engine = open_engine("onnxruntime", to_onnx(network, (64, 80)), threads=None)
+    engine = open_engine("onnxruntime", Graph(onnx=to_onnx(network, (64, 80))))
     assert np.allclose(engine.run(images), extract(network, images), rtol=1e-4, atol=1e-4)
 
 

@@ -91,18 +91,18 @@ def test_a_score_that_is_not_a_number_has_no_verdict():
 
 
 def test_a_graph_that_the_engine_refuses_is_an_engine_error():
-    from edge_ad_runtime.engines import open_engine
+    from edge_ad_runtime.engines import Graph, open_engine
 
     with pytest.raises(EngineError, match="refuses features.onnx"):
-        open_engine("onnxruntime", b"not a graph", threads=None)
+        open_engine("onnxruntime", Graph(onnx=b"not a graph"))
 
 
 def test_without_onnx_runtime_the_message_says_what_to_install(monkeypatch):
-    from edge_ad_runtime.engines import open_engine
+    from edge_ad_runtime.engines import Graph, open_engine
 
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(EngineError, match=r"pip install 'edge-ad-runtime\[cpu\]'"):
-        open_engine("auto", b"", threads=None)
+        open_engine("onnxruntime", Graph(onnx=b""))
 
 
 def test_an_unknown_engine_is_refused(tiny):

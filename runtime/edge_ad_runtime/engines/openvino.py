@@ -1,0 +1,74 @@
+"""OpenVINO on the CPU: the usual runtime of x86 inspection boxes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ad_runtime.engines import EngineName, Graph
+from edge_ad_runtime.errors import EngineError
+
+# On processors with AMX or AVX512-BF16 OpenVINO computes float32 graphs in bfloat16 unless told
+# otherwise: the scores would not be those that were exported.
+_COMPUTED_IN = {"fp32": "f32", "int8": "f32", "fp16": "f16", "bf16": "bf16"}
+
+
+class OpenVinoEngine:
+    """A compiled ``features.onnx``; every call of `run` has an infer request of its own."""
+
+    name: EngineName = "openvino"
+    device = "cpu"
+
+    def __init__(self, graph: Graph, *, threads: int | None = None) -> None:
+        try:
+            import openvino
+        except ImportError as exc:
+            raise EngineError(
+                "OpenVINO is not installed; pip install 'edge-ad-runtime[openvino]'"
+            ) from exc
+        core: Any = openvino.Core()
+        wanted = _COMPUTED_IN[graph.precision]
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": wanted,
+            "INFERENCE_NUM_THREADS": threads or 0,
+        }
+        try:
+            model = core.read_model(graph.onnx)
+            self._compiled: Any = core.compile_model(model, "CPU", settings)
+        except Exception as exc:  # openvino raises RuntimeError and its own
+            raise EngineError(f"OpenVINO refuses features.onnx: {_first_line(exc)}") from exc
+        computed_in = self._compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        if computed_in != wanted:
+            raise EngineError(
+                f"this processor computes {graph.precision} graphs in {computed_in}; export with "
+                "--precision fp32 for it"
+            )
+        self.version = str(openvino.__version__)
+
+    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """See `Engine.run`."""
+        return np.asarray(self._run(images)["features"])
+
+    def run_with_rows(
+        self, images: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """See `Engine.run_with_rows`."""
+        found = self._run(images)
+        return np.asarray(found["features"]), np.asarray(found["rows"])
+
+    def _run(self, images: NDArray[np.uint8]) -> Any:
+        try:
+            # the outputs belong to this request, so they stay as they are
+            return self._compiled.create_infer_request().infer({"image": images})
+        except Exception as exc:  # openvino raises RuntimeError and its own
+            raise EngineError(
+                f"OpenVINO failed on images of shape {images.shape}: {_first_line(exc)}"
+            ) from exc
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else repr(error)
