@@ -11,6 +11,7 @@ import argparse
 import resource
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from benchmarks.record import data_root, imagenet_resnet18, write_record
 from edge_ad import PatchCoreConfig, coreset
-from edge_ad.features import build_network, extract_files
+from edge_ad.features import build_network, extract, extract_files
 
 IMAGES = 320
 
@@ -48,7 +49,7 @@ def magnetic_tile_features() -> NDArray[np.float32]:
     config = PatchCoreConfig(weights=imagenet_resnet18(), resize_px=256)
     paths = sorted((data_root() / "data/magnetic-tile/MT_Free/Imgs").glob("*.jpg"))[:IMAGES]
     network = build_network(config)
-    features = extract_files(network, paths, config.preprocessing, progress=True)
+    features = extract_files(partial(extract, network), paths, config.preprocessing, progress=True)
     return features.reshape(-1, features.shape[-1])
 
 

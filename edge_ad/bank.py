@@ -12,6 +12,8 @@ from edge_ad.config import PatchCoreConfig
 from edge_ad.coreset import greedy_coreset
 from edge_ad.proxies import learn_proxies
 from edge_ad_runtime.errors import FitError
+from edge_ad_runtime.manifest import Scoring
+from edge_ad_runtime.score import image_score, patch_distances
 from edge_ad_runtime.search.exact import ExactSearch
 
 _BLOCK_ROWS = 512
@@ -30,6 +32,23 @@ class Bank:
 
     features: NDArray[np.float32]
     neighbours: NDArray[np.int32] | None
+
+
+class BankScorer:
+    """Distances and scores as the device computes them, searched exactly."""
+
+    def __init__(self, bank: Bank, scoring: Scoring) -> None:
+        self._bank = bank
+        self._scoring = scoring
+        self._search = ExactSearch(bank.features)
+
+    def score(self, features: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+        """Patch distances ``(rows * cols,)`` and image score of ``(..., D)`` features."""
+        flat = features.reshape(-1, features.shape[-1])
+        nearest = self._search.nearest(flat, self._scoring.neighbours)
+        distances = patch_distances(nearest, self._scoring)
+        bank = self._bank
+        return distances, image_score(flat, distances, nearest, bank.features, bank.neighbours)
 
 
 def build_bank(

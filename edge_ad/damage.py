@@ -6,7 +6,8 @@ and for the demo. Not a model of any line's real defects.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import cycle
 
 import cv2
 import numpy as np
@@ -38,6 +39,14 @@ def damage(
     rows, cols = np.nonzero(where)
     at = int(rng.integers(len(rows)))
     return KINDS[kind](image, (int(cols[at]), int(rows[at])), min(height, width), rng)
+
+
+def with_damage(images: Iterable[RGBImage], seed: int) -> Iterator[RGBImage]:
+    """Each image, followed by a damaged copy; the kinds take turns."""
+    rng = np.random.default_rng(seed)
+    for image, kind in zip(images, cycle(KINDS)):  # noqa: B905  # cycle has no end
+        yield image
+        yield damage(image, kind, rng)[0]
 
 
 def _scratch(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +27,19 @@ _STD = (0.229, 0.224, 0.225)
 _BATCH = 8
 _IN_MEMORY_BYTES = 2_000_000_000
 
+Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""Preprocessed images ``(N, H, W, 3)`` to features ``(N, rows, cols, D)``."""
+
 
 class PatchFeatures(nn.Module):
-    """Images ``(N, H, W, 3)`` uint8 RGB to patch features ``(N, rows, cols, D)`` float32."""
+    """Images ``(N, H, W, 3)`` uint8 RGB to patch features ``(N, rows, cols, D)`` float32.
+
+    What comes before and after the backbone is float32, in whatever type the backbone computes.
+    """
 
     def __init__(self, backbone: nn.Module, aggregation: nn.Module) -> None:
         super().__init__()
+        self.dtype = torch.float32
         self.backbone = backbone
         self.aggregation = aggregation
         self.mean = nn.Buffer(255 * torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
@@ -40,8 +47,8 @@ class PatchFeatures(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:  # noqa: D102
         x = image.to(torch.float32).permute(0, 3, 1, 2)  # (N, 3, H, W)
-        maps = self.backbone((x - self.mean) / self.std)
-        features: Tensor = self.aggregation(maps)  # (N, D, rows, cols)
+        maps = self.backbone(((x - self.mean) / self.std).to(self.dtype))
+        features: Tensor = self.aggregation([m.to(torch.float32) for m in maps])  # (N, D, ...)
         return features.permute(0, 2, 3, 1).contiguous()  # (N, rows, cols, D)
 
 
@@ -88,7 +95,7 @@ def extract(network: PatchFeatures, images: NDArray[np.uint8]) -> NDArray[np.flo
 
 
 def extract_files(
-    network: PatchFeatures, paths: Sequence[Path], preprocessing: Preprocessing, *, progress: bool
+    run: Run, paths: Sequence[Path], preprocessing: Preprocessing, *, progress: bool
 ) -> NDArray[np.float32]:
     """Features ``(N, rows, cols, D)`` of image files, read one batch at a time.
 
@@ -101,7 +108,7 @@ def extract_files(
     features: NDArray[np.float32] | None = None
     with tqdm(total=len(paths), desc="features", unit="image", disable=not progress) as bar:
         for start, batch in _batches(paths, preprocessing):
-            values = extract(network, batch)
+            values = run(batch)
             if features is None:
                 features = _allocate((len(paths), *values.shape[1:]))
             features[start : start + len(values)] = values

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 import edge_ad
-from edge_ad.bank import Bank, build_bank
+from edge_ad.bank import Bank, BankScorer, build_bank
 from edge_ad.calibrate import check_rate, split_conformal
 from edge_ad.config import PatchCoreConfig
 from edge_ad.dataset import list_images
-from edge_ad.features import PatchFeatures, build_network, extract_files, load_preprocessed
+from edge_ad.features import Run, build_network, extract, extract_files, load_preprocessed
 from edge_ad.fitted import SCHEMA, FitImage, FitRecord, FittedDetector
 from edge_ad.isolation import find_isolated
 from edge_ad.weights import fingerprint
 from edge_ad_runtime.errors import ConfigError, FitError
 from edge_ad_runtime.images import read_image
-from edge_ad_runtime.score import image_score, patch_distances
-from edge_ad_runtime.search.exact import ExactSearch
+from edge_ad_runtime.manifest import Calibration
 
 _KEPT_PREPROCESSED = 32
 _KEPT_ORIGINALS = 3
@@ -48,8 +49,9 @@ def fit(
     if config.holdout_fraction:
         check_rate(config.false_reject_rate, len(held_out_paths))
     network = build_network(config)
+    run = partial(extract, network)
 
-    features = extract_files(network, bank_paths, config.preprocessing, progress=progress)
+    features = extract_files(run, bank_paths, config.preprocessing, progress=progress)
     grid, dimension = features.shape[1:3], features.shape[3]
     isolated = find_isolated(
         features, bank_paths, exclude_above=config.exclude_outliers, seed=config.seed
@@ -61,7 +63,7 @@ def fit(
     patches = features[: len(kept)].reshape(-1, dimension)
     bank = build_bank(patches, config, progress=progress)
     del features, patches  # gigabytes, on a large set
-    scores = _scores(network, held_out_paths, bank, config, progress=progress)
+    scores = _scores(run, held_out_paths, bank, config, progress=progress)
     backbone = network.backbone.state_dict()
     record = FitRecord(
         schema=SCHEMA,
@@ -69,9 +71,7 @@ def fit(
         grid=(grid[0], grid[1]),
         dimension=dimension,
         weights_sha256=fingerprint(backbone),
-        calibration=split_conformal(np.array(list(scores.values())), config.false_reject_rate)
-        if scores
-        else None,
+        calibration=_calibration(scores, config),
         images=tuple(
             FitImage(path=str(path), sha256=_sha256(path), held_out_score=scores.get(path))
             for path in sorted(bank_paths + held_out_paths)
@@ -87,6 +87,40 @@ def fit(
         held_out=np.stack([load_preprocessed(path, config.preprocessing) for path in shown]),
         originals=tuple(read_image(path) for path in shown[:_KEPT_ORIGINALS]),
     )
+
+
+def relearn(fitted: FittedDetector, run: Run, *, progress: bool = False) -> FittedDetector:
+    """The bank and the threshold anew, from the same images through another network.
+
+    Args:
+        fitted: what they were learned as.
+        run: the other network, such as a quantised one; its features have the same shape.
+        progress: show bars on stderr.
+
+    Raises:
+        FitError: an image is not there any more, or is another one now.
+    """
+    record, config = fitted.record, fitted.config
+    for image in record.images:
+        path = Path(image.path)
+        if not path.is_file() or _sha256(path) != image.sha256:
+            raise FitError(
+                f"{path}: {'changed since the fit' if path.is_file() else 'not found'}; the bank "
+                "must be learned anew from the images of the fit, run where they are"
+            )
+    left_out = {patch.path for patch in record.isolated if patch.excluded}
+    left_out |= {image.path for image in record.images if image.held_out_score is not None}
+    bank_paths = [Path(image.path) for image in record.images if image.path not in left_out]
+    features = extract_files(run, bank_paths, config.preprocessing, progress=progress)
+    bank = build_bank(features.reshape(-1, record.dimension), config, progress=progress)
+    del features  # gigabytes, on a large set
+    held_out = [Path(i.path) for i in record.images if i.held_out_score is not None]
+    scores = _scores(run, held_out, bank, config, progress=progress)
+    images = tuple(
+        replace(image, held_out_score=scores.get(Path(image.path))) for image in record.images
+    )
+    record = replace(record, images=images, calibration=_calibration(scores, config))
+    return replace(fitted, bank=bank, record=record)
 
 
 def _split(paths: list[Path], config: PatchCoreConfig) -> tuple[list[Path], list[Path]]:
@@ -108,24 +142,26 @@ def _split(paths: list[Path], config: PatchCoreConfig) -> tuple[list[Path], list
 
 
 def _scores(
-    network: PatchFeatures,
+    run: Run,
     paths: list[Path],
     bank: Bank,
     config: PatchCoreConfig,
     *,
     progress: bool,
 ) -> dict[Path, float]:
-    """Image scores as the device computes them, features by torch."""
-    search = ExactSearch(bank.features)
+    scorer = BankScorer(bank, config.scoring)
     scores = {}
     with tqdm(paths, desc="threshold", unit="image", disable=not progress) as bar:
         for path in bar:
-            features = extract_files(network, [path], config.preprocessing, progress=False)
-            flat = features.reshape(-1, features.shape[-1])
-            nearest = search.nearest(flat, config.neighbours)
-            distances = patch_distances(nearest, config.scoring)
-            scores[path] = image_score(flat, distances, nearest, bank.features, bank.neighbours)
+            features = extract_files(run, [path], config.preprocessing, progress=False)
+            _, scores[path] = scorer.score(features)
     return scores
+
+
+def _calibration(scores: dict[Path, float], config: PatchCoreConfig) -> Calibration | None:
+    if not scores:
+        return None
+    return split_conformal(np.array(list(scores.values())), config.false_reject_rate)
 
 
 def _sha256(path: Path) -> str:

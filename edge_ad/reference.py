@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import logsumexp
 from torch.nn import functional
 
-from edge_ad.features import extract, restore_network
+from edge_ad.features import Run, extract, restore_network
 from edge_ad.fitted import FittedDetector
 from edge_ad_runtime.detector import Prediction
 from edge_ad_runtime.images import RGBImage, read_image
@@ -45,12 +46,17 @@ class Trace:
 
 
 class ReferenceDetector:
-    """What the exported detector must agree with."""
+    """What the exported detector must agree with.
 
-    def __init__(self, fitted: FittedDetector) -> None:
+    Args:
+        fitted: from `edge_ad.fit`.
+        run: what computes the features, where torch does not: a network of reduced precision.
+    """
+
+    def __init__(self, fitted: FittedDetector, run: Run | None = None) -> None:
         self._fitted = fitted
         self._scoring = fitted.config.scoring
-        self._network = restore_network(fitted.config, fitted.backbone)
+        self._run = run or partial(extract, restore_network(fitted.config, fitted.backbone))
         self._bank = fitted.bank.features.astype(np.float64)  # (n, D)
 
     def predict(self, image: Path | str | RGBImage) -> Prediction:
@@ -74,7 +80,7 @@ class ReferenceDetector:
         """Every stage's value for an ``(H, W, 3)`` uint8 RGB image."""
         config = self._fitted.config
         preprocessed = config.preprocessing.apply(image)
-        features = extract(self._network, preprocessed[np.newaxis])[0]
+        features = self._run(preprocessed[np.newaxis])[0]
         return self.trace_features(features, preprocessed)
 
     def trace_features(self, features: NDArray[np.float32], preprocessed: RGBImage) -> Trace:

@@ -7,11 +7,39 @@ from pathlib import Path
 import click
 
 from edge_ad.cli import OVERWRITE
+from edge_ad_runtime.engines import ENGINES
 
 
 @click.command()
 @click.argument("fit_dirs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="NAME.edgead")
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default="onnxruntime",
+    show_default=True,
+    help="What devices are to run the network with.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16", "bf16", "int8"]),
+    default="fp32",
+    show_default=True,
+    help="What the network computes in; below fp32 the bank and the threshold are learned anew "
+    "from the images of the fit, and the loss is measured.",
+)
+@click.option(
+    "--loss-tolerance",
+    default=0.05,
+    show_default=True,
+    help="Mean error of scores that a reduced precision may cost.",
+)
+@click.option("--accept-loss", is_flag=True, help="Export even if it costs more.")
+@click.option(
+    "--labelled",
+    type=click.Path(path_type=Path),
+    help="Labelled images, as of evaluate: the loss in image AUROC.",
+)
 @click.option(
     "--search",
     type=click.Choice(["auto", "exact", "hnsw", "graph"]),
@@ -53,15 +81,20 @@ def export(fit_dirs: tuple[Path, ...], out: Path, overwrite: bool, **settings: o
     from edge_ad.fitted import FittedDetector
     from edge_ad_export.config import ExportConfig
     from edge_ad_export.exporting import export as export_fitted
+    from edge_ad_export.loss import describe
 
     config = ExportConfig(**settings)  # type: ignore[arg-type]  # click has checked the types
     fitted = [FittedDetector.load(folder) for folder in fit_dirs]
     report = export_fitted(fitted, out, config, overwrite=overwrite, progress=True)
     searches = "".join(f"search {s.kind}: {s.reason}\n" for s in report.searches)
+    networks = "".join(f"network {text}\n" for text in report.networks)
+    if report.precision_loss is not None:
+        networks += f"loss {describe(report.precision_loss)}\n"
     click.echo(
         f"{out}: {report.size_bytes / 1e6:.1f} MB; features within "
-        f"{report.feature_difference:.1e} of torch's\n{searches}"
-        f"verified on {report.verification.images} reference images; check the device with: "
+        f"{report.feature_difference:.1e} of torch's\n{networks}{searches}"
+        f"verified on {report.verification.images} reference images with "
+        f"{report.verification.engine}; check the device with: "
         f"edge-ad verify {out}"
     )
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
+from edge_ad_runtime.engines import ENGINES, EngineName, Precision
 from edge_ad_runtime.errors import ConfigError
-from edge_ad_runtime.manifest import SearchSettings
+from edge_ad_runtime.manifest import PrecisionLoss, SearchSettings
 from edge_ad_runtime.verify import VerifyReport
 
 
@@ -17,6 +18,13 @@ class ExportConfig:
     """How a fitted detector is compiled.
 
     Attributes:
+        engine: what devices are to run the network with. The export proves the artifact with the
+            same if it is an engine for CPUs, else with ONNX Runtime on the CPU.
+        precision: what the backbone computes in. With less than ``fp32`` the bank and the threshold
+            are learned anew from the images of the fit, and what it costs is measured.
+        loss_tolerance: mean error of image scores that a reduced precision may cost.
+        accept_loss: export even if it costs more; the manifest says so.
+        labelled: folder of labelled images (as of ``edge-ad evaluate``) to measure the loss on too.
         search: ``exact``, ``hnsw``, or ``auto``: time both on this machine and bank and keep the
             faster of those within ``map_tolerance``. ``graph``: exact, inside ``features.onnx``,
             for engines on a device of their own.
@@ -32,6 +40,11 @@ class ExportConfig:
         seed: of the damage.
     """
 
+    engine: EngineName = "onnxruntime"
+    precision: Precision = "fp32"
+    loss_tolerance: float = 0.05
+    accept_loss: bool = False
+    labelled: Path | None = None
     search: Literal["auto", "exact", "hnsw", "graph"] = "auto"
     map_tolerance: float = 0.0007  # other images may cost a little more
     bank_precision: Literal["float32", "float16"] = "float32"
@@ -42,6 +55,17 @@ class ExportConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise ConfigError(f"engine is {self.engine!r}; it must be one of {', '.join(ENGINES)}")
+        if self.precision not in get_args(Precision):
+            raise ConfigError(
+                f"precision is {self.precision!r}; it must be one of "
+                f"{', '.join(get_args(Precision))}"
+            )
+        if self.precision == "bf16" and self.engine.startswith("onnxruntime"):
+            raise ConfigError("ONNX Runtime does not compute in bf16; use --engine openvino")
+        if not 0 < self.loss_tolerance < math.inf:
+            raise ConfigError(f"loss_tolerance is {self.loss_tolerance}; it must be above 0")
         if self.search not in ("auto", "exact", "hnsw", "graph"):
             raise ConfigError(f"search is {self.search!r}; it must be auto, exact, hnsw or graph")
         if self.bank_precision not in ("float32", "float16"):
@@ -71,6 +95,8 @@ class ExportReport:
         feature_difference: largest difference of ONNX Runtime's features from torch's, relative
             to the largest feature.
         searches: the chosen search with its reason, per member.
+        networks: how the graph's precision was made, per member.
+        precision_loss: what it costs; None for ``fp32``.
         verification: the artifact replayed with the runtime before it was put in place.
     """
 
@@ -78,4 +104,6 @@ class ExportReport:
     size_bytes: int
     feature_difference: float
     searches: tuple[SearchSettings, ...]
+    networks: tuple[str, ...]
+    precision_loss: PrecisionLoss | None
     verification: VerifyReport

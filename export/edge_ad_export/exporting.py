@@ -13,12 +13,14 @@ from tqdm import tqdm
 import edge_ad
 from edge_ad.atomic import atomic_folder, check_free
 from edge_ad.ensemble import Ensemble, join
-from edge_ad.features import PatchFeatures, extract, restore_network
+from edge_ad.features import Run
 from edge_ad.fitted import FittedDetector
 from edge_ad.reference import Trace
 from edge_ad_export.config import ExportConfig, ExportReport
-from edge_ad_export.graph_search import SearchingFeatures
-from edge_ad_export.onnx_graph import FEATURE_TOLERANCE, check_parity, to_onnx
+from edge_ad_export.graph_search import with_search
+from edge_ad_export.loss import describe, measure_loss
+from edge_ad_export.network import CompiledNetwork, compile_network, learning_engine, with_rows
+from edge_ad_export.onnx_graph import FEATURE_TOLERANCE
 from edge_ad_export.reference_set import Reference, make_references, write_references
 from edge_ad_export.search_choice import Queries, choose_search
 from edge_ad_runtime import artifact as files
@@ -32,11 +34,20 @@ from edge_ad_runtime.manifest import (
     Manifest,
     Member,
     Network,
+    PrecisionLoss,
     Tolerances,
 )
 from edge_ad_runtime.verify import VerifyReport, verify
 
 _HELD_OUT_QUERIES = 8
+# Features, distances and scores on another engine or processor. float32: sums in another order.
+# Less: a value may be rounded to the next of the few there are, and so on through the layers.
+_TOLERANCES = {
+    "fp32": (FEATURE_TOLERANCE, 1e-5, 1e-4),
+    "fp16": (0.005, 0.002, 0.002),
+    "bf16": (0.05, 0.02, 0.02),
+    "int8": (0.05, 0.02, 0.02),
+}
 _LARGEST_IN_GRAPH_BYTES = 1_800_000_000  # ONNX is protobuf, which ends at 2 GiB
 
 
@@ -69,85 +80,104 @@ def export(
     out_path, config = Path(out_path), config or ExportConfig()
     check_free(out_path, overwrite=overwrite)
     members = [fitted] if isinstance(fitted, FittedDetector) else list(fitted)
-    if config.bank_precision == "float16":
-        members = [_with_half_rows(member) for member in members]
-    ensemble = join(members)
-    calibration = ensemble.calibration(config.threshold)
-    count = len(ensemble.members)
+    exact = join([with_rows(member, config) for member in members])
+    exact.calibration(config.threshold)  # refused before the long work
     with (
-        tqdm(total=count + 2, desc="export", unit="step", disable=not progress) as steps,
+        tqdm(total=2 * len(members) + 2, desc="export", unit="step", disable=not progress) as steps,
         atomic_folder(out_path, overwrite=overwrite) as folder,
     ):
-        references = make_references(ensemble, config)
+        networks = []
+        for member in members:
+            networks.append(compile_network(member, config, progress=progress))
+            steps.update()
+        ensemble, loss = exact, None
+        if config.precision != "fp32":
+            ensemble = join([network.fitted for network in networks])
+            loss = _tolerable_loss(exact, ensemble, networks, config, progress=progress)
+        calibration = ensemble.calibration(config.threshold)
+        runs = [network.run for network in networks]
+        references = make_references(ensemble, runs, exact, config)
         steps.update()
-        entries, differences = [], []
-        for i in range(count):
-            entry, difference = _write_member(folder, ensemble, i, references, config)
-            entries.append(entry)
-            differences.append(difference)
+        entries = []
+        for i in range(len(members)):
+            entries.append(_write_member(folder, ensemble, i, networks[i], references, config))
             steps.update()
         write_references(folder, references, calibration.threshold)
-        manifest = _manifest(ensemble, entries, calibration, config, references, folder)
+        manifest = _manifest(ensemble, entries, calibration, loss, config, references, folder)
         (folder / FILE_NAME).write_text(manifest.to_text(), encoding="utf-8")
-        verification = _verify(folder, out_path)
+        verification = _verify(folder, out_path, config)
         steps.update()
     return ExportReport(
         path=out_path,
         size_bytes=verification.checked_bytes,
-        feature_difference=max(differences),
+        feature_difference=max(network.difference for network in networks),
+        networks=tuple(network.made for network in networks),
         searches=tuple(entry.search for entry in entries),
+        precision_loss=loss,
         verification=verification,
     )
 
 
-def _with_half_rows(fitted: FittedDetector) -> FittedDetector:
-    """The same with a bank that half precision holds exactly: the truth from here on.
+def _tolerable_loss(
+    exact: Ensemble,
+    ensemble: Ensemble,
+    networks: list[CompiledNetwork],
+    config: ExportConfig,
+    *,
+    progress: bool,
+) -> PrecisionLoss:
+    """What the precision costs.
 
     Raises:
-        ExportError: a feature is too large for half precision.
+        ExportError: more than is tolerated, and nobody has accepted that.
     """
-    with np.errstate(over="ignore"):  # told below
-        rounded = fitted.bank.features.astype(np.float16).astype(np.float32)
-    if not np.isfinite(rounded).all():
-        raise ExportError("the bank holds features above 65504; export with float32 rows")
-    return replace(fitted, bank=replace(fitted.bank, features=rounded))
+    runs = [network.run for network in networks]
+    loss = measure_loss(exact, ensemble, runs, config, progress=progress)
+    if loss.score_mean > config.loss_tolerance and not config.accept_loss:
+        raise ExportError(
+            f"{config.precision} moves scores by {loss.score_mean:.2%} on average, "
+            f"{config.loss_tolerance:.2%} is tolerated ({describe(loss)}); choose another "
+            "--precision, raise --loss-tolerance, or --accept-loss"
+        )
+    return loss
 
 
 def _write_member(
     artifact: Path,
     ensemble: Ensemble,
     i: int,
+    network: CompiledNetwork,
     references: list[Reference],
     config: ExportConfig,
-) -> tuple[Member, float]:
-    """Write the files of one network; gives its part of the manifest and its parity."""
+) -> Member:
+    """Write the files of one network; gives its part of the manifest."""
     fitted = ensemble.members[i]
     settings, record, bank = fitted.config, fitted.record, fitted.bank
     name = "" if len(ensemble.members) == 1 else f"member-{i + 1}"
     folder = artifact / name
     folder.mkdir(exist_ok=True)
-    network = restore_network(settings, fitted.backbone)
     in_graph = config.search == "graph"
     if in_graph and bank.features.nbytes > _LARGEST_IN_GRAPH_BYTES:
         raise ExportError(
             f"a bank of {bank.features.nbytes / 1e9:.1f} GB does not fit into a graph (2 GB at "
             "most); fit with a smaller --coreset-fraction, or export with another --search"
         )
-    whole = SearchingFeatures(network, bank.features, settings.neighbours) if in_graph else network
-    graph = to_onnx(whole.eval(), settings.size)
-    difference = check_parity(network, graph, fitted.held_out)
+    graph = network.onnx
+    if in_graph:
+        graph = with_search(graph, bank.features, settings.neighbours)
     (folder / files.GRAPH).write_bytes(graph)
     rows = bank.features.astype(config.bank_precision)
     np.save(folder / files.BANK, rows, allow_pickle=False)
     if bank.neighbours is not None:
         np.save(folder / files.BANK_NEIGHBOURS, bank.neighbours, allow_pickle=False)
-    queries = _queries(fitted, network, [reference.traces[i] for reference in references])
+    queries = _queries(fitted, network.run, [reference.traces[i] for reference in references])
     search = choose_search(bank.features, queries, settings.scoring, record.grid, config, folder)
-    member = Member(
+    return Member(
         folder=name,
         bank_precision=config.bank_precision,
         network=Network(
             backbone=settings.backbone,
+            precision=config.precision,
             weights=_weights_name(settings.weights),
             weights_sha256=record.weights_sha256,
             layers=settings.layers,
@@ -159,14 +189,13 @@ def _write_member(
         search=search,
         scale=ensemble.scales[i],
     )
-    return member, difference
 
 
-def _queries(fitted: FittedDetector, network: PatchFeatures, traces: list[Trace]) -> Queries:
+def _queries(fitted: FittedDetector, run: Run, traces: list[Trace]) -> Queries:
     """Patch features of the reference images, damaged ones too, and of held-out images."""
     held_out = fitted.held_out[:_HELD_OUT_QUERIES]
     features = [trace.features for trace in traces]
-    features += [extract(network, image[np.newaxis])[0] for image in held_out]
+    features += [run(image[np.newaxis])[0] for image in held_out]
     return [patches.reshape(-1, fitted.record.dimension) for patches in features]
 
 
@@ -174,27 +203,32 @@ def _manifest(
     ensemble: Ensemble,
     members: list[Member],
     calibration: Calibration,
+    loss: PrecisionLoss | None,
     config: ExportConfig,
     references: list[Reference],
     folder: Path,
 ) -> Manifest:
     first = ensemble.members[0]
     exact = all(member.search.kind != "hnsw" for member in members)
+    features, distances, score = _TOLERANCES[config.precision]
     return Manifest(
         schema=SCHEMA,
         method="patchcore",
         head="patch-search",
+        engine=config.engine,
         preprocessing=first.config.preprocessing,
         members=tuple(members),
         calibration=calibration,
         tolerances=Tolerances(
             preprocess_levels=1,  # OpenCV rounds halves differently on other processors
-            features=FEATURE_TOLERANCE,
+            features=features,
             # the map tolerance is a mean over images; a single one may be farther off
-            distances=1e-5 if exact else 10 * config.map_tolerance,
+            distances=distances if exact else distances + 10 * config.map_tolerance,
             map=1e-4,
-            score=1e-4,
+            score=score,
+            precision=score + loss.score_worst if loss else 0.0,
         ),
+        precision_loss=loss,
         reference=tuple(reference.entry for reference in references),
         versions={
             **first.record.versions,
@@ -214,8 +248,8 @@ def _weights_name(weights: str) -> str:
     return Path(weights).name
 
 
-def _verify(folder: Path, out_path: Path) -> VerifyReport:
-    report = verify(Detector.load(folder))
+def _verify(folder: Path, out_path: Path, config: ExportConfig) -> VerifyReport:
+    report = verify(Detector.load(folder, engine=learning_engine(config)))
     if (failure := report.first_failure) is not None:
         raise ExportError(
             f"{out_path}: not written, it does not verify on this machine: {failure.stage} is "

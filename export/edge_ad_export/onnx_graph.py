@@ -10,9 +10,9 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from edge_ad.features import PatchFeatures, extract
-from edge_ad_export.graph_search import SearchingFeatures
 from edge_ad_runtime.engines import Graph, open_engine
 from edge_ad_runtime.errors import ExportError, ParityError
 
@@ -21,41 +21,57 @@ _OPSET = 18
 FEATURE_TOLERANCE = 1e-4
 
 
-def to_onnx(network: PatchFeatures | SearchingFeatures, size: tuple[int, int]) -> bytes:
+def to_onnx(network: PatchFeatures, size: tuple[int, int]) -> bytes:
     """``features.onnx``: ``image`` uint8 (N, H, W, 3) to ``features`` float32 (N, rows, cols, D).
-
-    With the search in the graph, also to ``rows`` int64 (N, rows * cols, k).
 
     Raises:
         ExportError: the exporter or the onnx checker refuses.
     """
     example = torch.zeros((2, *size, 3), dtype=torch.uint8)  # 2: a batch of 1 would be fixed to 1
-    buffer = io.BytesIO()
+    return checked(to_model(network, example, "image", "features"))
+
+
+def to_model(module: nn.Module, example: Tensor, name: str, result: str) -> onnx.ModelProto:
+    """One input and one output, the first axis dynamic.
+
+    Raises:
+        ExportError: the exporter refuses.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's own deprecations, on every export
             logging.getLogger("torch.onnx").setLevel(logging.ERROR)
             program = torch.onnx.export(
-                network,
+                module,
                 (example,),
                 dynamo=True,
-                input_names=["image"],
-                output_names=["features", "rows"]
-                if isinstance(network, SearchingFeatures)
-                else ["features"],
-                dynamic_shapes={"image": {0: torch.export.Dim("N", min=1)}},
+                input_names=[name],
+                output_names=[result],
+                dynamic_shapes=({0: torch.export.Dim("N", min=1)},),
                 opset_version=_OPSET,
                 verbose=False,
             )
-            assert program is not None, "dynamo=True gives a program"
-            model = program.model_proto
-            _strip(model)
-            onnx.save(model, buffer)
-        graph = buffer.getvalue()
-        onnx.checker.check_model(graph, full_check=True)
-    except (onnx.checker.ValidationError, torch.onnx.errors.OnnxExporterError, RuntimeError) as exc:
+    except (torch.onnx.errors.OnnxExporterError, RuntimeError) as exc:
         raise ExportError(f"the network cannot be exported to ONNX: {exc}") from exc
-    return graph
+    assert program is not None, "dynamo=True gives a program"
+    model: onnx.ModelProto = program.model_proto
+    _strip(model)
+    return model
+
+
+def checked(model: onnx.ModelProto) -> bytes:
+    """The bytes of a valid graph.
+
+    Raises:
+        ExportError: the onnx checker refuses.
+    """
+    buffer = io.BytesIO()
+    onnx.save(model, buffer)
+    try:
+        onnx.checker.check_model(buffer.getvalue(), full_check=True)
+    except onnx.checker.ValidationError as exc:
+        raise ExportError(f"the network cannot be exported to ONNX: {exc}") from exc
+    return buffer.getvalue()
 
 
 def _strip(model: onnx.ModelProto) -> None:

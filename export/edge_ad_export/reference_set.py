@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from edge_ad.damage import KINDS, damage
 from edge_ad.ensemble import Ensemble
+from edge_ad.features import Run
 from edge_ad.reference import ReferenceDetector, Trace
 from edge_ad_export.config import ExportConfig
 from edge_ad_runtime.artifact import REFERENCE_VALUES
@@ -28,6 +30,7 @@ class Reference:
         traces: every stage's value, per member.
         map: the members' maps, combined.
         score: the members' scores, combined.
+        score_fp32: the same of the float32 members.
     """
 
     entry: ReferenceImage
@@ -35,19 +38,31 @@ class Reference:
     traces: tuple[Trace, ...]
     map: NDArray[np.float32]
     score: float
+    score_fp32: float
 
 
-def make_references(ensemble: Ensemble, config: ExportConfig) -> list[Reference]:
+def make_references(
+    ensemble: Ensemble, runs: Sequence[Run], exact: Ensemble, config: ExportConfig
+) -> list[Reference]:
     """Good held-out images as the camera gave them, each followed by a damaged copy.
 
     Of all kinds of damage the one with the highest score is taken, so that scores above the
     threshold are exercised too.
+
+    Args:
+        ensemble: what is exported.
+        runs: its networks, as they are exported.
+        exact: the float32 members; the same, if that is what is exported.
+        config: how many, and the seed.
     """
-    detectors = [ReferenceDetector(member) for member in ensemble.members]
+    pairs = zip(ensemble.members, runs, strict=True)
+    detectors = [ReferenceDetector(member, run) for member, run in pairs]
+    exact_detectors = [ReferenceDetector(member) for member in exact.members]
 
     def reference(i: int, kind: str, image: RGBImage) -> Reference:
         traces = tuple(detector.trace(image) for detector in detectors)
         scaled = list(zip(traces, ensemble.scales, strict=True))
+        score = float(np.mean([trace.score / scale for trace, scale in scaled]))
         return Reference(
             entry=ReferenceImage(
                 file=f"reference/{i}-{'good' if kind == 'none' else kind}.png", damage=kind
@@ -55,7 +70,8 @@ def make_references(ensemble: Ensemble, config: ExportConfig) -> list[Reference]
             image=image,
             traces=traces,
             map=np.mean([trace.map / scale for trace, scale in scaled], axis=0),
-            score=float(np.mean([trace.score / scale for trace, scale in scaled])),
+            score=score,
+            score_fp32=score if exact is ensemble else _score(exact_detectors, exact, image),
         )
 
     rng = np.random.default_rng(config.seed)
@@ -65,6 +81,11 @@ def make_references(ensemble: Ensemble, config: ExportConfig) -> list[Reference]
         damaged = [reference(i, kind, damage(image, kind, rng)[0]) for kind in KINDS]
         references.append(max(damaged, key=lambda reference: reference.score))
     return references
+
+
+def _score(detectors: list[ReferenceDetector], ensemble: Ensemble, image: RGBImage) -> float:
+    pairs = zip(detectors, ensemble.scales, strict=True)
+    return float(np.mean([detector.trace(image).score / scale for detector, scale in pairs]))
 
 
 def write_references(folder: Path, references: list[Reference], threshold: float) -> None:
@@ -78,5 +99,6 @@ def write_references(folder: Path, references: list[Reference], threshold: float
             values[f"{i}.{member}.distances"] = trace.distances
         values[f"{i}.map"] = reference.map
         values[f"{i}.score"] = np.asarray(reference.score)
+        values[f"{i}.score_fp32"] = np.asarray(reference.score_fp32)
         values[f"{i}.anomalous"] = np.asarray(reference.score > threshold)
     np.savez(folder / REFERENCE_VALUES, allow_pickle=False, **values)

@@ -19,16 +19,29 @@ import cv2
 
 from edge_ad_runtime import __version__
 from edge_ad_runtime.detector import Detector, Prediction
+from edge_ad_runtime.engines import ENGINES
 from edge_ad_runtime.errors import ConfigError, EdgeADError
 from edge_ad_runtime.images import IMAGE_SUFFIXES, read_image, write_png
 
 if TYPE_CHECKING:
+    from typing import Literal
+
+    from edge_ad_runtime.engines import EngineName
     from edge_ad_runtime.manifest import Calibration, Member
     from edge_ad_runtime.profile import ProfileReport
     from edge_ad_runtime.verify import VerifyReport
 
+    EngineChoice = EngineName | Literal["auto"]
+
 ARTIFACT = click.argument("artifact", type=click.Path(path_type=Path))
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+ENGINE = click.option(
+    "--engine",
+    type=click.Choice(["auto", *ENGINES]),
+    default="auto",
+    show_default=True,
+    help="auto: the one that the artifact was exported for.",
+)
 THREADS = click.option(
     "--threads", type=click.IntRange(min=1), help="CPU threads.  [default: all cores]"
 )
@@ -80,6 +93,7 @@ def main() -> None:
 @AS_JSON
 @click.option("--maps", type=click.Path(path_type=Path), help="Write an overlay per image here.")
 @click.option("--no-map", is_flag=True, help="Scores only: leave out what only maps need.")
+@ENGINE
 @THREADS
 def score(
     artifact: Path,
@@ -87,6 +101,7 @@ def score(
     as_json: bool,
     maps: Path | None,
     no_map: bool,
+    engine: EngineChoice,
     threads: int | None,
 ) -> None:
     """Score images, one line each.
@@ -99,7 +114,7 @@ def score(
     """
     if no_map and maps is not None:
         raise click.UsageError("--no-map and --maps exclude one another")
-    detector = Detector.load(artifact, threads=threads)
+    detector = Detector.load(artifact, engine=engine, threads=threads)
     paths = list(_expand(images))
     failed = 0
     for path in paths:
@@ -121,8 +136,11 @@ def score(
 @ARTIFACT
 @AS_JSON
 @click.option("--junit", type=click.Path(path_type=Path), help="Also write JUnit XML here.")
+@ENGINE
 @THREADS
-def verify(artifact: Path, as_json: bool, junit: Path | None, threads: int | None) -> None:
+def verify(
+    artifact: Path, as_json: bool, junit: Path | None, engine: EngineChoice, threads: int | None
+) -> None:
     """Prove that this machine gives the exported scores.
 
     Hashes every file and replays the reference images; exit 0 only if every stage agrees.
@@ -133,7 +151,7 @@ def verify(artifact: Path, as_json: bool, junit: Path | None, threads: int | Non
     from edge_ad_runtime import verify as verifying
 
     try:
-        report = verifying.verify(Detector.load(artifact, threads=threads))
+        report = verifying.verify(Detector.load(artifact, engine=engine, threads=threads))
     except EdgeADError as exc:
         if as_json:
             click.echo(json.dumps({"ok": False, "error": str(exc)}, ensure_ascii=False))
@@ -161,6 +179,7 @@ def verify(artifact: Path, as_json: bool, junit: Path | None, threads: int | Non
 @click.option("--warmup", type=click.IntRange(min=0), default=10, show_default=True)
 @click.option("--budget-ms", type=float, help="Exit 1 if the p99 of the total is above this.")
 @click.option("--svg", type=click.Path(path_type=Path), help="Write a histogram here.")
+@ENGINE
 @THREADS
 def profile(
     artifact: Path,
@@ -170,6 +189,7 @@ def profile(
     warmup: int,
     budget_ms: float | None,
     svg: Path | None,
+    engine: EngineChoice,
     threads: int | None,
 ) -> None:
     """Time every stage per image, cold start, and memory.
@@ -179,7 +199,7 @@ def profile(
     """
     from edge_ad_runtime import profile as profiling
 
-    detector = Detector.load(artifact, threads=threads)
+    detector = Detector.load(artifact, engine=engine, threads=threads)
     if images is not None:
         paths = list(_expand((images,)))
     else:

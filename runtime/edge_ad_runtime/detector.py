@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -17,8 +20,10 @@ from edge_ad_runtime.engines import Engine, EngineName
 from edge_ad_runtime.errors import ConfigError, EdgeADError, ImageError
 from edge_ad_runtime.images import RGBImage, read_image
 from edge_ad_runtime.manifest import Manifest
-from edge_ad_runtime.patch_search import PatchSearch
+from edge_ad_runtime.patch_search import Observed, PatchSearch
 from edge_ad_runtime.score import combine
+
+_READ_AHEAD = 2  # images
 
 Verdict = Literal["good", "anomalous"]
 
@@ -86,7 +91,8 @@ class Detector:
 
         Args:
             path: the ``.edgead`` folder.
-            engine: a name of `edge_ad_runtime.engines.ENGINES`; ``auto``: ONNX Runtime on the CPU.
+            engine: a name of `edge_ad_runtime.engines.ENGINES`; ``auto``: the one that the
+                artifact was exported for.
             threads: CPU threads of the network and the HNSW search; None: what ``edge-ad tune``
                 has found best, else all cores. (The exact search's matrix product follows
                 ``OPENBLAS_NUM_THREADS``.)
@@ -100,7 +106,7 @@ class Detector:
         if threads is not None and threads < 1:
             raise ConfigError(f"threads is {threads}; it must be at least 1")
         artifact = Artifact.open(path)
-        engine = "onnxruntime" if engine == "auto" else engine
+        engine = artifact.manifest.engine if engine == "auto" else engine
         tuned = read_device_settings(artifact) if search == "auto" else None
         if tuned is not None:
             search, threads = tuned.search, threads or tuned.threads
@@ -112,7 +118,7 @@ class Detector:
         ]
         detector = cls(artifact, members)
         rows, cols = artifact.manifest.preprocessing.size
-        detector._judge(np.zeros((rows, cols, 3), np.uint8), _Stopwatch(), with_map=True)
+        detector._judge([_Prepared(np.zeros((rows, cols, 3), np.uint8), {})], with_map=True)
         return detector
 
     @property
@@ -141,17 +147,51 @@ class Detector:
             ImageError: the image cannot be read or used.
             EngineError: the network failed.
         """
-        clock = _Stopwatch()
-        pixels = read_image(image) if isinstance(image, str | Path) else image
-        clock.lap("decode")
-        try:
-            preprocessed = self.manifest.preprocessing.apply(pixels)
-        except ImageError as exc:
-            if isinstance(image, str | Path):
-                raise ImageError(str(exc), path=Path(image)) from exc
-            raise
-        clock.lap("preprocess")
-        return self._judge(preprocessed, clock, with_map=with_map)
+        (prediction,) = self.predict_batch([image], with_map=with_map)
+        return prediction
+
+    def predict_batch(
+        self, images: Sequence[Path | str | RGBImage], *, with_map: bool = True
+    ) -> list[Prediction]:
+        """Score several images with one run of the network.
+
+        Each prediction's ``network`` time is its share of the run.
+
+        Raises:
+            ImageError: one of them cannot be read or used; none is scored.
+            EngineError: the network failed, or the batch is larger than the engine takes.
+        """
+        prepared = [self._prepare(image) for image in images]
+        return self._judge(prepared, with_map=with_map) if prepared else []
+
+    def stream(
+        self, images: Iterable[Path | str | RGBImage], *, with_map: bool = True
+    ) -> Iterator[Prediction | EdgeADError]:
+        """Score images one after the other, reading and preprocessing ahead in another thread.
+
+        Yields:
+            Per image, in order, its prediction, or why there is none; the rest goes on.
+        """
+
+        def prepare(image: Path | str | RGBImage) -> _Prepared | EdgeADError:
+            try:
+                return self._prepare(image)
+            except EdgeADError as exc:
+                return exc
+
+        waiting = iter(images)
+        with ThreadPoolExecutor(1) as reader:
+            ahead = deque(reader.submit(prepare, image) for image in islice(waiting, _READ_AHEAD))
+            while ahead:
+                prepared = ahead.popleft().result()
+                ahead.extend(reader.submit(prepare, image) for image in islice(waiting, 1))
+                if isinstance(prepared, EdgeADError):
+                    yield prepared
+                    continue
+                try:
+                    yield from self._judge([prepared], with_map=with_map)
+                except EdgeADError as exc:
+                    yield exc
 
     def map(self, distances: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Anomaly map of each member's ``(rows * cols,)`` patch distances."""
@@ -163,19 +203,46 @@ class Detector:
     def _scales(self) -> list[float]:
         return [member.member.scale for member in self.members]
 
-    def _judge(self, preprocessed: RGBImage, clock: _Stopwatch, *, with_map: bool) -> Prediction:
-        members = self.members
-        observed = [member.observe(preprocessed) for member in members]
+    def _prepare(self, image: Path | str | RGBImage) -> _Prepared:
+        clock = _Stopwatch()
+        pixels = read_image(image) if isinstance(image, str | Path) else image
+        clock.lap("decode")
+        try:
+            preprocessed = self.manifest.preprocessing.apply(pixels)
+        except ImageError as exc:
+            if isinstance(image, str | Path):
+                raise ImageError(str(exc), path=Path(image)) from exc
+            raise
+        clock.lap("preprocess")
+        return _Prepared(preprocessed, clock.laps_ms)
+
+    def _judge(self, prepared: Sequence[_Prepared], *, with_map: bool) -> list[Prediction]:
+        clock = _Stopwatch()
+        batch = np.stack([image.pixels for image in prepared])
+        observed = [member.observe(batch) for member in self.members]  # [member][image]
         clock.lap("network")
-        nearest = [m.nearest(f, r) for m, (f, r) in zip(members, observed, strict=True)]
+        network_ms = clock.laps_ms["network"] / len(prepared)
+        return [
+            self._judge_one(
+                [each[i] for each in observed], {**image.laps_ms, "network": network_ms}, with_map
+            )
+            for i, image in enumerate(prepared)
+        ]
+
+    def _judge_one(
+        self, observed: Sequence[Observed], laps_ms: dict[str, float], with_map: bool
+    ) -> Prediction:
+        members, clock = self.members, _Stopwatch()
+        nearest = [m.nearest(o) for m, o in zip(members, observed, strict=True)]
         clock.lap("search")
         distances = [m.distances(n) for m, n in zip(members, nearest, strict=True)]
         stages = zip(members, observed, distances, nearest, strict=True)
-        score = float(combine([m.score(f, d, n) for m, (f, _), d, n in stages], self._scales))
+        score = float(combine([m.score(o.features, d, n) for m, o, d, n in stages], self._scales))
         threshold = self.manifest.calibration.threshold
         verdict = verdict_of(score, threshold)
         heat = self.map(distances) if with_map else None
         clock.lap("postprocess")
+        laps_ms = {**laps_ms, **clock.laps_ms}
         return Prediction(
             score=score,
             threshold=threshold,
@@ -184,21 +251,26 @@ class Detector:
             exact=all(d.max() >= n.bound for d, n in zip(distances, nearest, strict=True)),
             scanned=sum(n.scanned for n in nearest),
             bound=float(combine([n.bound for n in nearest], self._scales)),
-            timings_ms=clock.timings_ms(),
+            timings_ms={**laps_ms, "total": sum(laps_ms.values())},
         )
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """An image as the network takes it ``(H, W, 3)``, and what that took."""
+
+    pixels: RGBImage
+    laps_ms: dict[str, float]
 
 
 class _Stopwatch:
     """Milliseconds per named stage since it was made."""
 
     def __init__(self) -> None:
-        self._start = self._last = time.perf_counter()
-        self._laps_ms: dict[str, float] = {}
+        self._last = time.perf_counter()
+        self.laps_ms: dict[str, float] = {}
 
     def lap(self, stage: str) -> None:
         now = time.perf_counter()
-        self._laps_ms[stage] = (now - self._last) * 1e3
+        self.laps_ms[stage] = (now - self._last) * 1e3
         self._last = now
-
-    def timings_ms(self) -> dict[str, float]:
-        return {**self._laps_ms, "total": (self._last - self._start) * 1e3}

@@ -13,18 +13,24 @@ from pathlib import Path
 from typing import Literal
 
 from edge_ad_runtime import strict
+from edge_ad_runtime.engines import EngineName, Precision
 from edge_ad_runtime.errors import ArtifactError
 from edge_ad_runtime.preprocess import Preprocessing
 
-SCHEMA = 2
+SCHEMA = 3
 FILE_NAME = "manifest.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """What produced the features: for people and for checks, not needed to run the graph."""
+    """What produced the features: for people and for checks.
+
+    Attributes:
+        precision: what the backbone computes in; engines must be told.
+    """
 
     backbone: str
+    precision: Precision
     weights: str
     weights_sha256: str
     layers: tuple[int, ...]
@@ -140,7 +146,8 @@ class Tolerances:
     reference value of the array for features and map; to the score itself for score (of map and
     score, to a tenth of the threshold at least). ``distances`` is the mean difference relative to
     the mean distance: an approximate search may be far off on a few patches, but not on the one
-    that decides, which the score shows.
+    that decides, which the score shows. These are to the exported network; ``precision`` is that
+    of scores to the float32 network, where there is a `PrecisionLoss`, and else 0.
     """
 
     preprocess_levels: int
@@ -148,6 +155,33 @@ class Tolerances:
     distances: float
     map: float
     score: float
+    precision: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrecisionLoss:
+    """What a reduced precision cost at export, against the float32 network with its own bank.
+
+    Attributes:
+        images: held-out good images and damaged copies that it was measured on.
+        features: mean difference relative to the mean magnitude.
+        distances: the same of patch distances.
+        score_mean: difference of image scores relative to the float32 score (which counts as a
+            tenth of the threshold at least), mean over the images.
+        score_worst: the same of the worst image.
+        auroc_fp32: image AUROC of the float32 network on a labelled folder; None without one.
+        auroc: that of the reduced one.
+        accepted: whether somebody has accepted more than the tolerated loss.
+    """
+
+    images: int
+    features: float
+    distances: float
+    score_mean: float
+    score_worst: float
+    auroc_fp32: float | None
+    auroc: float | None
+    accepted: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,15 +202,22 @@ class FileEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """The whole of ``manifest.json``; ``runtime/README.md`` specifies every key."""
+    """The whole of ``manifest.json``; ``runtime/README.md`` specifies every key.
+
+    Attributes:
+        engine: what the export was made for; a device uses it unless told otherwise.
+        precision_loss: None for float32.
+    """
 
     schema: int
     method: Literal["patchcore"]
     head: Literal["patch-search"]
+    engine: EngineName
     preprocessing: Preprocessing
     members: tuple[Member, ...]
     calibration: Calibration
     tolerances: Tolerances
+    precision_loss: PrecisionLoss | None
     reference: tuple[ReferenceImage, ...]
     versions: dict[str, str]
     files: dict[str, FileEntry]

@@ -5,6 +5,7 @@ An artifact has one of them, or several whose answers are combined (an ensemble)
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,23 @@ from edge_ad_runtime import artifact as files
 from edge_ad_runtime.artifact import Artifact
 from edge_ad_runtime.engines import Engine, EngineName, Graph, open_engine
 from edge_ad_runtime.errors import ArtifactError, EdgeADError
-from edge_ad_runtime.images import RGBImage
 from edge_ad_runtime.manifest import Member
 from edge_ad_runtime.score import anomaly_map, image_score, patch_distances
 from edge_ad_runtime.search import Nearest, Search, measured
 from edge_ad_runtime.search.exact import ExactSearch
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Observed:
+    """What the graph gives for one image.
+
+    Attributes:
+        features: ``(rows, cols, D)`` float32.
+        rows: nearest bank rows ``(rows * cols, k)`` where the graph searches itself.
+    """
+
+    features: NDArray[np.float32]
+    rows: NDArray[np.int64] | None = None
 
 
 class PatchSearch:
@@ -56,7 +69,15 @@ class PatchSearch:
         return cls(
             graph,
             member,
-            open_engine(engine, _graph(artifact, graph), threads=threads),
+            open_engine(
+                engine,
+                Graph(
+                    onnx=graph.read_bytes(),
+                    precision=member.network.precision,
+                    plans=artifact.folder / files.PLANS,
+                ),
+                threads=threads,
+            ),
             _load_search(artifact, member, bank, threads, exact=exact),
             bank,
             neighbours,
@@ -67,26 +88,19 @@ class PatchSearch:
         """The kind of search."""
         return "graph" if self.search is None else self.search.kind
 
-    def features(self, preprocessed: RGBImage) -> NDArray[np.float32]:
-        """Patch features ``(rows, cols, D)`` of one preprocessed image; see `observe`."""
-        return self.observe(preprocessed)[0]
-
-    def observe(
-        self, preprocessed: RGBImage
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64] | None]:
-        """Patch features, and nearest rows ``(rows * cols, k)`` where the graph searches itself.
+    def observe(self, images: NDArray[np.uint8]) -> list[Observed]:
+        """Patch features of preprocessed images ``(N, H, W, 3)``, one `Observed` each.
 
         Raises:
             ArtifactError: the graph's output is not what the manifest says.
             EdgeADError: features are not finite.
         """
-        network = self.member.network
-        image, found = preprocessed[np.newaxis], None
+        network, rows = self.member.network, None
         if self.search is None:
-            features, (found,) = self.engine.run_with_rows(image)
+            features, rows = self.engine.run_with_rows(images)
         else:
-            features = self.engine.run(image)  # (1, rows, cols, D)
-        expected = (1, *network.grid, network.dimension)
+            features = self.engine.run(images)
+        expected = (len(images), *network.grid, network.dimension)
         if features.shape != expected or features.dtype != np.float32:
             raise ArtifactError(
                 f"gives {features.dtype} features of shape {features.shape}, the manifest says "
@@ -97,21 +111,21 @@ class PatchSearch:
             raise EdgeADError(
                 f"{self._graph} gives values that are not finite; the image cannot be judged"
             )
-        return np.asarray(features[0]), found
+        return [
+            Observed(features=features[i], rows=None if rows is None else rows[i])
+            for i in range(len(images))
+        ]
 
-    def nearest(self, features: NDArray[np.float32], found: NDArray[np.int64] | None) -> Nearest:
-        """Nearest bank patches of each of ``(rows, cols, D)`` features, row-major.
-
-        Args:
-            features: from `observe`, or the reference's.
-            found: the rows from `observe`.
+    def nearest(self, observed: Observed) -> Nearest:
+        """Nearest bank patches of each patch, row-major.
 
         Raises:
             ArtifactError: the graph has found rows that are not in the bank.
         """
+        flat, k = _flat(observed.features), self.member.scoring.neighbours
         if self.search is not None:
-            return self.search.nearest(_flat(features), self.member.scoring.neighbours)
-        flat, k = _flat(features), self.member.scoring.neighbours
+            return self.search.nearest(flat, k)
+        found = observed.rows
         assert found is not None, "the graph searches"
         rows = len(self._bank)
         if found.shape != (len(flat), k) or found.min() < 0 or found.max() >= rows:
@@ -138,10 +152,6 @@ class PatchSearch:
     def map(self, distances: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
         """Anomaly map ``size`` of ``(rows * cols,)`` patch distances; see `anomaly_map`."""
         return anomaly_map(distances, self.member.network.grid, size, self.member.scoring)
-
-
-def _graph(artifact: Artifact, path: Path) -> Graph:
-    return Graph(onnx=path.read_bytes(), plans=artifact.folder / files.PLANS)
 
 
 def _flat(features: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from the PNG, as in production.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -23,6 +23,7 @@ from edge_ad_runtime.images import read_image
 from edge_ad_runtime.manifest import ReferenceImage
 
 STAGES = ("preprocess", "features", "distances", "map", "score", "verdict")
+PRECISION = "precision"  # one stage more: the loss against the float32 network, where there is any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class StageCheck:
     """The worst difference of one stage over all reference images.
 
     Attributes:
-        stage: one of `STAGES`.
+        stage: one of `STAGES`, or `PRECISION`.
         worst_difference: see `Tolerances` for the unit; for ``verdict`` the number that differ.
         tolerance: at most this is fine.
         image: the file with the worst difference.
@@ -103,7 +104,7 @@ def verify(detector: Detector) -> VerifyReport:
         _differences(detector, reference, values)
         for reference, values in zip(manifest.reference, _expected(detector), strict=True)
     ]
-    stages = tuple(_worst(detector, stage, rows) for stage in STAGES)
+    stages = tuple(_worst(detector, stage, rows) for stage in rows[0])
     return VerifyReport(
         ok=all(stage.ok for stage in stages),
         artifact=artifact.folder.name,
@@ -126,6 +127,7 @@ class _Expected:
     distances: list[NDArray[np.float32]]
     map: NDArray[np.float32]
     score: float
+    score_fp32: float
     anomalous: bool
 
 
@@ -141,6 +143,7 @@ def _expected(detector: Detector) -> list[_Expected]:
                     distances=[archive[f"{i}.{member}.distances"] for member in members],
                     map=archive[f"{i}.map"],
                     score=float(archive[f"{i}.score"]),
+                    score_fp32=float(archive[f"{i}.score_fp32"]),
                     anomalous=bool(archive[f"{i}.anomalous"]),
                 )
                 for i in range(len(detector.manifest.reference))
@@ -160,25 +163,29 @@ def _differences(
     )
     flipped = expected.anomalous != (prediction.verdict == "anomalous")
     floor = 0.1 * prediction.threshold
-    observed = [member.observe(expected.preprocessed) for member in detector.members]
+    observed = [member.observe(expected.preprocessed[np.newaxis])[0] for member in detector.members]
     members = list(
         zip(detector.members, observed, expected.features, expected.distances, strict=True)
     )
-    return {
+    differences = {
         "preprocess": _largest_level_difference(preprocessed, expected.preprocessed),
-        "features": max(_relative(found, features) for _, (found, _), features, _ in members),
+        "features": max(_relative(found.features, features) for _, found, features, _ in members),
         "distances": max(
             _relative_mean(
-                member.distances(member.nearest(features, rows)),
+                member.distances(member.nearest(replace(found, features=features))),
                 distances,
                 floor * member.member.scale,
             )
-            for member, (_, rows), features, distances in members
+            for member, found, features, distances in members
         ),
         "map": _relative(detector.map(expected.distances), expected.map, floor),
         "score": _relative(np.asarray(prediction.score), np.asarray(expected.score), floor),
         "verdict": float(flipped and not near),
     }
+    if detector.manifest.precision_loss is not None:
+        exact = np.asarray(expected.score_fp32)
+        differences[PRECISION] = _relative(np.asarray(prediction.score), exact, floor)
+    return differences
 
 
 def _worst(detector: Detector, stage: str, rows: list[dict[str, float]]) -> StageCheck:
@@ -190,6 +197,7 @@ def _worst(detector: Detector, stage: str, rows: list[dict[str, float]]) -> Stag
         "map": tolerances.map,
         "score": tolerances.score,
         "verdict": 0.0,
+        PRECISION: tolerances.precision,
     }[stage]
     differences = [row[stage] for row in rows]
     at = int(np.argmax(differences))

@@ -1,0 +1,191 @@
+"""Networks that compute in half precision, bfloat16 or 8-bit integers.
+
+What comes before and after the backbone (normalisation, aggregation) stays float32, and so do the
+features. An int8 graph carries Q/DQ pairs: scales per output channel for weights, one per tensor
+for activations, from what held-out good images show. How the ranges are taken, and which
+convolutions stay in float, is decided by the error of image scores on those images and on damaged
+copies of them: the patch that decides the score of a defective part is the one that good images
+say least about.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import logging
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnxruntime import quantization
+from tqdm import tqdm
+
+from edge_ad.bank import Bank, BankScorer
+from edge_ad.damage import with_damage
+from edge_ad.features import PatchFeatures, Run, extract
+from edge_ad.fitted import FittedDetector
+from edge_ad_export.config import ExportConfig
+from edge_ad_export.onnx_graph import to_onnx
+from edge_ad_runtime.engines import Graph, open_engine
+from edge_ad_runtime.errors import ExportError
+
+FEWEST_IMAGES = 8
+_HALF_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+_QUANTISED = ("Conv", "Add", "Relu", "MaxPool")
+_RANGES = {
+    "minmax": (quantization.CalibrationMethod.MinMax, {}),
+    "percentile": (
+        quantization.CalibrationMethod.Percentile,
+        {"CalibPercentile": 99.999, "CalibNumBins": 2048},
+    ),
+    "entropy": (quantization.CalibrationMethod.Entropy, {}),
+}
+_IN_FLOAT = {
+    "all quantised": (),
+    "first convolution in float": (0,),
+    "first and last convolution in float": (0, -1),
+}
+_NEAR = 1.2  # of the least score error: as good, and then the fewest float layers
+_QUERIED = 8  # images that candidates are compared on, and as many damaged copies
+_BANK_STEP = 3  # every third patch of the other images is their bank
+
+
+def reduce(
+    fitted: FittedDetector, network: PatchFeatures, config: ExportConfig, *, progress: bool = False
+) -> tuple[bytes, str]:
+    """The graph of ``network`` in ``config.precision``, and how it was made.
+
+    Raises:
+        ExportError: too few held-out images to calibrate with, or the quantiser refuses.
+    """
+    if config.precision == "int8":
+        return _int8(fitted, network, config, progress=progress)
+    half = copy.deepcopy(network)
+    half.dtype = _HALF_TYPES[config.precision]
+    half.backbone.to(half.dtype)
+    return to_onnx(half, fitted.config.size), config.precision
+
+
+def _int8(
+    fitted: FittedDetector, network: PatchFeatures, config: ExportConfig, *, progress: bool
+) -> tuple[bytes, str]:
+    images = fitted.held_out
+    if len(images) < FEWEST_IMAGES:
+        raise ExportError(
+            f"{len(images)} held-out good images are too few to calibrate int8 with, "
+            f"{FEWEST_IMAGES} are needed; fit with more images or a larger --holdout-fraction"
+        )
+    graph = to_onnx(network, fitted.config.size)
+    convolutions = [
+        node.name
+        for node in onnx.load_from_string(graph).graph.node
+        if node.op_type == "Conv" and not _aggregates(node)
+    ]
+    trial = _Trial(fitted, images, partial(extract, network), config.seed)
+    candidates: list[tuple[float, str, bytes]] = []
+    options = list(product(_IN_FLOAT, _RANGES))
+    with _quiet(), tempfile.TemporaryDirectory() as folder:
+        for kept, ranges in tqdm(options, "int8", unit="candidate", disable=not progress):
+            in_float = [convolutions[i] for i in _IN_FLOAT[kept]]
+            quantised = _quantise(graph, images, ranges, in_float, config, Path(folder))
+            error = trial.error(open_engine("onnxruntime", Graph(onnx=quantised)).run)
+            candidates.append((error, f"{ranges}, {kept}", quantised))
+    best = min(error for error, _, _ in candidates)
+    # the candidates with fewer float layers come first
+    near = next(c for c in candidates if c[0] <= _NEAR * best)
+    tried = "; ".join(f"{name} {error:.2%}" for error, name, _ in candidates)
+    return near[2], f"int8, {near[1]}; score errors of all that were tried: {tried}"
+
+
+def _quantise(
+    graph: bytes,
+    images: NDArray[np.uint8],
+    ranges: str,
+    in_float: list[str],
+    config: ExportConfig,
+    folder: Path,
+) -> bytes:
+    method, settings = _RANGES[ranges]
+    # TensorRT takes zero points of 0 only; processors multiply uint8 by int8
+    symmetric = config.engine in ("tensorrt", "onnxruntime-tensorrt")
+    model = onnx.load_from_string(graph)
+    out = folder / "int8.onnx"
+    try:
+        quantization.quantize_static(
+            model,
+            out,
+            _Images(images),
+            op_types_to_quantize=list(_QUANTISED),
+            nodes_to_exclude=[
+                *in_float,
+                *(n.name for n in model.graph.node if _aggregates(n)),
+            ],
+            per_channel=True,
+            activation_type=quantization.QuantType.QInt8
+            if symmetric
+            else quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+            calibrate_method=method,
+            extra_options={"ActivationSymmetric": symmetric, **settings},
+        )
+    except Exception as exc:  # its exception types are many
+        raise ExportError(f"the network cannot be quantised: {exc}") from exc
+    return out.read_bytes()
+
+
+def _aggregates(node: onnx.NodeProto) -> bool:
+    """Whether it is a convolution with the aggregation's fixed weights."""
+    return any(name.startswith("aggregation.") for name in node.input)
+
+
+class _Images:
+    """One at a time, as the quantiser asks for them."""
+
+    def __init__(self, images: NDArray[np.uint8]) -> None:
+        self._each = iter(images)
+
+    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+        image = next(self._each, None)
+        return None if image is None else {"image": image[np.newaxis]}
+
+
+class _Trial:
+    """Scores of some held-out images and damaged copies, against a bank of the other images."""
+
+    def __init__(
+        self, fitted: FittedDetector, images: NDArray[np.uint8], run: Run, seed: int
+    ) -> None:
+        queried = min(_QUERIED, len(images) // 2)
+        self._scoring = replace(fitted.config.scoring, reweight_neighbours=0)
+        self._bank_images = images[queried:]
+        self._queries = list(with_damage(images[:queried], seed))
+        self._expected = self._scores(run)
+
+    def error(self, run: Run) -> float:
+        """Mean relative error of the scores; the bank is the network's own."""
+        return float(np.abs(self._scores(run) / self._expected - 1).mean())
+
+    def _scores(self, run: Run) -> NDArray[np.float64]:
+        features = np.concatenate([run(image[np.newaxis]) for image in self._bank_images])
+        patches = features.reshape(-1, features.shape[-1])[::_BANK_STEP]
+        scorer = BankScorer(Bank(features=patches, neighbours=None), self._scoring)
+        return np.array([scorer.score(run(image[np.newaxis]))[1] for image in self._queries])
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the quantiser's advice on how to preprocess, which has been done."""
+    logger = logging.getLogger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
