@@ -24,14 +24,10 @@ from edge_ad_runtime.errors import ConfigError, EdgeADError
 from edge_ad_runtime.images import IMAGE_SUFFIXES, read_image, write_png
 
 if TYPE_CHECKING:
-    from typing import Literal
-
-    from edge_ad_runtime.engines import EngineName
+    from edge_ad_runtime.engines import EngineChoice
     from edge_ad_runtime.manifest import Calibration, Member
     from edge_ad_runtime.profile import ProfileReport
     from edge_ad_runtime.verify import VerifyReport
-
-    EngineChoice = EngineName | Literal["auto"]
 
 ARTIFACT = click.argument("artifact", type=click.Path(path_type=Path))
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")

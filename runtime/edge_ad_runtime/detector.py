@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edge_ad_runtime.artifact import Artifact
 from edge_ad_runtime.device import SearchChoice, read_device_settings
-from edge_ad_runtime.engines import Engine, EngineName
+from edge_ad_runtime.engines import Engine, EngineChoice
 from edge_ad_runtime.errors import ConfigError, EdgeADError, ImageError
 from edge_ad_runtime.images import RGBImage, read_image
 from edge_ad_runtime.manifest import Manifest
@@ -83,7 +83,7 @@ class Detector:
     def load(
         cls,
         path: Path | str,
-        engine: EngineName | Literal["auto"] = "auto",
+        engine: EngineChoice = "auto",
         threads: int | None = None,
         search: SearchChoice | Literal["auto"] = "auto",
     ) -> Detector:

@@ -96,8 +96,8 @@ def test_features_scores_and_maps_are_theirs_through_torch_and_through_the_artif
     detector = Detector.load(tmp_path / "golden.edgead")
 
     assert np.allclose(fitted.bank.features[:16], features, rtol=1e-4, atol=1e-4)
-    (exported,) = detector.members[0].observe(bank_images[:1])
-    exported = exported.features.reshape(-1, features.shape[1])[:16]
+    (observed,) = detector.members[0].observe(bank_images[:1])
+    exported = observed.features.reshape(-1, features.shape[1])[:16]
     assert np.allclose(exported, features, rtol=1e-4, atol=1e-4)
     for image, score, heat in zip(test_images, scores, maps, strict=True):
         for found in (reference.predict(image), detector.predict(image)):

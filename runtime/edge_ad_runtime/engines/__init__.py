@@ -21,6 +21,7 @@ from edge_ad_runtime.errors import ConfigError
 EngineName = Literal[
     "onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt", "openvino", "tensorrt"
 ]
+EngineChoice = EngineName | Literal["auto"]  # auto: the one that an artifact was exported for
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
