@@ -50,7 +50,7 @@ from edge_ad_runtime.engines import ENGINES
 )
 @click.option(
     "--map-tolerance",
-    default=0.0007,
+    default=0.0006,
     show_default=True,
     help="Mean error of patch distances that an approximate search may have.",
 )

@@ -46,7 +46,7 @@ class ExportConfig:
     accept_loss: bool = False
     labelled: Path | None = None
     search: Literal["auto", "exact", "hnsw", "graph"] = "auto"
-    map_tolerance: float = 0.0007  # other images may cost a little more
+    map_tolerance: float = 0.0006  # other images may cost a little more
     bank_precision: Literal["float32", "float16"] = "float32"
     threshold: float | None = None
     links: int = 16

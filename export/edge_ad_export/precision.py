@@ -1,11 +1,14 @@
 """Networks that compute in half precision, bfloat16 or 8-bit integers.
 
 What comes before and after the backbone (normalisation, aggregation) stays float32, and so do the
-features. An int8 graph carries Q/DQ pairs: scales per output channel for weights, one per tensor
-for activations, from what held-out good images show. How the ranges are taken, and which
-convolutions stay in float, is decided by the error of image scores on those images and on damaged
-copies of them: the patch that decides the score of a defective part is the one that good images
-say least about.
+features. A bf16 graph is the float32 graph: ONNX knows no convolution in bfloat16 at the opset
+that everything reads, so it is the engine that computes in it.
+
+An int8 graph carries Q/DQ pairs: scales per output channel for weights, one per tensor for
+activations, from what held-out good images show. How the ranges are taken, and which convolutions
+stay in float, is decided by the error of image scores on those images and on damaged copies of
+them: the patch that decides the score of a defective part is the one that good images say least
+about.
 """
 
 from __future__ import annotations
@@ -37,7 +40,6 @@ from edge_ad_runtime.engines import Graph, open_engine
 from edge_ad_runtime.errors import ExportError
 
 FEWEST_IMAGES = 8
-_HALF_TYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 _QUANTISED = ("Conv", "Add", "Relu", "MaxPool")
 _RANGES = {
     "minmax": (quantization.CalibrationMethod.MinMax, {}),
@@ -67,10 +69,11 @@ def reduce(
     """
     if config.precision == "int8":
         return _int8(fitted, network, config, progress=progress)
-    half = copy.deepcopy(network)
-    half.dtype = _HALF_TYPES[config.precision]
-    half.backbone.to(half.dtype)
-    return to_onnx(half, fitted.config.size), config.precision
+    if config.precision == "fp16":
+        network = copy.deepcopy(network)
+        network.dtype = torch.float16
+        network.backbone.half()
+    return to_onnx(network, fitted.config.size), config.precision
 
 
 def _int8(

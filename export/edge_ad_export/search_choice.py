@@ -30,7 +30,7 @@ from edge_ad_runtime.search.exact import ExactSearch
 from edge_ad_runtime.search.hnsw import HnswSearch
 
 _CODE_DIMENSIONS = (64, 128)
-_EF_SEARCHES = (4, 8, 12, 16, 24, 32, 64, 128)
+_EF_SEARCHES = (4, 6, 8, 12, 16, 24, 32, 64, 128)
 _CANDIDATES = (4, 8)
 _ROUNDS = (1, 2)
 _COVARIANCE_ROWS = 50_000

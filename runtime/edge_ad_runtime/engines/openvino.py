@@ -11,8 +11,10 @@ from edge_ad_runtime.engines import EngineName, Graph
 from edge_ad_runtime.errors import EngineError
 
 # On processors with AMX or AVX512-BF16 OpenVINO computes float32 graphs in bfloat16 unless told
-# otherwise: the scores would not be those that were exported.
-_COMPUTED_IN = {"fp32": "f32", "int8": "f32", "fp16": "f16", "bf16": "bf16"}
+# otherwise: the scores would not be those that were exported. Its own half precision (f16) gives
+# features off by ten times their size on such processors (2026.4), so that a half precision graph
+# is computed in float32: exact, and no faster.
+_COMPUTED_IN = {"fp32": "f32", "fp16": "f32", "int8": "f32", "bf16": "bf16"}
 
 
 class OpenVinoEngine:

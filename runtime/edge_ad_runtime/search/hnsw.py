@@ -7,7 +7,10 @@ is compared here with what the bank needs, and ``ef`` comes from the manifest.
 
 from __future__ import annotations
 
+import os
 import struct
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -33,6 +36,7 @@ _LIMITING_BLAS = Lock()
 _FLOAT_BYTES = 4
 _LABEL_BYTES = 8
 _LINK_BYTES = 4
+_FEWEST_IN_A_PART = 64  # queries; handing over fewer costs more than it gains
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ class HnswSearch:
         settings: ``ef_search``, ``candidates`` and ``rounds``.
         grid: ``(rows, cols)``; queries that fill it are an image, and ask the patches around.
         squared: whether a patch's distance is the mean of its squared distances.
-        threads: of the graph search; None: all cores.
+        threads: of all but the certificate; None: all cores.
 
     Raises:
         ArtifactError: the file is not an index of these codes.
@@ -120,7 +124,8 @@ class HnswSearch:
         self._half_sq_norms = np.einsum("nd,nd->n", bank, bank) / 2
         self._grid = grid
         self._squared = squared
-        self._threads = threads or -1
+        self._threads = threads or os.cpu_count() or 1
+        self._pool = ThreadPoolExecutor(self._threads)
         self._blas = ThreadpoolController()
         self._index = hnswlib.Index(space="l2", dim=dimension)
         try:
@@ -137,20 +142,33 @@ class HnswSearch:
     def nearest(self, queries: NDArray[np.float32], k: int = 1) -> Nearest:
         """See `Search.nearest`."""
         check_queries(queries, self._bank.shape[1])
+        fills_grid = len(queries) == self._grid[0] * self._grid[1]
         with _LIMITING_BLAS, self._blas.limit(limits=1, user_api="blas"):
-            best = self._nearest_of(queries, self._candidates(queries, k), k)
-            if len(queries) == self._grid[0] * self._grid[1]:
-                for _ in range(self._settings.rounds):
-                    best = self._nearest_of(queries, with_those_around(best, self._grid), k)
+            best = self._in_parts(
+                lambda part: self._nearest_of(queries[part], self._candidates(queries[part], k), k),
+                len(queries),
+            )
+            for _ in range(self._settings.rounds if fills_grid else 0):
+                around = with_those_around(best, self._grid)
+                best = self._in_parts(
+                    lambda part, around=around: self._nearest_of(queries[part], around[part], k),
+                    len(queries),
+                )
             bounds = measured(queries, self._bank, best)
             return certified(queries, bounds, self._bank, self._codes, squared=self._squared)
+
+    def _in_parts(
+        self, work: Callable[[slice], NDArray[np.int64]], count: int
+    ) -> NDArray[np.int64]:
+        """The work on ``count`` queries, a part on each thread, put together."""
+        size = max(-(-count // self._threads), _FEWEST_IN_A_PART)
+        parts = [slice(start, start + size) for start in range(0, count, size)]
+        return np.concatenate(list(self._pool.map(work, parts)))
 
     def _candidates(self, queries: NDArray[np.float32], k: int) -> NDArray[np.int64]:
         count = min(max(k, self._settings.candidates), len(self._bank))
         try:
-            labels, _ = self._index.knn_query(
-                self._codes.encode(queries), k=count, num_threads=self._threads
-            )
+            labels, _ = self._index.knn_query(self._codes.encode(queries), k=count, num_threads=1)
         except RuntimeError as exc:  # it reached too few rows
             raise ArtifactError(
                 f"hnswlib finds no {count} neighbours: {exc}; export again with more --links",

@@ -1,0 +1,142 @@
+"""Ways to search faster that were tried and left out: python -m benchmarks.tried.
+
+On the bank of 25,088 x 384 of ``benchmarks.search``, beside what is there.
+
+- *layer-wise*: the inner products of the deeper map with the bank are linear in the map, so they
+  could be computed on its own coarse grid (a quarter of the patches) and enlarged like it: exact,
+  and half the multiplications, but every product is then read and written again several times.
+- *warm start*: only every second patch of every second row asks the index; the others begin with
+  what the patches around them have found, and try it for more rounds.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.datasets import read_data_set
+from benchmarks.record import data_root, write_record
+from benchmarks.search import FITTED, GRID, Extractor, distances
+from edge_ad.coreset import greedy_coreset
+from edge_ad_export.search_choice import build_index
+from edge_ad_runtime.artifact import INDEX
+from edge_ad_runtime.manifest import SearchSettings
+from edge_ad_runtime.search.candidates import nearest_of, with_those_around
+from edge_ad_runtime.search.exact import ExactSearch
+from edge_ad_runtime.search.hnsw import HnswSearch
+
+ROWS, SHALLOW = 25_088, 128  # of 384 dimensions, the shallower layer's
+BLOCK_ROWS = 512
+REPEATS = 5
+
+FloatArray = NDArray[np.float32]
+
+
+def main() -> None:
+    extractor = Extractor(384)
+    data = read_data_set(data_root() / "data/magnetic-tile")
+    patches = np.concatenate([extractor.of(path) for path in data.good[: FITTED[384]]])
+    bank = patches[greedy_coreset(patches, ROWS, progress=True)]
+    order = np.random.default_rng(0).permutation(len(data.test))[:8]
+    test = [extractor.of(data.test[i].path) for i in order]
+    exact = ExactSearch(bank)
+    true = [distances(q, bank, exact.nearest(q).rows[:, 0]) for q in test]
+    settings = SearchSettings(
+        kind="hnsw", rows=ROWS, code_dimension=64, links=16, ef_construction=200,
+        ef_search=8, candidates=8, rounds=2, reason="",
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        projection = build_index(bank, settings, 0, Path(folder))
+        index = HnswSearch(Path(folder) / INDEX, bank, projection, settings, grid=GRID)
+    results: dict[str, dict[str, Any]] = {
+        "matrix product": {"ms": [_ms(product_of, bank, q) for q in test]},
+        "layer-wise": {"ms": [_ms(layer_wise, bank, q) for q in test]},
+    }
+    ways: dict[str, Callable[[FloatArray], NDArray[np.int64]]] = {
+        "index": lambda q: index.nearest(q).rows[:, 0]
+    }
+    for rounds in (2, 4, 8):
+        ways[f"warm start, {rounds} rounds"] = WarmStart(index, bank, settings, rounds)
+    for name, find in ways.items():
+        found = [distances(q, bank, find(q)) for q in test]
+        errors = [float((d - t).mean() / t.mean()) for d, t in zip(found, true, strict=True)]
+        results[name] = {
+            "ms": [_ms(find, q) for q in test],
+            "map_error_mean": float(np.mean(errors)),
+        }
+    for name, about in results.items():
+        print(name, f"{np.median(about['ms']):.1f} ms", about.get("map_error_mean", ""))
+    write_record("tried", {"rows": ROWS, "width": 384, "ways": results})
+
+
+def product_of(bank: FloatArray, queries: FloatArray) -> None:
+    for start in range(0, len(bank), BLOCK_ROWS):
+        queries @ bank[start : start + BLOCK_ROWS].T
+
+
+def layer_wise(bank: FloatArray, queries: FloatArray) -> None:
+    """The same products; the deeper half from its own grid of half the side."""
+    shallow, coarse = queries[:, :SHALLOW], queries[: len(queries) // 4, SHALLOW:]
+    rows, cols = GRID
+    for start in range(0, len(bank), BLOCK_ROWS):
+        block = bank[start : start + BLOCK_ROWS]
+        deep = (coarse @ block[:, SHALLOW:].T).reshape(rows // 2, cols // 2, -1)
+        tall = _doubled(deep)
+        wide = _doubled(tall.transpose(1, 0, 2)).transpose(1, 0, 2)
+        products = shallow @ block[:, :SHALLOW].T
+        products += wide.reshape(len(queries), -1)
+
+
+def _doubled(values: FloatArray) -> FloatArray:
+    """Bilinear along the first axis, half-pixel centres."""
+    padded = np.concatenate([values[:1], values, values[-1:]])
+    out = np.empty((2 * len(values), *values.shape[1:]), np.float32)
+    out[0::2] = 0.25 * padded[:-2] + 0.75 * padded[1:-1]
+    out[1::2] = 0.75 * padded[1:-1] + 0.25 * padded[2:]
+    return out
+
+
+class WarmStart:
+    """A quarter of the patches ask the index; called with queries, it gives their rows."""
+
+    def __init__(
+        self, index: HnswSearch, bank: FloatArray, settings: SearchSettings, rounds: int
+    ) -> None:
+        self._index = index
+        self._bank = bank
+        self._half_sq_norms = np.einsum("nd,nd->n", bank, bank) / 2
+        self._settings = settings
+        self._rounds = rounds
+
+    def __call__(self, queries: FloatArray) -> NDArray[np.int64]:  # noqa: D102
+        rows, cols = GRID
+        grid = queries.reshape(rows, cols, -1)
+        self._index.use(replace(self._settings, rounds=0))
+        asked = np.ascontiguousarray(grid[::2, ::2]).reshape(-1, queries.shape[1])
+        found = self._index.nearest(asked).rows[:, 0].reshape(rows // 2, cols // 2)
+        best = found.repeat(2, axis=0).repeat(2, axis=1).reshape(-1, 1)
+        for _ in range(self._rounds):
+            around = with_those_around(best, GRID)
+            best = nearest_of(queries, around, 1, self._bank, self._half_sq_norms)
+        self._index.use(self._settings)
+        return best[:, 0]
+
+
+def _ms(work: Callable[..., object], *arguments: object) -> float:
+    times = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        work(*arguments)
+        times.append((time.perf_counter() - start) * 1e3)
+    return float(np.median(times))
+
+
+if __name__ == "__main__":
+    main()
