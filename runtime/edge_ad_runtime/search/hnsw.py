@@ -144,18 +144,30 @@ class HnswSearch:
         check_queries(queries, self._bank.shape[1])
         fills_grid = len(queries) == self._grid[0] * self._grid[1]
         with _LIMITING_BLAS, self._blas.limit(limits=1, user_api="blas"):
-            best = self._in_parts(
-                lambda part: self._nearest_of(queries[part], self._candidates(queries[part], k), k),
-                len(queries),
-            )
+            best = self._ask(queries, k)
             for _ in range(self._settings.rounds if fills_grid else 0):
-                around = with_those_around(best, self._grid)
-                best = self._in_parts(
-                    lambda part, around=around: self._nearest_of(queries[part], around[part], k),
-                    len(queries),
-                )
+                best = self._ask_around(queries, best, k)
             bounds = measured(queries, self._bank, best)
             return certified(queries, bounds, self._bank, self._codes, squared=self._squared)
+
+    def _ask(self, queries: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+        """The k nearest of what the index proposes: rows ``(q, k)``."""
+
+        def nearest(part: slice) -> NDArray[np.int64]:
+            return self._nearest_of(queries[part], self._candidates(queries[part], k), k)
+
+        return self._in_parts(nearest, len(queries))
+
+    def _ask_around(
+        self, queries: NDArray[np.float32], best: NDArray[np.int64], k: int
+    ) -> NDArray[np.int64]:
+        """The k nearest of what each patch and those around it have found."""
+        around = with_those_around(best, self._grid)
+
+        def nearest(part: slice) -> NDArray[np.int64]:
+            return self._nearest_of(queries[part], around[part], k)
+
+        return self._in_parts(nearest, len(queries))
 
     def _in_parts(
         self, work: Callable[[slice], NDArray[np.int64]], count: int

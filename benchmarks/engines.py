@@ -1,0 +1,93 @@
+"""Engines and precisions side by side on one fit: python -m benchmarks.engines.
+
+400 good magnetic tiles fitted at 224 px (320 of them in the bank: 25,088 patches at 10%), all the
+test images of the data set scored by every artifact in turn: network, everything else, and total
+per image; image AUROC and its loss; cold start and peak memory of a fresh process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks.datasets import read_data_set
+from benchmarks.record import data_root, imagenet_resnet18, write_record
+from edge_ad import FittedDetector, PatchCoreConfig, fit
+from edge_ad.metrics import auroc
+from edge_ad_export import ExportConfig, export
+from edge_ad_runtime import Detector
+from edge_ad_runtime.profile import profile
+
+FITTED = 400
+WAYS = {
+    "onnxruntime fp32": ExportConfig(),
+    "onnxruntime int8": ExportConfig(precision="int8", accept_loss=True),
+    "openvino fp32": ExportConfig(engine="openvino"),
+    "openvino bf16": ExportConfig(engine="openvino", precision="bf16", accept_loss=True),
+    "openvino int8": ExportConfig(engine="openvino", precision="int8", accept_loss=True),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--work", type=Path, help="keep the fit and the artifacts here")
+    options = parser.parse_args()
+    data = read_data_set(data_root() / "data/magnetic-tile")
+    with tempfile.TemporaryDirectory() as temporary:
+        work = options.work or Path(temporary)
+        if not (work / "tile.fit").exists():
+            config = PatchCoreConfig(weights=imagenet_resnet18())
+            fit(data.good[:FITTED], config, progress=True).save(work / "tile.fit")
+        fitted = FittedDetector.load(work / "tile.fit")
+        runs = {name: _compiled(fitted, name, work) for name in WAYS if _installed(name)}
+        detectors = {name: Detector.load(work / f"{name}.edgead") for name in runs}
+        scores: dict[str, list[float]] = {name: [] for name in runs}
+        for image in tqdm(data.test, desc="score"):
+            for name, detector in detectors.items():
+                prediction = detector.predict(image.path)
+                scores[name].append(prediction.score)
+                for stage, ms in prediction.timings_ms.items():
+                    runs[name].setdefault("ms", {}).setdefault(stage, []).append(round(ms, 3))
+        is_defective = np.array([image.is_defective for image in data.test])
+        paths = [image.path for image in data.test[:8]]
+        for name, detector in detectors.items():
+            report = profile(detector, paths, count=1, warmup=0)
+            runs[name] |= {
+                "image_auroc": auroc(np.array(scores[name]), is_defective),
+                "cold_start_ms": report.cold_start_ms,
+                "peak_memory_bytes": report.peak_memory_bytes,
+                "engine_version": report.engine_version,
+            }
+            print(name, {k: float(np.median(v)) for k, v in runs[name]["ms"].items()}, flush=True)
+    write_record(
+        "engines",
+        {"bank_rows": len(fitted.bank.features), "images": len(data.test), "runs": runs},
+    )
+
+
+def _installed(name: str) -> bool:
+    return find_spec(name.split()[0]) is not None
+
+
+def _compiled(fitted: FittedDetector, name: str, work: Path) -> dict[str, Any]:
+    out = work / f"{name}.edgead"
+    if not out.exists():
+        export(fitted, out, WAYS[name], progress=True)
+    manifest = Detector.load(out).manifest
+    loss = manifest.precision_loss
+    return {
+        "search": asdict(manifest.members[0].search),
+        "loss": asdict(loss) if loss else None,
+        "bytes": sum(entry.size_bytes for entry in manifest.files.values()),
+    }
+
+
+if __name__ == "__main__":
+    main()
