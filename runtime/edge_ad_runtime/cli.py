@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import entry_points
@@ -81,6 +82,11 @@ def main() -> None:
     """
     # its decoders' chatter; we report the file ourselves
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    warnings.showwarning = _show_warning
+
+
+def _show_warning(message: Warning | str, *_: object) -> None:
+    click.echo(f"edge-ad: warning: {message}", err=True)
 
 
 @main.command()

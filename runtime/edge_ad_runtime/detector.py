@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ad_runtime.artifact import Artifact
-from edge_ad_runtime.device import SearchChoice, read_device_settings
+from edge_ad_runtime.device import SearchChoice, has_int8_instructions, read_device_settings
 from edge_ad_runtime.engines import Engine, EngineChoice
-from edge_ad_runtime.errors import ConfigError, EdgeADError, ImageError
+from edge_ad_runtime.errors import ConfigError, EdgeADError, EdgeADWarning, ImageError
 from edge_ad_runtime.images import RGBImage, read_image
 from edge_ad_runtime.manifest import Manifest
 from edge_ad_runtime.patch_search import Observed, PatchSearch
@@ -117,6 +118,8 @@ class Detector:
             for member in artifact.manifest.members
         ]
         detector = cls(artifact, members)
+        if any(m.member.network.precision == "int8" and m.engine.device == "cpu" for m in members):
+            _warn_without_int8_instructions()
         rows, cols = artifact.manifest.preprocessing.size
         detector._judge([_Prepared(np.zeros((rows, cols, 3), np.uint8), {})], with_map=True)
         return detector
@@ -252,6 +255,17 @@ class Detector:
             scanned=sum(n.scanned for n in nearest),
             bound=float(combine([n.bound for n in nearest], self._scales)),
             timings_ms={**laps_ms, "total": sum(laps_ms.values())},
+        )
+
+
+def _warn_without_int8_instructions() -> None:
+    if has_int8_instructions() is False:
+        warnings.warn(
+            "this processor has no instructions for 8-bit integers: an int8 network takes about "
+            "as long on it as a float32 one, and its scores may differ; see edge-ad verify, and "
+            "edge-ad profile --compare with a float32 export",
+            EdgeADWarning,
+            stacklevel=3,
         )
 
 

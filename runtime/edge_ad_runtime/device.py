@@ -17,6 +17,8 @@ from edge_ad_runtime.artifact import Artifact
 from edge_ad_runtime.errors import ArtifactError
 
 FILE_NAME = "device.json"
+_INT8_FLAGS = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"}  # x86, then ARM
+
 SearchChoice = Literal["artifact", "exact"]
 
 
@@ -54,6 +56,17 @@ def machine() -> dict[str, str | int]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
     }
+
+
+def has_int8_instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool | None:
+    """Whether the processor multiplies 8-bit integers in its vectors; None: it does not say."""
+    if not cpuinfo.exists():
+        return None
+    lines = cpuinfo.read_text(errors="replace").splitlines()
+    flags = {
+        flag for line in lines if line.startswith(("flags", "Features")) for flag in line.split()
+    }
+    return bool(flags & _INT8_FLAGS) if flags else None
 
 
 def read_device_settings(artifact: Artifact) -> DeviceSettings | None:

@@ -25,6 +25,10 @@ class EdgeADError(Exception):
     """Base of everything edge_ad raises on purpose."""
 
 
+class EdgeADWarning(UserWarning):
+    """Something works, but not as well as it could; the command line tells it in one line."""
+
+
 class ConfigError(EdgeADError, ValueError):
     """A setting that cannot work, named as the user typed it."""
 

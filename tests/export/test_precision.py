@@ -1,4 +1,5 @@
 import shutil
+import warnings
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -14,7 +15,7 @@ from edge_ad_export.precision import FEWEST_IMAGES, reduce
 from edge_ad_runtime import Detector
 from edge_ad_runtime.artifact import BANK
 from edge_ad_runtime.engines import Graph, open_engine
-from edge_ad_runtime.errors import ConfigError, ExportError, FitError
+from edge_ad_runtime.errors import ConfigError, EdgeADWarning, ExportError, FitError
 from edge_ad_runtime.verify import verify
 
 needs_openvino = pytest.mark.skipif(not find_spec("openvino"), reason="openvino is not installed")
@@ -153,3 +154,16 @@ def _reduced(fitted, config):
     network = restore_network(fitted.config, fitted.backbone)
     graph, _ = reduce(fitted, network, config)
     return onnx.load_from_string(graph).graph
+
+
+@pytest.mark.parametrize(("has", "warned"), [(False, 1), (True, 0), (None, 0)])
+def test_int8_warns_on_a_processor_without_the_instructions(
+    many_held_out, tmp_path, monkeypatch, has, warned
+):
+    monkeypatch.setattr("edge_ad_runtime.detector.has_int8_instructions", lambda: has)
+    config = ExportConfig(precision="int8", accept_loss=True)
+    path = tmp_path / "plate.edgead"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        export(many_held_out, path, config)  # loads it to prove it
+    assert sum(w.category is EdgeADWarning for w in caught) == warned

@@ -120,3 +120,50 @@ def test_scoring_imports_neither_torch_nor_the_workshop(tiny, good_image):
         [sys.executable, "-c", code, tiny, good_image], capture_output=True, text=True, check=True
     )
     assert child.stdout.strip() == "[]"
+
+
+def test_a_batch_gives_what_its_images_give_alone(tiny, good_image):
+    detector = Detector.load(tiny)
+    noise = np.random.default_rng(0).integers(0, 256, (90, 70, 3), dtype=np.uint8)
+    images = [good_image, noise, str(good_image)]
+    alone = [detector.predict(image) for image in images]
+    for found, expected in zip(detector.predict_batch(images), alone, strict=True):
+        # the network's sums may be in another order for a batch
+        assert found.score == pytest.approx(expected.score, rel=1e-4)
+        assert found.verdict == expected.verdict
+        assert np.allclose(found.map, expected.map, rtol=1e-3, atol=1e-4)
+        assert set(found.timings_ms) == set(expected.timings_ms)
+    assert detector.predict_batch([]) == []
+
+
+def test_a_batch_with_a_bad_image_is_refused_whole(tiny, good_image, tmp_path):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(good_image.read_bytes()[:100])
+    with pytest.raises(ImageError, match=r"bad\.png"):
+        Detector.load(tiny).predict_batch([good_image, bad])
+
+
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_a_stream_keeps_the_order_and_goes_on_after_a_bad_image(tiny, good_image, tmp_path, count):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"")
+    detector = Detector.load(tiny)
+    images = ([good_image, bad] * count)[:count]
+    found = list(detector.stream(images, with_map=False))
+    assert [isinstance(each, ImageError) for each in found] == [image == bad for image in images]
+    score = detector.predict(good_image).score
+    assert [each.score for each in found[::2]] == [score] * len(found[::2])
+
+
+def test_a_stream_reads_ahead_only_a_little(tiny, good_image):
+    taken = []
+
+    def camera():
+        for i in range(100):
+            taken.append(i)
+            yield good_image
+
+    stream = Detector.load(tiny).stream(camera())
+    next(stream)
+    assert len(taken) <= 4
+    stream.close()
