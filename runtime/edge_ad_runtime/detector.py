@@ -73,11 +73,15 @@ class Detector:
     Attributes:
         artifact: the folder and its manifest.
         members: the loaded networks with their banks: one, or those of an ensemble.
+        threads: CPU threads of the networks and the HNSW search; None: all cores.
     """
 
-    def __init__(self, artifact: Artifact, members: Sequence[PatchSearch]) -> None:
+    def __init__(
+        self, artifact: Artifact, members: Sequence[PatchSearch], threads: int | None = None
+    ) -> None:
         self.artifact = artifact
         self.members = tuple(members)
+        self.threads = threads
 
     @classmethod
     def load(
@@ -116,7 +120,7 @@ class Detector:
             )
             for member in artifact.manifest.members
         ]
-        detector = cls(artifact, members)
+        detector = cls(artifact, members, threads)
         rows, cols = artifact.manifest.preprocessing.size
         detector._judge([_Prepared(np.zeros((rows, cols, 3), np.uint8), {})], with_map=True)
         return detector
@@ -130,6 +134,11 @@ class Detector:
     def engine(self) -> Engine:
         """What runs the networks; the same for all members."""
         return self.members[0].engine
+
+    @property
+    def precision(self) -> str:
+        """What the networks compute in, such as ``fp32`` or ``fp32, int8``."""
+        return ", ".join(sorted({member.member.network.precision for member in self.members}))
 
     @property
     def search(self) -> str:
