@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,6 +115,56 @@ def score(
             _write_overlay(detector, path, prediction, maps / _overlay_name(path, paths))
     if failed:
         raise EdgeADError(f"{failed} of {len(paths)} images could not be scored")
+
+
+@main.command("watch")
+@ARTIFACT
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--existing", is_flag=True, help="Also score the images that are there already.")
+@click.option(
+    "--every-ms",
+    type=click.IntRange(min=1, max=60_000),
+    default=200,
+    show_default=True,
+    help="Between two looks; an image is complete when it is the same in both.",
+)
+@click.option("--json-lines", type=click.Path(path_type=Path), help="Append the lines here too.")
+@click.option("--maps", type=click.Path(path_type=Path), help="Write an overlay per image here.")
+@ENGINE
+@THREADS
+def watch_folder(
+    artifact: Path,
+    folder: Path,
+    existing: bool,
+    every_ms: int,
+    json_lines: Path | None,
+    maps: Path | None,
+    engine: EngineChoice,
+    threads: int | None,
+) -> None:
+    """Score images as they come into a folder, one JSON line each.
+
+    Goes on until SIGTERM or Ctrl-C, then finishes the image in hand and exits with 0. An image
+    that cannot be read gets verdict "error".
+
+    \b
+    Example: edge-ad watch line3.edgead /var/spool/camera --json-lines verdicts.jsonl
+    """
+    from edge_ad_runtime.watch import WatchedFolder, stop_signals, watch
+
+    if maps is not None and maps.resolve() == folder.resolve():
+        raise click.UsageError("--maps must be another folder than the one that is watched")
+    with stop_signals() as stopped:
+        watched = WatchedFolder(folder, existing=existing)
+        if json_lines is not None:
+            write_text(json_lines, "", mode="a")
+        detector = Detector.load(artifact, engine=engine, threads=threads)
+        click.echo(f"watching {folder}", err=True)
+        for path in watch(watched, every_s=every_ms / 1e3, stopped=stopped):
+            line = json.dumps(_watch_line(detector, path, maps), ensure_ascii=False)
+            click.echo(line)
+            if json_lines is not None:
+                write_text(json_lines, line + "\n", mode="a")
 
 
 @main.command()
@@ -311,6 +362,22 @@ def _error_line(path: Path, error: EdgeADError, detector: Detector) -> dict[str,
         "timings_ms": {},
         "error": str(error),
     }
+
+
+def _watch_line(detector: Detector, path: Path, maps: Path | None) -> dict[str, Any]:
+    """Score one image; an overlay that cannot be written is no reason to lose the verdict."""
+    try:
+        prediction = detector.predict(path, with_map=maps is not None)
+    except EdgeADError as exc:
+        line = _error_line(path, exc, detector)
+    else:
+        line = _prediction_line(path, prediction)
+        if maps is not None:
+            try:
+                _write_overlay(detector, path, prediction, maps / f"{path.name}.png")
+            except EdgeADError as exc:
+                line["map_error"] = str(exc)
+    return {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **line}
 
 
 def _score_text(line: dict[str, Any]) -> str:

@@ -167,9 +167,9 @@ def test_the_record_of_a_verification_says_on_what(tiny):
     assert record["runtime_version"]
 
 
-@pytest.mark.parametrize("command", ["score", "verify", "profile", "tune", "info"])
+@pytest.mark.parametrize("command", ["score", "watch", "verify", "profile", "tune", "info"])
 def test_a_missing_artifact_is_one_clear_line_and_exit_1(command, tmp_path):
-    arguments = [tmp_path / "none.edgead", *(["x.png"] if command == "score" else [])]
+    arguments = [tmp_path / "none.edgead", *(["."] if command in ("score", "watch") else [])]
     result = run(command, *arguments)
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
@@ -182,7 +182,7 @@ def test_wrong_usage_exits_2(tiny):
     assert run("no-such-command").exit_code == 2
 
 
-@pytest.mark.parametrize("command", ["score", "verify", "profile", "tune", "info"])
+@pytest.mark.parametrize("command", ["score", "watch", "verify", "profile", "tune", "info"])
 def test_help_ends_with_an_example(command):
     assert f"Example: edge-ad {command} " in run(command, "--help").stdout
 
@@ -194,7 +194,7 @@ def test_help_lists_all_commands_without_importing_torch():
     )
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     plugins = {point.name for point in entry_points(group="edge_ad.commands")}
-    for command in {"score", "verify", "profile", "tune", "info", *plugins}:
+    for command in {"score", "watch", "verify", "profile", "tune", "info", *plugins}:
         assert f"  {command} " in child.stdout
     assert child.stdout.rstrip().endswith("False")
 
