@@ -47,12 +47,18 @@ bench: .venv/.ready ## measure on real data (needs EDGE_AD_DATA); records in ben
 	$(BIN)/python -m benchmarks.tables
 	$(BIN)/python -m benchmarks.paper_tables
 
+# Everything that a device without a network installs; its engine is an extra of runtime/pyproject.toml
+# (none: EXTRA=). hnswlib is built for any processor of this kind, not for this very one.
+EXTRA ?= cpu
 .PHONY: wheels
-wheels: .venv/.ready ## build both wheels, and hnswlib's for any processor, into dist/
+wheels: .venv/.ready ## build both wheels; collect all that a device needs in dist/ (EXTRA=cpu)
+	rm -rf dist
 	$(BIN)/python -m build --quiet --wheel --outdir dist runtime
 	$(BIN)/python -m build --quiet --wheel --outdir dist .
 	HNSWLIB_NO_NATIVE=1 $(BIN)/pip wheel --quiet --no-deps --no-binary hnswlib --no-cache-dir \
 		--constraint constraints.txt --wheel-dir dist hnswlib
+	$(BIN)/pip wheel --quiet --constraint constraints.txt --find-links dist --wheel-dir dist \
+		"$$(echo dist/edge_ad_runtime-*.whl)$(if $(EXTRA),[$(EXTRA)])"
 
 .PHONY: clean
 clean: ## remove what the targets above made

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_ad.config import BACKBONES, SUBSAMPLERS
-from edge_ad_runtime.cli import ARTIFACT, AS_JSON
+from edge_ad_runtime.cli_options import ARTIFACT, AS_JSON
 from edge_ad_runtime.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,29 +20,17 @@ import click
 import cv2
 
 from edge_ad_runtime import __version__
+from edge_ad_runtime.cli_options import ARTIFACT, AS_JSON, ENGINE, THREADS, write_text
 from edge_ad_runtime.detector import Detector, Prediction
-from edge_ad_runtime.engines import ENGINES
-from edge_ad_runtime.errors import ConfigError, EdgeADError
-from edge_ad_runtime.images import IMAGE_SUFFIXES, read_image, write_png
+from edge_ad_runtime.errors import EdgeADError
+from edge_ad_runtime.images import expand_folders, read_image, write_png
+from edge_ad_runtime.profile.command import profile
 
 if TYPE_CHECKING:
+    from edge_ad_runtime.device import DeviceSettings
     from edge_ad_runtime.engines import EngineChoice
-    from edge_ad_runtime.manifest import Calibration, Member
-    from edge_ad_runtime.profile import ProfileReport
+    from edge_ad_runtime.manifest import Calibration, Member, PrecisionLoss
     from edge_ad_runtime.verify import VerifyReport
-
-ARTIFACT = click.argument("artifact", type=click.Path(path_type=Path))
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-ENGINE = click.option(
-    "--engine",
-    type=click.Choice(["auto", *ENGINES]),
-    default="auto",
-    show_default=True,
-    help="auto: the one that the artifact was exported for.",
-)
-THREADS = click.option(
-    "--threads", type=click.IntRange(min=1), help="CPU threads.  [default: all cores]"
-)
 
 
 class EdgeADGroup(click.Group):
@@ -117,7 +106,7 @@ def score(
     if no_map and maps is not None:
         raise click.UsageError("--no-map and --maps exclude one another")
     detector = Detector.load(artifact, engine=engine, threads=threads)
-    paths = list(_expand(images))
+    paths = list(expand_folders(images))
     failed = 0
     for path in paths:
         try:
@@ -132,6 +121,56 @@ def score(
             _write_overlay(detector, path, prediction, maps / _overlay_name(path, paths))
     if failed:
         raise EdgeADError(f"{failed} of {len(paths)} images could not be scored")
+
+
+@main.command("watch")
+@ARTIFACT
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--existing", is_flag=True, help="Also score the images that are there already.")
+@click.option(
+    "--every-ms",
+    type=click.IntRange(min=1, max=60_000),
+    default=200,
+    show_default=True,
+    help="Between two looks; an image is complete when it is the same in both.",
+)
+@click.option("--json-lines", type=click.Path(path_type=Path), help="Append the lines here too.")
+@click.option("--maps", type=click.Path(path_type=Path), help="Write an overlay per image here.")
+@ENGINE
+@THREADS
+def watch_folder(
+    artifact: Path,
+    folder: Path,
+    existing: bool,
+    every_ms: int,
+    json_lines: Path | None,
+    maps: Path | None,
+    engine: EngineChoice,
+    threads: int | None,
+) -> None:
+    """Score images as they come into a folder, one JSON line each.
+
+    Goes on until SIGTERM or Ctrl-C, then finishes the image in hand and exits with 0. An image
+    that cannot be read gets verdict "error".
+
+    \b
+    Example: edge-ad watch line3.edgead /var/spool/camera --json-lines verdicts.jsonl
+    """
+    from edge_ad_runtime.watch import WatchedFolder, stop_signals, watch
+
+    if maps is not None and maps.resolve() == folder.resolve():
+        raise click.UsageError("--maps must be another folder than the one that is watched")
+    with stop_signals() as stopped:
+        watched = WatchedFolder(folder, existing=existing)
+        if json_lines is not None:
+            write_text(json_lines, "", mode="a")
+        detector = Detector.load(artifact, engine=engine, threads=threads)
+        click.echo(f"watching {folder}", err=True)
+        for path in watch(watched, every_s=every_ms / 1e3, stopped=stopped):
+            line = json.dumps(_watch_line(detector, path, maps), ensure_ascii=False)
+            click.echo(line)
+            if json_lines is not None:
+                write_text(json_lines, line + "\n", mode="a")
 
 
 @main.command()
@@ -158,10 +197,10 @@ def verify(
         if as_json:
             click.echo(json.dumps({"ok": False, "error": str(exc)}, ensure_ascii=False))
         if junit is not None:
-            _write_text(junit, verifying.junit_refusal(str(exc)))
+            write_text(junit, verifying.junit_refusal(str(exc)))
         raise
     if junit is not None:
-        _write_text(junit, report.to_junit())
+        write_text(junit, report.to_junit())
     if as_json:
         click.echo(report.to_json())
     else:
@@ -173,59 +212,7 @@ def verify(
         )
 
 
-@main.command()
-@ARTIFACT
-@AS_JSON
-@click.option("--images", type=click.Path(path_type=Path), help="Folder or file to time instead.")
-@click.option("--count", type=click.IntRange(min=1), default=200, show_default=True)
-@click.option("--warmup", type=click.IntRange(min=0), default=10, show_default=True)
-@click.option("--budget-ms", type=float, help="Exit 1 if the p99 of the total is above this.")
-@click.option("--svg", type=click.Path(path_type=Path), help="Write a histogram here.")
-@ENGINE
-@THREADS
-def profile(
-    artifact: Path,
-    as_json: bool,
-    images: Path | None,
-    count: int,
-    warmup: int,
-    budget_ms: float | None,
-    svg: Path | None,
-    engine: EngineChoice,
-    threads: int | None,
-) -> None:
-    """Time every stage per image, cold start, and memory.
-
-    \b
-    Example: edge-ad profile line3.edgead --budget-ms 50 --svg latency.svg
-    """
-    from edge_ad_runtime import profile as profiling
-
-    detector = Detector.load(artifact, engine=engine, threads=threads)
-    if images is not None:
-        paths = list(_expand((images,)))
-    else:
-        paths = [detector.artifact.file(ref.file) for ref in detector.manifest.reference]
-    with click.progressbar(length=count, label="timing", file=sys.stderr) as bar:
-        report = profiling.profile(
-            detector,
-            paths,
-            count=count,
-            warmup=warmup,
-            threads=threads,
-            budget_ms=budget_ms,
-            tick=lambda: bar.update(1),
-        )
-    if svg is not None:
-        _write_text(svg, report.to_svg())
-    if as_json:
-        click.echo(report.to_json())
-    else:
-        _print_profile(report)
-    if report.within_budget is False:
-        raise EdgeADError(
-            f"p99 is {report.stages['total'].p99_ms:.1f} ms, over the budget of {budget_ms:g} ms"
-        )
+main.add_command(profile)
 
 
 @main.command()
@@ -269,10 +256,17 @@ def info(artifact: Path, as_json: bool) -> None:
     Example: edge-ad info line3.edgead
     """
     from edge_ad_runtime.artifact import Artifact
+    from edge_ad_runtime.device import machine, read_device_settings
 
-    manifest = Artifact.open(artifact).manifest
+    opened = Artifact.open(artifact)
+    manifest, tuned = opened.manifest, read_device_settings(opened)
     if as_json:
-        click.echo(json.dumps(asdict(manifest), ensure_ascii=False, indent=2))
+        here = {
+            "runtime_version": __version__,
+            "machine": machine(),
+            "tuned": None if tuned is None else asdict(tuned),
+        }
+        click.echo(json.dumps({**asdict(manifest), **here}, ensure_ascii=False, indent=2))
         return
     calibration = manifest.calibration
     size, resize = manifest.preprocessing.size, manifest.preprocessing.resize_px
@@ -280,6 +274,7 @@ def info(artifact: Path, as_json: bool) -> None:
     cut = "whole image, stretched" if resize is None else f"{how} to {resize}, centre cut"
     rows = {
         "method": f"{manifest.method} ({manifest.head}), schema {manifest.schema}",
+        "engine": manifest.engine,
         "input": f"{size[0]} x {size[1]} px ({cut})",
         **_member_rows(manifest.members),
         "threshold": f"{calibration.threshold:.6g} ({calibration.method}, "
@@ -289,8 +284,11 @@ def info(artifact: Path, as_json: bool) -> None:
         "size": f"{sum(f.size_bytes for f in manifest.files.values()) / 1e6:.1f} MB "
         f"in {len(manifest.files)} files",
         "made with": ", ".join(f"{name} {v}" for name, v in manifest.versions.items()),
+        "this device": f"edge-ad-runtime {__version__}, {_tuned(tuned)}",
         "sha256": manifest.sha256,
     }
+    if manifest.precision_loss is not None:
+        rows["precision loss"] = _precision_loss(manifest.precision_loss)
     for name, text in rows.items():
         click.echo(f"{name:<14} {text}")
 
@@ -302,7 +300,7 @@ def _member_rows(members: Sequence[Member]) -> dict[str, str]:
         network, search = member.network, member.search
         number = f" {i}" if len(members) > 1 else ""
         rows[f"network{number}"] = (
-            f"{network.backbone}, weights {network.weights}, layers "
+            f"{network.backbone}, {network.precision}, weights {network.weights}, layers "
             f"{', '.join(map(str, network.layers))}, patch size {network.patch_size}"
             + (f"; scores divided by {member.scale:.5g}" if number else "")
         )
@@ -324,20 +322,17 @@ def _false_rejects(calibration: Calibration) -> str:
     )
 
 
-def _expand(paths: Iterable[Path]) -> Iterator[Path]:
-    """Files as given; a folder as its images, sorted."""
-    for path in paths:
-        if not path.is_dir():
-            yield path
-            continue
-        found = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-        if not found:
-            raise ConfigError(f"{path}: no images in this folder ({_kinds()})")
-        yield from found
+def _precision_loss(loss: PrecisionLoss) -> str:
+    text = f"scores off by {loss.score_mean:.2%}, worst {loss.score_worst:.2%}, against float32"
+    if loss.auroc is not None and loss.auroc_fp32 is not None:
+        text += f"; image AUROC {loss.auroc:.4f}, float32 {loss.auroc_fp32:.4f}"
+    return text + ("; accepted by hand" if loss.accepted else "")
 
 
-def _kinds() -> str:
-    return ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
+def _tuned(settings: DeviceSettings | None) -> str:
+    if settings is None:
+        return "not tuned: the artifact's search, all cores"
+    return f"tuned: {settings.search} search on {settings.threads} threads, {settings.reason}"
 
 
 def _overlay_name(path: Path, paths: list[Path]) -> Path:
@@ -375,6 +370,22 @@ def _error_line(path: Path, error: EdgeADError, detector: Detector) -> dict[str,
     }
 
 
+def _watch_line(detector: Detector, path: Path, maps: Path | None) -> dict[str, Any]:
+    """Score one image; an overlay that cannot be written is no reason to lose the verdict."""
+    try:
+        prediction = detector.predict(path, with_map=maps is not None)
+    except EdgeADError as exc:
+        line = _error_line(path, exc, detector)
+    else:
+        line = _prediction_line(path, prediction)
+        if maps is not None:
+            try:
+                _write_overlay(detector, path, prediction, maps / f"{path.name}.png")
+            except EdgeADError as exc:
+                line["map_error"] = str(exc)
+    return {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **line}
+
+
 def _score_text(line: dict[str, Any]) -> str:
     if line["verdict"] == "error":
         return f"{'error':<10} {line['error']}"
@@ -390,14 +401,6 @@ def _write_overlay(detector: Detector, path: Path, prediction: Prediction, out: 
     write_png(out, draw_overlay(read_image(path), prediction, detector.manifest.preprocessing))
 
 
-def _write_text(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as exc:
-        raise ConfigError(f"{path}: cannot be written: {exc.strerror}") from exc
-
-
 def _print_verify(report: VerifyReport) -> None:
     click.echo(f"{'stage':<12} {'worst':>10} {'tolerance':>10}  on")
     for stage in report.stages:
@@ -408,19 +411,6 @@ def _print_verify(report: VerifyReport) -> None:
     verdict = "verified" if report.ok else "NOT VERIFIED"
     click.echo(
         f"{verdict}: {report.images} reference images, {report.checked_bytes / 1e6:.1f} MB of "
-        f"files, {report.engine} {report.engine_version}, {report.search} search"
-    )
-
-
-def _print_profile(report: ProfileReport) -> None:
-    click.echo(f"{'ms per image':<12} {'p50':>8} {'p95':>8} {'p99':>8} {'max':>8}")
-    for name, stage in report.stages.items():
-        click.echo(
-            f"{name:<12} {stage.p50_ms:>8.2f} {stage.p95_ms:>8.2f} {stage.p99_ms:>8.2f} "
-            f"{stage.max_ms:>8.2f}"
-        )
-    click.echo(
-        f"cold start {report.cold_start_ms:.0f} ms, peak memory "
-        f"{report.peak_memory_bytes / 1e6:.0f} MB, {report.images} images, {report.engine} "
-        f"{report.engine_version}, {report.search} search, {report.machine['cpu']}"
+        f"files, {report.engine} {report.engine_version} on {report.device}, {report.precision}, "
+        f"{report.search} search"
     )

@@ -74,11 +74,15 @@ class Detector:
     Attributes:
         artifact: the folder and its manifest.
         members: the loaded networks with their banks: one, or those of an ensemble.
+        threads: CPU threads of the networks and the HNSW search; None: all cores.
     """
 
-    def __init__(self, artifact: Artifact, members: Sequence[PatchSearch]) -> None:
+    def __init__(
+        self, artifact: Artifact, members: Sequence[PatchSearch], threads: int | None = None
+    ) -> None:
         self.artifact = artifact
         self.members = tuple(members)
+        self.threads = threads
 
     @classmethod
     def load(
@@ -117,7 +121,7 @@ class Detector:
             )
             for member in artifact.manifest.members
         ]
-        detector = cls(artifact, members)
+        detector = cls(artifact, members, threads)
         if any(m.member.network.precision == "int8" and m.engine.device == "cpu" for m in members):
             _warn_without_int8_instructions()
         rows, cols = artifact.manifest.preprocessing.size
@@ -133,6 +137,11 @@ class Detector:
     def engine(self) -> Engine:
         """What runs the networks; the same for all members."""
         return self.members[0].engine
+
+    @property
+    def precision(self) -> str:
+        """What the networks compute in, such as ``fp32`` or ``fp32, int8``."""
+        return ", ".join(sorted({member.member.network.precision for member in self.members}))
 
     @property
     def search(self) -> str:

@@ -16,14 +16,14 @@ any pixel is decoded.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ad_runtime.errors import ImageError
+from edge_ad_runtime.errors import ConfigError, ImageError
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 MAX_PIXELS = 100_000_000
@@ -81,6 +81,23 @@ def decode_image(
     if bgr.dtype != np.uint8:
         raise ImageError(f"holds {bgr.dtype} pixels; save it with 8 or 16 bits", path=path)
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+
+
+def expand_folders(paths: Iterable[Path]) -> Iterator[Path]:
+    """Files as given; a folder as the images in it, sorted.
+
+    Raises:
+        ConfigError: a folder without images.
+    """
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        found = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+        if not found:
+            kinds = ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
+            raise ConfigError(f"{path}: no images in this folder ({kinds})")
+        yield from found
 
 
 def write_png(path: Path, image: RGBImage) -> None:

@@ -16,8 +16,10 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ad_runtime import __version__
 from edge_ad_runtime import artifact as files
 from edge_ad_runtime.detector import Detector
+from edge_ad_runtime.device import machine
 from edge_ad_runtime.errors import ArtifactError
 from edge_ad_runtime.images import read_image
 from edge_ad_runtime.manifest import ReferenceImage
@@ -52,9 +54,14 @@ class VerifyReport:
     ok: bool
     artifact: str
     artifact_sha256: str
+    runtime_version: str
     engine: str
     engine_version: str
+    device: str
+    precision: str
     search: str
+    threads: int | None
+    machine: dict[str, str | int]
     images: int
     checked_bytes: int
     stages: tuple[StageCheck, ...]
@@ -109,9 +116,14 @@ def verify(detector: Detector) -> VerifyReport:
         ok=all(stage.ok for stage in stages),
         artifact=artifact.folder.name,
         artifact_sha256=manifest.sha256,
+        runtime_version=__version__,
         engine=detector.engine.name,
         engine_version=detector.engine.version,
+        device=detector.engine.device,
+        precision=detector.precision,
         search=detector.search,
+        threads=detector.threads,
+        machine=machine(),
         images=len(manifest.reference),
         checked_bytes=checked_bytes,
         stages=stages,

@@ -83,7 +83,10 @@ def test_several_fits_become_an_ensemble(parts, tmp_path):
     assert result.exit_code == 0, result.output
     assert result.stdout.count("search ") >= 2
     info = run("info", tmp_path / "both.edgead").stdout
-    assert "network 2      resnet18, weights untrained, layers 1, 2, patch size 3; scores" in info
+    assert (
+        "network 2      resnet18, fp32, weights untrained, layers 1, 2, patch size 3; scores"
+        in info
+    )
     assert run("verify", tmp_path / "both.edgead").exit_code == 0
 
 

@@ -1,22 +1,27 @@
-"""The README's commands and Python, in order, as a reader would run them."""
+"""The README's commands and Python, in order, as a reader would run them; the guides' options."""
 
 import re
 import shlex
 import shutil
+import tomllib
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from edge_ad.parts import write_parts
 from edge_ad_runtime.cli import main
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+DEPLOYING = ROOT / "runtime/DEPLOYING.md"
+UNIT = ROOT / "runtime/edge-ad-watch.service"
 # downloads are not tested here: the same commands, on a network that is there
 SUBSTITUTES = {"--weights imagenet": "--weights untrained --size 64x80"}
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+def blocks(language: str, guide: Path = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", guide.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def test_the_readmes_commands_work_in_order(tmp_path, monkeypatch, capsys):
@@ -46,9 +51,26 @@ def test_the_readmes_commands_work_in_order(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.split()[0] in ("good", "anomalous")
 
 
-def test_every_option_the_readme_names_exists():
+@pytest.mark.parametrize("guide", [README, DEPLOYING], ids=lambda guide: guide.name)
+def test_every_option_a_guide_names_exists(guide):
     help_texts = "".join(
         CliRunner().invoke(main, [command, "--help"]).output for command in main.list_commands(None)
     )
-    for option in set(re.findall(r"`(--[a-z-]+)", README.read_text(encoding="utf-8"))):
+    for option in set(re.findall(r"`(--[a-z-]+)", guide.read_text(encoding="utf-8"))):
         assert option in help_texts, option
+
+
+def test_a_device_understands_every_command_of_the_deployment():
+    unit = re.findall(r"^ExecStart(?:Pre)?=(.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE)
+    lines = "".join(blocks("bash", DEPLOYING)).splitlines() + unit
+    commands = [shlex.split(line)[1:] for line in lines if "/bin/edge-ad " in line]
+    assert {name for name, *_ in commands} == {"verify", "tune", "profile", "watch"}
+    for name, *arguments in commands:
+        main.commands[name].make_context(name, arguments)  # raises if it does not
+
+
+def test_every_extra_of_the_deployment_exists():
+    project = tomllib.loads((ROOT / "runtime/pyproject.toml").read_text(encoding="utf-8"))
+    extras = set(project["project"]["optional-dependencies"])
+    rows = re.findall(r"^\| .*? \| `([a-z-]+)` \|", DEPLOYING.read_text(encoding="utf-8"), re.M)
+    assert {"cpu", "openvino", "gpu", "tensorrt"} <= set(rows) <= extras

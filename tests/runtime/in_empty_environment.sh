@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Install the runtime wheel with its cpu extra into an empty environment and run tests/runtime there.
+# Collect the runtime's wheels with the cpu extra, install them offline into an empty environment, and
+# run tests/runtime there.
 # Usage: in_empty_environment.sh PYTHON   (PYTHON has the `build` package; it only builds the wheel)
 set -euo pipefail
 python=$(realpath --no-symlinks "$1")
@@ -8,9 +9,10 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 "$python" -m build --quiet --wheel --outdir "$work" "$root/runtime"
-"$python" -m venv "$work/env"
-"$work/env/bin/pip" install --quiet --constraint "$root/constraints.txt" \
+"$python" -m pip wheel --quiet --constraint "$root/constraints.txt" --wheel-dir "$work/wheels" \
     "$(echo "$work"/edge_ad_runtime-*.whl)[cpu]"
+"$python" -m venv "$work/env"
+"$work/env/bin/pip" install --quiet --no-index --find-links "$work/wheels" 'edge-ad-runtime[cpu]'
 megabytes=$(du -sm "$work/env" | cut -f1)
 echo "environment with the cpu extra: $megabytes MB (limit 400)"
 test "$megabytes" -lt 400

@@ -125,16 +125,51 @@ def test_profile_times_images_of_the_users_own(tiny, good_image):
 
 def test_info_says_what_the_artifact_is(tiny):
     text = run("info", tiny).stdout
-    assert "resnet18, weights untrained" in text
+    assert "resnet18, fp32, weights untrained" in text
+    assert "engine         onnxruntime" in text
     assert "hnsw" in text
+    assert "not tuned: the artifact's search, all cores" in text
+    record = json.loads(run("info", tiny, "--json").stdout)
+    assert record["members"][0]["network"]["dimension"] == 64
+    assert record["machine"]["cores"] >= 1
+    assert record["runtime_version"]
+    assert record["tuned"] is None
+
+
+def test_info_says_what_a_reduced_precision_costs(artifact, resign):
+    loss = {
+        "images": 6, "features": 0.01, "distances": 0.02, "score_mean": 0.004,
+        "score_worst": 0.012, "auroc_fp32": 0.991, "auroc": 0.9875, "accepted": True,
+    }  # fmt: skip
+    resign(artifact, lambda manifest: manifest.update(precision_loss=loss))
     assert (
-        json.loads(run("info", tiny, "--json").stdout)["members"][0]["network"]["dimension"] == 64
+        "precision loss scores off by 0.40%, worst 1.20%, against float32; image AUROC 0.9875, "
+        "float32 0.9910; accepted by hand"
+    ) in run("info", artifact).stdout
+
+
+def test_info_says_what_tune_has_found(artifact, monkeypatch):
+    monkeypatch.setattr("edge_ad_runtime.tune.ROUNDS", 1)
+    run("tune", artifact)
+    tuned = json.loads((artifact / "device.json").read_text())
+    assert json.loads(run("info", artifact, "--json").stdout)["tuned"] == tuned
+    assert f"tuned: {tuned['search']} search on {tuned['threads']} threads" in (
+        run("info", artifact).stdout
     )
 
 
-@pytest.mark.parametrize("command", ["score", "verify", "profile", "tune", "info"])
+def test_the_record_of_a_verification_says_on_what(tiny):
+    record = json.loads(run("verify", tiny, "--json", "--threads", 1).stdout)
+    assert (record["engine"], record["device"], record["precision"], record["threads"]) == (
+        "onnxruntime", "cpu", "fp32", 1,
+    )  # fmt: skip
+    assert record["machine"]["cores"] >= 1
+    assert record["runtime_version"]
+
+
+@pytest.mark.parametrize("command", ["score", "watch", "verify", "profile", "tune", "info"])
 def test_a_missing_artifact_is_one_clear_line_and_exit_1(command, tmp_path):
-    arguments = [tmp_path / "none.edgead", *(["x.png"] if command == "score" else [])]
+    arguments = [tmp_path / "none.edgead", *(["."] if command in ("score", "watch") else [])]
     result = run(command, *arguments)
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
@@ -147,7 +182,7 @@ def test_wrong_usage_exits_2(tiny):
     assert run("no-such-command").exit_code == 2
 
 
-@pytest.mark.parametrize("command", ["score", "verify", "profile", "tune", "info"])
+@pytest.mark.parametrize("command", ["score", "watch", "verify", "profile", "tune", "info"])
 def test_help_ends_with_an_example(command):
     assert f"Example: edge-ad {command} " in run(command, "--help").stdout
 
@@ -159,7 +194,7 @@ def test_help_lists_all_commands_without_importing_torch():
     )
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     plugins = {point.name for point in entry_points(group="edge_ad.commands")}
-    for command in {"score", "verify", "profile", "tune", "info", *plugins}:
+    for command in {"score", "watch", "verify", "profile", "tune", "info", *plugins}:
         assert f"  {command} " in child.stdout
     assert child.stdout.rstrip().endswith("False")
 

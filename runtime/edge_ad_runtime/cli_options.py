@@ -1,0 +1,40 @@
+"""Arguments and options that several commands share, and how they write a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from edge_ad_runtime.engines import ENGINES
+from edge_ad_runtime.errors import ConfigError
+
+ENGINE_CHOICE = click.Choice(["auto", *ENGINES])
+
+ARTIFACT = click.argument("artifact", type=click.Path(path_type=Path))
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+ENGINE = click.option(
+    "--engine",
+    type=ENGINE_CHOICE,
+    default="auto",
+    show_default=True,
+    help="auto: the one that the artifact was exported for.",
+)
+THREADS = click.option(
+    "--threads", type=click.IntRange(min=1), help="CPU threads.  [default: all cores]"
+)
+
+
+def write_text(path: Path, text: str, *, mode: Literal["w", "a"] = "w") -> None:
+    """Write a report, or append to one, making its folder.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open(mode, encoding="utf-8") as file:
+            file.write(text)
+    except OSError as exc:
+        raise ConfigError(f"{path}: cannot be written: {exc.strerror}") from exc

@@ -1,0 +1,171 @@
+"""How long an image takes, stage by stage; several artifacts and engines in alternation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+
+import numpy as np
+
+from edge_ad_runtime import __version__
+from edge_ad_runtime.detector import Detector, Verdict
+from edge_ad_runtime.device import machine
+from edge_ad_runtime.profile.child import run_child
+from edge_ad_runtime.profile.throughput import Throughput
+
+STAGES = ("decode", "preprocess", "network", "search", "postprocess", "total")
+
+# Start-up, imports, load and the first score are all paid for. (The peak is the kernel's of this
+# program; getrusage's would count what the process that started it held.)
+_COLD_START = """
+import json, pathlib, sys
+from edge_ad_runtime import Detector
+job = json.load(sys.stdin)
+detector = Detector.load(job["artifact"], engine=job["engine"], threads=job["threads"])
+detector.predict(job["images"][0])
+status = pathlib.Path("/proc/self/status").read_text().split()
+print(int(status[status.index("VmHWM:") + 1]) * 1024)
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageLatency:
+    """Percentiles over the images of one stage, in milliseconds."""
+
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    max_ms: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """What one artifact takes on one engine.
+
+    Attributes:
+        device: what the engine runs on, ``cpu`` or a GPU's name.
+        precision: what the networks compute in, such as ``fp32``.
+        threads: CPU threads; None: all cores.
+        images: predictions timed.
+        stages: percentiles per stage, in pipeline order, ``total`` last.
+        cold_start_ms: from starting a Python process to its first score.
+        peak_memory_bytes: largest resident set of that process.
+        throughput: in batches, where that was measured.
+        verdicts: per image file.
+        starts_ms: when each prediction began, since the first one did (of all that alternate).
+        samples_ms: the raw samples per stage, in the order taken.
+    """
+
+    artifact: str
+    artifact_sha256: str
+    runtime_version: str
+    engine: str
+    engine_version: str
+    device: str
+    precision: str
+    search: str
+    threads: int | None
+    machine: dict[str, str | int]
+    images: int
+    stages: dict[str, StageLatency]
+    cold_start_ms: float
+    peak_memory_bytes: int
+    throughput: tuple[Throughput, ...] = ()
+    verdicts: dict[str, Verdict]
+    starts_ms: list[float]
+    samples_ms: dict[str, list[float]]
+
+
+def measure_latency(
+    detectors: Sequence[Detector],
+    images: Sequence[Path],
+    *,
+    count: int,
+    warmup: int,
+    tick: Callable[[], None] = lambda: None,
+) -> list[Latency]:
+    """Time ``count`` predictions of each detector, from file to map, cycling through ``images``.
+
+    All detectors take an image before any takes the next: what slows the machine down for a while
+    slows all of them down.
+
+    Args:
+        detectors: loaded artifacts.
+        images: files to score; read from disk each time (after the first, from the page cache).
+        count: timed predictions of each.
+        warmup: predictions before them, not counted.
+        tick: called after each image.
+    """
+    for path in islice(cycle(images), warmup):
+        for detector in detectors:
+            detector.predict(path)
+    runs = [_Run(detector) for detector in detectors]
+    epoch = time.perf_counter()
+    for path in islice(cycle(images), count):
+        for run in runs:
+            run.take(path, epoch)
+        tick()
+    return [run.finished(images[0]) for run in runs]
+
+
+class _Run:
+    """The samples of one detector as they come in."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self._verdicts: dict[str, Verdict] = {}
+        self._starts_ms: list[float] = []
+        self._samples_ms: dict[str, list[float]] = {stage: [] for stage in STAGES}
+
+    def take(self, path: Path, epoch: float) -> None:
+        """Score one image; ``epoch`` is the clock's second that starts are counted from."""
+        self._starts_ms.append((time.perf_counter() - epoch) * 1e3)
+        prediction = self._detector.predict(path)
+        self._verdicts[str(path)] = prediction.verdict
+        for stage, value in prediction.timings_ms.items():
+            self._samples_ms[stage].append(value)
+
+    def finished(self, image: Path) -> Latency:
+        """All of them, and a cold start on ``image``."""
+        detector = self._detector
+        cold_start_ms, peak_memory_bytes = _cold_start(detector, image)
+        return Latency(
+            artifact=detector.artifact.folder.name,
+            artifact_sha256=detector.manifest.sha256,
+            runtime_version=__version__,
+            engine=detector.engine.name,
+            engine_version=detector.engine.version,
+            device=detector.engine.device,
+            precision=detector.precision,
+            search=detector.search,
+            threads=detector.threads,
+            machine=machine(),
+            images=len(self._starts_ms),
+            stages={stage: percentiles(values) for stage, values in self._samples_ms.items()},
+            cold_start_ms=cold_start_ms,
+            peak_memory_bytes=peak_memory_bytes,
+            verdicts=self._verdicts,
+            starts_ms=self._starts_ms,
+            samples_ms=self._samples_ms,
+        )
+
+
+def percentiles(values: Sequence[float]) -> StageLatency:
+    """Of at least one sample, in milliseconds."""
+    p50, p95, p99 = np.percentile(values, [50, 95, 99])
+    return StageLatency(p50_ms=float(p50), p95_ms=float(p95), p99_ms=float(p99), max_ms=max(values))
+
+
+def _cold_start(detector: Detector, image: Path) -> tuple[float, int]:
+    job = {
+        "artifact": str(detector.artifact.folder),
+        "engine": detector.engine.name,
+        "threads": detector.threads,
+        "images": [str(image)],
+    }
+    start = time.perf_counter()
+    printed = run_child(_COLD_START, job)
+    return (time.perf_counter() - start) * 1e3, int(printed)

@@ -1,0 +1,90 @@
+"""How many threads are fastest, left to the scheduler or pinned to as many cores.
+
+Each setting has a process of its own: a core that a thread is bound to when it starts is a matter
+of the whole process, and this one's stays as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_ad_runtime.detector import Detector
+from edge_ad_runtime.profile.child import run_child
+from edge_ad_runtime.profile.latency import percentiles
+
+# The cores come first: the threads that libraries start when they are imported inherit them.
+_TOTALS = """
+import json, os, sys
+job = json.load(sys.stdin)
+os.sched_setaffinity(0, job["cores"])
+from itertools import cycle, islice
+from edge_ad_runtime import Detector
+detector = Detector.load(job["artifact"], engine=job["engine"], threads=job["threads"])
+images = islice(cycle(job["images"]), job["warmup"] + job["count"])
+totals_ms = [detector.predict(image).timings_ms["total"] for image in images]
+print(json.dumps(totals_ms[job["warmup"]:]))
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepPoint:
+    """One setting, and the total time of an image in it.
+
+    Attributes:
+        threads: CPU threads of the network and the index.
+        cores: that the process was bound to; None: all, as the scheduler likes.
+    """
+
+    threads: int
+    cores: tuple[int, ...] | None
+    p50_ms: float
+    p99_ms: float
+
+
+def usable_cores() -> list[int]:
+    """The cores that this process may run on."""
+    return sorted(os.sched_getaffinity(0))
+
+
+def sweep_threads(
+    detector: Detector,
+    images: Sequence[Path],
+    *,
+    count: int,
+    warmup: int,
+    tick: Callable[[], None] = lambda: None,
+) -> tuple[SweepPoint, ...]:
+    """Time ``count`` predictions on 1 to all cores, unpinned and pinned to the first ones.
+
+    Args:
+        detector: says which artifact, on which engine.
+        images: files to cycle through.
+        count: timed predictions per setting.
+        warmup: predictions before them, not counted.
+        tick: called after each setting.
+
+    Raises:
+        EngineError: a process failed.
+    """
+    usable, points = usable_cores(), []
+    for threads in range(1, len(usable) + 1):
+        for cores in (None, tuple(usable[:threads])):
+            job = {
+                "artifact": str(detector.artifact.folder),
+                "engine": detector.engine.name,
+                "threads": threads,
+                "cores": cores or usable,
+                "images": [str(image) for image in images],
+                "count": count,
+                "warmup": warmup,
+            }
+            total = percentiles(json.loads(run_child(_TOTALS, job)))
+            points.append(
+                SweepPoint(threads=threads, cores=cores, p50_ms=total.p50_ms, p99_ms=total.p99_ms)
+            )
+            tick()
+    return tuple(points)
