@@ -71,11 +71,7 @@ def main() -> None:
     """
     # its decoders' chatter; we report the file ourselves
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    warnings.showwarning = _show_warning
-
-
-def _show_warning(message: Warning | str, *_: object) -> None:
-    click.echo(f"edge-ad: warning: {message}", err=True)
+    warnings.showwarning = lambda message, *_: click.echo(f"edge-ad: warning: {message}", err=True)
 
 
 @main.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -178,7 +178,7 @@ class Detector:
 
     def stream(
         self, images: Iterable[Path | str | RGBImage], *, with_map: bool = True
-    ) -> Iterator[Prediction | EdgeADError]:
+    ) -> Generator[Prediction | EdgeADError, None, None]:
         """Score images one after the other, reading and preprocessing ahead in another thread.
 
         Yields:

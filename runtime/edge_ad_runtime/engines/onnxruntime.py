@@ -45,7 +45,7 @@ class OnnxRuntimeEngine:
         options.log_severity_level = 3
         options.intra_op_num_threads = threads or 0
         # waiting threads would spin, in the way of the search that comes next
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
             self._session: Any = onnxruntime.InferenceSession(
                 graph.onnx, options, providers=list(wanted)
