@@ -151,7 +151,7 @@ class Buffer:
         gpu.call("cuMemAlloc_v2", address, size_bytes)
         weakref.finalize(self, gpu.release, "cuMemFree_v2", address)
         assert pinned.value is not None, "pinned memory has an address"
-        memory = (ctypes.c_uint8 * size_bytes).from_address(pinned.value)
+        memory = memoryview((ctypes.c_uint8 * size_bytes).from_address(pinned.value))
         self.host: NDArray[Any] = np.frombuffer(memory, dtype).reshape(shape)
         self.address = address.value
 

@@ -1,8 +1,8 @@
 """Plan files: a compiled graph with a header that says what it is of and what it runs on.
 
-One file, so that it is there whole or not at all: the header as JSON, a blank line, the plan. Its
-name follows from its `PlanKey`; the SHA-256 in the header is checked before TensorRT's own parser,
-which trusts what it is given, sees a byte.
+One file: the header as JSON, a blank line, the plan. Its name follows from its `PlanKey`; the
+SHA-256 in the header is checked before TensorRT's own parser, which trusts what it is given, sees
+a byte.
 """
 
 from __future__ import annotations
@@ -51,25 +51,12 @@ class _Header:
     plan: FileEntry
 
 
-def write_plan(folder: Path, key: PlanKey, plan: bytes) -> Path:
-    """Write a plan file under its name, whole or not at all; one of that name is replaced.
-
-    Raises:
-        ArtifactError: the folder cannot be written.
-    """
+def write_plan(folder: Path, key: PlanKey, plan: bytes) -> None:
+    """Write a plan file under its name, into a folder that nobody reads yet."""
     digest = hashlib.sha256(plan).hexdigest()
     entry = FileEntry(size_bytes=len(plan), sha256=digest)
     header = strict.dumps(_Header(schema=_SCHEMA, key=key, plan=entry))
-    path = folder / key.file_name
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        folder.mkdir(exist_ok=True)
-        partial.write_bytes(header.encode() + _END_OF_HEADER + plan)
-        partial.replace(path)
-    except OSError as exc:
-        partial.unlink(missing_ok=True)
-        raise ArtifactError(f"cannot be written: {exc.strerror}", path=path) from exc
-    return path
+    (folder / key.file_name).write_bytes(header.encode() + _END_OF_HEADER + plan)
 
 
 def read_plan(folder: Path | None, key: PlanKey) -> bytes:
@@ -79,12 +66,13 @@ def read_plan(folder: Path | None, key: PlanKey) -> bytes:
         EngineError: there is none; names those that there are, of other devices and versions.
         ArtifactError: the file is damaged, or is another plan under this one's name.
     """
-    path = None if folder is None else folder / key.file_name
-    if folder is None or path is None or not path.is_file():
-        others = sorted(other.name for other in folder.glob("*.plan")) if folder else []
+    there = {} if folder is None else {path.name: path for path in folder.glob("*.plan")}
+    path = there.get(key.file_name)
+    if path is None:
         raise EngineError(
             f"no plan for {key.library} {key.version} on {key.target} of this features.onnx "
-            f"({key.file_name}); found {', '.join(others) or 'none'}; run edge-ad compile ARTIFACT"
+            f"({key.file_name}); found {', '.join(sorted(there)) or 'none'}; "
+            "run edge-ad compile ARTIFACT"
         )
     try:
         text, _, plan = path.read_bytes().partition(_END_OF_HEADER)

@@ -48,8 +48,8 @@ class Library:
         """Such as ``10.3.0``."""
         return str(self.api.__version__)
 
-    def key(self, graph: Graph, capability: Capability, gpu: str) -> PlanKey:
-        """The key of the graph's plan for a GPU: TensorRT-RTX's runs on any of its capability."""
+    def key(self, graph: Graph, capability: Capability, gpu: str = "") -> PlanKey:
+        """The key of the graph's plan for a GPU; of its name only TensorRT takes notice."""
         target = "sm{}{}".format(*capability)
         if self.name == "tensorrt":
             target += "-" + re.sub(r"[^a-z0-9]+", "-", gpu.lower()).strip("-")
