@@ -292,7 +292,7 @@ def compile_(
     click.echo(
         "verified: they give the exported scores"
         if report.verified
-        else "not verified: not run here; run edge-ad verify on the device"
+        else "not verified: not run here; run edge-ad verify --engine tensorrt on the device"
     )
 
 

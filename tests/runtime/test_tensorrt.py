@@ -186,7 +186,10 @@ def test_the_command_says_what_it_has_not_verified(artifact):
     command = ["compile", str(artifact), "--compute-capability", "8.9", "--max-batch", "2"]
     text = CliRunner().invoke(main, command)
     assert (text.exit_code, text.stderr) == (0, "")
-    assert "not verified: not run here; run edge-ad verify on the device" in text.stdout
+    assert (
+        "not verified: not run here; run edge-ad verify --engine tensorrt on the device"
+        in text.stdout
+    )
     found = json.loads(CliRunner().invoke(main, [*command, "--json"]).stdout)
     assert (found["engine"], found["max_batch"], found["verified"]) == ("tensorrt_rtx", 2, False)
     assert f"engines/{found['plans'][0]}\n" in text.stdout
