@@ -192,7 +192,7 @@ class TensorRTEngine:
         self._lock = threading.Lock()
         self._batch = 0
         self._launch: Callable[[], None] | None = None
-        self.version = library.version
+        self.version = library.version + (" (RTX)" if library.name == "tensorrt_rtx" else "")
         self.device = self._gpu.name
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
