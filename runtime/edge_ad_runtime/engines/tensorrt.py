@@ -275,7 +275,7 @@ def _first_error(parser: Any) -> str:
         return "it does not say why"
     error = parser.get_error(0)
     node = f" (node {error.node_name()}, {error.node_operator()})" if error.node_name() else ""
-    return " ".join(error.desc().split()) + node
+    return " ".join(error.desc().splitlines()[:2]) + node  # then come consequences
 
 
 def _read_timing_cache(library: Library, config: Any, path: Path) -> Any:
