@@ -16,8 +16,9 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ from benchmarks.record import data_root, imagenet_resnet18, write_record
 from edge_ad_runtime import Detector
 from edge_ad_runtime.artifact import GRAPH
 from edge_ad_runtime.compiling import compile_plans
-from edge_ad_runtime.engines import ENGINES, Engine, EngineName, Graph, open_engine
+from edge_ad_runtime.engines import ENGINES, Engine, EngineName, Graph, Precision, open_engine
 from edge_ad_runtime.engines.cuda import Gpu
 from edge_ad_runtime.engines.plans import write_plan
 from edge_ad_runtime.engines.tensorrt import build_plan, open_library
@@ -35,7 +36,9 @@ from edge_ad_runtime.images import read_image
 from edge_ad_runtime.verify import verify
 
 BATCHES = (1, 2, 4, 8, 16)
-SIDE, PRODUCTS = 2048, 8  # of the plain matrices, and how many are multiplied in a row
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+SEARCHES: tuple[Literal["auto", "graph"], ...] = ("auto", "graph")
+SIDE, PRODUCTS, SCALE = 2048, 8, 1 / 1024  # plain matrices: size, how many, step in int8
 OPERATIONS = "operations.json"
 
 
@@ -137,12 +140,15 @@ def prepare(folder: Path, fitted_images: int) -> None:
     data = read_data_set(data_root() / "data/magnetic-tile")
     config = PatchCoreConfig(weights=imagenet_resnet18(), coreset_fraction=0.01)
     fitted = fit(data.good[:fitted_images], config, progress=True)
-    variants = {"fp32": ExportConfig(), "fp32-graph": ExportConfig(search="graph")}
-    for name, settings in variants.items():
-        export(fitted, folder / f"{name}.edgead", settings, overwrite=True, progress=True)
-    for precision in ("fp32", "fp16"):
+    for precision, search in product(PRECISIONS, SEARCHES):
+        settings = ExportConfig(
+            engine="tensorrt", precision=precision, search=search, accept_loss=True
+        )
+        name = f"{precision}-{search}.edgead"
+        export(fitted, folder / name, settings, overwrite=True, progress=True)
+    for precision in PRECISIONS:
         (folder / f"{precision}.onnx").write_bytes(products(precision))
-    model = onnx.shape_inference.infer_shapes(onnx.load(folder / "fp32.edgead" / GRAPH))
+    model = onnx.shape_inference.infer_shapes(onnx.load(folder / "fp32-auto.edgead" / GRAPH))
     (folder / OPERATIONS).write_text(json.dumps(count_operations(model)), encoding="utf-8")
 
 
@@ -158,28 +164,43 @@ def count_operations(model: Any) -> int:
     return count
 
 
-def products(precision: str) -> bytes:
+def products(precision: Precision) -> bytes:
     """A graph with the names of ``features.onnx`` that is nothing but matrix products."""
     from onnx import TensorProto, helper, numpy_helper
 
-    dtype = {"fp32": np.float32, "fp16": np.float16}[precision]
-    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    dtype = np.float16 if precision == "fp16" else np.float32
     matrix = np.random.default_rng(0).standard_normal((SIDE, SIDE)) / np.sqrt(SIDE)
-    constants = [
-        numpy_helper.from_array(matrix.astype(dtype), "matrix"),
-        numpy_helper.from_array(np.array([1, 1, 1, -1]), "flat"),
-    ]
+    constants: dict[str, NDArray[Any]] = {"matrix": matrix.astype(dtype)}
+    if precision == "int8":
+        constants["quantised"] = np.clip(np.rint(matrix / SCALE), -127, 127).astype(np.int8)
+        constants |= {"scale": np.array(SCALE, dtype), "zero": np.array(0, np.int8)}
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     nodes = [
         helper.make_node("Cast", ["image"], ["cast"], to=kind),
         helper.make_node("ReduceMean", ["cast"], ["mean"], keepdims=1),
-        helper.make_node("Mul", ["mean", "matrix"], ["x0"]),
-        *(helper.make_node("MatMul", [f"x{i}", "matrix"], [f"x{i + 1}"]) for i in range(PRODUCTS)),
+        helper.make_node("Add", ["mean", "matrix"], ["x0"]),  # nothing is known before the image
+    ]
+    for i in range(PRODUCTS):
+        factors = [f"x{i}", "matrix"]
+        if precision == "int8":
+            parameters, factors = ["scale", "zero"], [f"x{i}d", f"matrix{i}"]
+            nodes += [
+                helper.make_node("QuantizeLinear", [f"x{i}", *parameters], [f"x{i}q"]),
+                helper.make_node("DequantizeLinear", [f"x{i}q", *parameters], [factors[0]]),
+                helper.make_node("DequantizeLinear", ["quantised", *parameters], [factors[1]]),
+            ]
+        nodes.append(helper.make_node("MatMul", factors, [f"x{i + 1}"]))
+    nodes += [
         helper.make_node("ReduceMean", [f"x{PRODUCTS}"], ["y"], keepdims=1),
         helper.make_node("Cast", ["y"], ["features"], to=TensorProto.FLOAT),
     ]
-    image = helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", 1, 1, 3])
-    features = helper.make_tensor_value_info("features", TensorProto.FLOAT, [1, 1, 1, 1])
-    graph = helper.make_graph(nodes, "products", [image], [features], constants)
+    graph = helper.make_graph(
+        nodes,
+        "products",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", 1, 1, 3])],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", 1, 1, 1])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
     opset = helper.make_opsetid("", 18)
     model = helper.make_model(graph, opset_imports=[opset], ir_version=10)
     return bytes(model.SerializeToString())
