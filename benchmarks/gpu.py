@@ -56,14 +56,28 @@ def main() -> None:
     operations = json.loads((options.folder / OPERATIONS).read_text(encoding="utf-8"))
     runs, rates = [], []
     for name in options.engines:
-        for path in sorted(options.folder.glob("*.onnx")):
-            rates.append({"engine": name, "precision": path.stem, **_or_refused(rate, name, path)})
-            print(rates[-1], flush=True)
+        found = {p.stem: _or_refused(rate, name, p) for p in options.folder.glob("*.onnx")}
+        rates.append({"engine": name, **found})
+        print(rates[-1], flush=True)
         for folder in sorted(options.folder.glob("*.edgead")):
-            found = _or_refused(measure, name, folder, options.repeats)
-            runs.append({"engine": name, "artifact": folder.stem, **found})
-            print({k: v for k, v in runs[-1].items() if not k.endswith("_ms")}, flush=True)
+            run = {"engine": name, "artifact": folder.stem}
+            run |= _or_refused(measure, name, folder, options.repeats)
+            if "refused" not in run:
+                plain = found[folder.stem.split("-")[0]]
+                run["of_floor"] = of_floor(run["network_ms"], operations, plain)
+            runs.append(run)
+            print({k: v for k, v in run.items() if not k.endswith("_ms")}, flush=True)
     write_record("gpu", {"operations_per_image": operations, "rates": rates, "runs": runs})
+
+
+def of_floor(
+    network_ms: dict[int, list[float]], operations: int, plain: dict[str, Any]
+) -> dict[int, float]:
+    """How many times the floor the median is, per size of batch."""
+    if "refused" in plain:
+        return {}
+    floor_ms = 1e3 * operations / plain["operations_per_s"]
+    return {n: round(float(np.median(ms)) / (n * floor_ms), 2) for n, ms in network_ms.items()}
 
 
 def measure(name: EngineName, folder: Path, repeats: int) -> dict[str, Any]:
@@ -142,7 +156,11 @@ def prepare(folder: Path, fitted_images: int) -> None:
     fitted = fit(data.good[:fitted_images], config, progress=True)
     for precision, search in product(PRECISIONS, SEARCHES):
         settings = ExportConfig(
-            engine="tensorrt", precision=precision, search=search, accept_loss=True
+            engine="tensorrt",
+            precision=precision,
+            search=search,
+            reference_images=1,
+            accept_loss=True,
         )
         name = f"{precision}-{search}.edgead"
         export(fitted, folder / name, settings, overwrite=True, progress=True)
@@ -168,26 +186,31 @@ def products(precision: Precision) -> bytes:
     """A graph with the names of ``features.onnx`` that is nothing but matrix products."""
     from onnx import TensorProto, helper, numpy_helper
 
-    dtype = np.float16 if precision == "fp16" else np.float32
     matrix = np.random.default_rng(0).standard_normal((SIDE, SIDE)) / np.sqrt(SIDE)
-    constants: dict[str, NDArray[Any]] = {"matrix": matrix.astype(dtype)}
+    constants = {"half": matrix.astype(np.float16)}
     if precision == "int8":
-        constants["quantised"] = np.clip(np.rint(matrix / SCALE), -127, 127).astype(np.int8)
-        constants |= {"scale": np.array(SCALE, dtype), "zero": np.array(0, np.int8)}
-    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        constants = {
+            "small": np.clip(np.rint(matrix / SCALE), -127, 127).astype(np.int8),
+            "scale": np.array(SCALE, np.float32),
+            "zero": np.array(0, np.int8),
+        }
+    kind = TensorProto.FLOAT16 if precision == "fp16" else TensorProto.FLOAT
     nodes = [
         helper.make_node("Cast", ["image"], ["cast"], to=kind),
         helper.make_node("ReduceMean", ["cast"], ["mean"], keepdims=1),
+        helper.make_node("DequantizeLinear", [*constants], ["matrix"])
+        if precision == "int8"
+        else helper.make_node("Cast", ["half"], ["matrix"], to=kind),
         helper.make_node("Add", ["mean", "matrix"], ["x0"]),  # nothing is known before the image
     ]
     for i in range(PRODUCTS):
         factors = [f"x{i}", "matrix"]
         if precision == "int8":
-            parameters, factors = ["scale", "zero"], [f"x{i}d", f"matrix{i}"]
+            step, factors = ["scale", "zero"], [f"x{i}d", f"matrix{i}"]
             nodes += [
-                helper.make_node("QuantizeLinear", [f"x{i}", *parameters], [f"x{i}q"]),
-                helper.make_node("DequantizeLinear", [f"x{i}q", *parameters], [factors[0]]),
-                helper.make_node("DequantizeLinear", ["quantised", *parameters], [factors[1]]),
+                helper.make_node("QuantizeLinear", [f"x{i}", *step], [f"x{i}q"]),
+                helper.make_node("DequantizeLinear", [f"x{i}q", *step], [factors[0]]),
+                helper.make_node("DequantizeLinear", ["small", *step], [factors[1]]),
             ]
         nodes.append(helper.make_node("MatMul", factors, [f"x{i + 1}"]))
     nodes += [
