@@ -164,6 +164,28 @@ def test_a_graph_that_it_cannot_read_is_refused(graph, onnx, says):
 
 
 @needs_rtx
+@pytest.mark.parametrize("max_batch", [0, 2**31])
+def test_a_batch_that_cannot_be_is_refused(graph, max_batch):
+    with pytest.raises(ConfigError, match=f"max-batch is {max_batch}; it must"):
+        build_plan(open_library("tensorrt_rtx"), graph, capability=ADA, max_batch=max_batch)
+
+
+@needs_rtx
+def test_a_batch_that_no_memory_holds_is_refused(graph):
+    with pytest.raises(EngineError, match="cannot compile features.onnx: .*OutOfMemory"):
+        build_plan(open_library("tensorrt_rtx"), graph, capability=ADA, max_batch=10**6)
+
+
+@needs_rtx
+def test_what_tensorrt_has_logged_is_in_the_error():
+    library = open_library("tensorrt_rtx")
+    engine = library.api.Runtime(library.log).deserialize_cuda_engine(b"no plan")
+    with pytest.raises(EngineError, match="cannot load it: .*Error Code") as caught:
+        library.made(engine, "cannot load it")
+    assert "\n" not in str(caught.value)
+
+
+@needs_rtx
 def test_a_timing_cache_is_not_for_rtx(graph, tmp_path):
     with pytest.raises(ConfigError, match="timing-cache is for TensorRT"):
         build_plan(

@@ -130,8 +130,11 @@ def build_plan(
 
     Raises:
         EngineError: TensorRT cannot read the graph (names the node), or cannot compile it.
-        ConfigError: a timing cache of another device or version, or for TensorRT-RTX.
+        ConfigError: a batch that cannot be; a timing cache of another GPU or version, or for
+            TensorRT-RTX.
     """
+    if not 1 <= max_batch < 2**31:
+        raise ConfigError(f"max-batch is {max_batch}; it must be 1 to {2**31 - 1}")
     api = library.api
     library.log.errors.clear()
     try:
