@@ -30,7 +30,8 @@ from edge_ad_runtime.compiling import compile_plans
 from edge_ad_runtime.engines import ENGINES, Engine, EngineName, Graph, Precision, open_engine
 from edge_ad_runtime.engines.cuda import Gpu
 from edge_ad_runtime.engines.plans import write_plan
-from edge_ad_runtime.engines.tensorrt import build_plan, open_library
+from edge_ad_runtime.engines.tensorrt import open_library
+from edge_ad_runtime.engines.tensorrt_build import build_plan
 from edge_ad_runtime.errors import EdgeADError
 from edge_ad_runtime.images import read_image
 from edge_ad_runtime.verify import verify

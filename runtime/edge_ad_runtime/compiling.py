@@ -13,7 +13,8 @@ from edge_ad_runtime.detector import Detector
 from edge_ad_runtime.engines import Graph
 from edge_ad_runtime.engines.cuda import Gpu
 from edge_ad_runtime.engines.plans import write_plan
-from edge_ad_runtime.engines.tensorrt import Capability, build_plan, open_library
+from edge_ad_runtime.engines.tensorrt import Capability, open_library
+from edge_ad_runtime.engines.tensorrt_build import build_plan
 from edge_ad_runtime.errors import ArtifactError, ConfigError, EngineError
 from edge_ad_runtime.patch_search import PatchSearch
 from edge_ad_runtime.verify import verify

@@ -1,5 +1,8 @@
 """Plan files: whatever is wrong with one is told before TensorRT sees it."""
 
+import hashlib
+import json
+
 import pytest
 
 from edge_ad_runtime.engines.plans import PlanKey, read_plan, write_plan
@@ -24,6 +27,17 @@ def test_a_plan_comes_back_as_it_was(folder):
     write_plan(folder, KEY, PLAN)
     assert [path.name for path in folder.iterdir()] == ["tensorrt_rtx-1.7.1-sm89-0a1b2c3d4e5f.plan"]
     assert read_plan(folder, KEY) == PLAN
+
+
+def test_the_file_is_as_the_readme_has_it(folder):
+    write_plan(folder, KEY, PLAN)
+    header, plan = (folder / KEY.file_name).read_bytes().split(b"\n\n", 1)
+    assert plan == PLAN
+    assert json.loads(header) == {
+        "schema": 1,
+        "key": vars(KEY),
+        "plan": {"size_bytes": len(PLAN), "sha256": hashlib.sha256(PLAN).hexdigest()},
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,4 @@
-"""TensorRT, and TensorRT-RTX, which has the same interface: plans are built and run here.
-
-Networks are strongly typed: what the graph says in float32 is computed in float32 (not in TF32,
-TensorRT's own choice), and float16 or int8 is what the export has made so.
-"""
+"""TensorRT, and TensorRT-RTX, which has the same interface: one engine for the plans of both."""
 
 from __future__ import annotations
 
@@ -13,7 +9,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -22,11 +17,11 @@ from numpy.typing import NDArray
 from edge_ad_runtime.engines import EngineName, Graph
 from edge_ad_runtime.engines.cuda import Buffer, Gpu
 from edge_ad_runtime.engines.plans import LibraryName, PlanKey, read_plan
-from edge_ad_runtime.errors import ConfigError, EngineError
+from edge_ad_runtime.errors import EngineError
 
 Capability = tuple[int, int]
 
-_INPUT = "image"
+INPUT = "image"
 
 
 @dataclass(frozen=True)
@@ -76,8 +71,9 @@ def open_library(*names: LibraryName) -> Library:
     Raises:
         EngineError: none is (says what to install), or it cannot be loaded.
     """
+    wanted: tuple[LibraryName, ...] = names or get_args(LibraryName)
     missing = []
-    for name in names or get_args(LibraryName):
+    for name in wanted:
         try:
             api = importlib.import_module(name)
         except ImportError as exc:
@@ -86,9 +82,9 @@ def open_library(*names: LibraryName) -> Library:
             raise EngineError(f"{name} cannot be loaded: {exc}") from exc
         else:
             return Library(name, api, _log(api))
+    extras = (f"'edge-ad-runtime[{name.replace('_', '-')}]'" for name in wanted)
     raise EngineError(
-        "TensorRT is not installed; pip install 'edge-ad-runtime[tensorrt]', or "
-        f"'edge-ad-runtime[tensorrt-rtx]' ({'; '.join(missing)})"
+        f"TensorRT is not installed; pip install {' or '.join(extras)} ({'; '.join(missing)})"
     )
 
 
@@ -106,66 +102,6 @@ def _log(api: Any) -> Any:
     return Log()
 
 
-def build_plan(
-    library: Library,
-    graph: Graph,
-    *,
-    capability: Capability,
-    max_batch: int = 16,
-    timing_cache: Path | None = None,
-) -> bytes:
-    """Compile a graph.
-
-    Args:
-        library: what compiles it; TensorRT does so on the GPU that it is for, TensorRT-RTX
-            anywhere.
-        graph: float32, float16, or int8 by pairs of QuantizeLinear and DequantizeLinear.
-        capability: compute capability of the GPU that it is for.
-        max_batch: images at once, at most; it is tuned for one.
-        timing_cache: file of TensorRT's measurements, read where it exists, then written: the
-            next build on this GPU is faster.
-
-    Returns:
-        The plan, for `write_plan`.
-
-    Raises:
-        EngineError: TensorRT cannot read the graph (names the node), or cannot compile it.
-        ConfigError: a batch that cannot be; a timing cache of another GPU or version, or for
-            TensorRT-RTX.
-    """
-    if not 1 <= max_batch < 2**31:
-        raise ConfigError(f"max-batch is {max_batch}; it must be 1 to {2**31 - 1}")
-    api = library.api
-    library.log.errors.clear()
-    try:
-        builder = api.Builder(library.log)
-    except TypeError as exc:  # pybind11's word for a null pointer
-        raise EngineError(
-            f"{library.name} {library.version} cannot build here: {library.reason()}"
-        ) from exc
-    typed = 1 << int(api.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
-    network = builder.create_network(typed)
-    parser = api.OnnxParser(network, library.log)
-    if not parser.parse(graph.onnx):
-        raise EngineError(
-            f"{library.name} {library.version} refuses features.onnx: {_first_error(parser)}"
-        )
-    config = builder.create_builder_config()
-    config.clear_flag(api.BuilderFlag.TF32)
-    if library.name == "tensorrt_rtx":
-        _build_ahead(library, config, capability)
-    cached = None if timing_cache is None else _read_timing_cache(library, config, timing_cache)
-    shape = tuple(network.get_input(0).shape)[1:]  # (H, W, 3)
-    profile = builder.create_optimization_profile()
-    profile.set_shape(_INPUT, (1, *shape), (1, *shape), (max_batch, *shape))
-    config.add_optimization_profile(profile)
-    plan = builder.build_serialized_network(network, config)
-    plan = bytes(library.made(plan, "cannot compile features.onnx"))
-    if timing_cache is not None and cached is not None:
-        _write_timing_cache(timing_cache, bytes(cached.serialize()))
-    return plan
-
-
 class TensorRTEngine:
     """A plan from the artifact's ``engines``, on one stream; threads take turns."""
 
@@ -181,8 +117,8 @@ class TensorRTEngine:
         self._runtime = library.made(api.Runtime(library.log), gone)
         self._engine = library.made(self._runtime.deserialize_cuda_engine(plan), gone)
         self._context = library.made(_execution_context(api, self._engine), gone)
-        shape = self._engine.get_tensor_profile_shape(_INPUT, 0)[2]  # of the largest batch
-        self._context.set_input_shape(_INPUT, shape)
+        shape = self._engine.get_tensor_profile_shape(INPUT, 0)[2]  # of the largest batch
+        self._context.set_input_shape(INPUT, shape)
         self._buffers: dict[str, Buffer] = {}
         for i in range(self._engine.num_io_tensors):
             name = self._engine.get_tensor_name(i)
@@ -190,7 +126,7 @@ class TensorRTEngine:
             buffer = Buffer(self._gpu, tuple(self._context.get_tensor_shape(name)), dtype)
             self._context.set_tensor_address(name, buffer.address)
             self._buffers[name] = buffer
-        self._image = self._buffers.pop(_INPUT)
+        self._image = self._buffers.pop(INPUT)
         self._library = library
         self._lock = threading.Lock()
         self._batch = 0
@@ -212,10 +148,11 @@ class TensorRTEngine:
     def _run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         most, *size = self._image.host.shape
         count = len(images)
-        if not 1 <= count <= most or list(images.shape[1:]) != size:
+        if images.dtype != np.uint8 or list(images.shape[1:]) != size or not 1 <= count <= most:
             raise EngineError(
-                f"TensorRT failed on images of shape {images.shape}: its plan is for 1 to {most} "
-                f"of {tuple(size)}; more at once: edge-ad compile --max-batch"
+                f"TensorRT failed on images of shape {images.shape}, {images.dtype}: its plan is "
+                f"for 1 to {most} of {tuple(size)}, uint8; more at once: edge-ad compile "
+                "--max-batch"
             )
         with self._lock:
             self._gpu.enter()
@@ -238,25 +175,11 @@ class TensorRTEngine:
                 buffer.download(count)
 
         self._library.log.errors.clear()
-        if not self._context.set_input_shape(_INPUT, (count, *self._image.host.shape[1:])):
+        if not self._context.set_input_shape(INPUT, (count, *self._image.host.shape[1:])):
             raise EngineError(f"TensorRT refuses {count} images: {self._library.reason()}")
         work()  # the first time it sets itself up, which cannot be captured
         self._gpu.synchronize()
         return self._gpu.capture(work)
-
-
-def _build_ahead(library: Library, config: Any, capability: Capability) -> None:
-    """Aim TensorRT-RTX at one compute capability, and let its work be captured."""
-    api, wanted = library.api, "SM{}{}".format(*capability)
-    known = [name for name in api.ComputeCapability.__members__ if name.startswith("SM")]
-    if wanted not in known:
-        raise EngineError(
-            f"{library.name} {library.version} builds for {', '.join(sorted(known))}, not for "
-            f"{wanted}; such a GPU needs TensorRT: pip install 'edge-ad-runtime[tensorrt]'"
-        )
-    config.num_compute_capabilities = 1
-    config.set_compute_capability(api.ComputeCapability.__members__[wanted], 0)
-    config.set_flag(api.BuilderFlag.REQUIRE_USER_ALLOCATION)
 
 
 def _execution_context(api: Any, engine: Any) -> Any:
@@ -271,37 +194,3 @@ def _execution_context(api: Any, engine: Any) -> Any:
     strategy = api.DynamicShapesKernelSpecializationStrategy.EAGER
     config.dynamic_shapes_kernel_specialization_strategy = strategy
     return engine.create_execution_context(config)
-
-
-def _first_error(parser: Any) -> str:
-    if parser.num_errors == 0:
-        return "it does not say why"
-    error = parser.get_error(0)
-    node = f" (node {error.node_name()}, {error.node_operator()})" if error.node_name() else ""
-    return " ".join(error.desc().splitlines()[:2]) + node  # then come consequences
-
-
-def _read_timing_cache(library: Library, config: Any, path: Path) -> Any:
-    if library.name == "tensorrt_rtx":
-        raise ConfigError("timing-cache is for TensorRT; TensorRT-RTX measures nothing")
-    try:
-        content = path.read_bytes() if path.exists() else b""
-    except OSError as exc:
-        raise ConfigError(f"timing-cache {path} cannot be read: {exc.strerror}") from exc
-    cached = config.create_timing_cache(content)
-    if cached is None or not config.set_timing_cache(cached, False):
-        raise ConfigError(
-            f"timing-cache {path} is of another GPU or TensorRT than {library.version}, or "
-            "damaged; delete it, or name another"
-        )
-    return cached
-
-
-def _write_timing_cache(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as exc:
-        partial.unlink(missing_ok=True)
-        raise ConfigError(f"timing-cache {path} cannot be written: {exc.strerror}") from exc
