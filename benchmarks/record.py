@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ def write_record(name: str, content: dict[str, Any]) -> None:
         "benchmark": name,
         "machine": machine(),
         "commit": _git("rev-parse", "HEAD") + (" modified" if _git("status", "-s") else ""),
-        "versions": {package: version(package) for package in _PACKAGES},
+        "versions": {d.name: d.version for d in distributions() if d.name in _PACKAGES},
         **content,
     }
     path = RESULTS / f"{name}.json"

@@ -30,16 +30,23 @@ def hash_file(path: Path) -> FileEntry:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A folder whose manifest has been read; files are handed out only after their hash agrees."""
+    """A folder whose manifest has been read; files are handed out only after their hash agrees.
+
+    Attributes:
+        folder: where it is.
+        manifest: its manifest.
+        plans: where plans compiled from it are: in the folder, but no part of the artifact.
+    """
 
     folder: Path
     manifest: Manifest
+    plans: Path
 
     @classmethod
     def open(cls, folder: Path | str) -> Artifact:
         """Read the manifest; raises ArtifactError, see `read_manifest`."""
         folder = Path(folder)
-        return cls(folder, read_manifest(folder))
+        return cls(folder, read_manifest(folder), folder / PLANS)
 
     def file(self, name: str) -> Path:
         """Path of a file that the manifest lists, verified.

@@ -74,7 +74,7 @@ class PatchSearch:
                 Graph(
                     onnx=graph.read_bytes(),
                     precision=member.network.precision,
-                    plans=artifact.folder / files.PLANS,
+                    plans=artifact.plans,
                 ),
                 threads=threads,
             ),
