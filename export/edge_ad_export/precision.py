@@ -36,7 +36,7 @@ from edge_ad.damage import with_damage
 from edge_ad.features import PatchFeatures, Run, extract
 from edge_ad.fitted import FittedDetector
 from edge_ad_export.config import ExportConfig
-from edge_ad_export.onnx_graph import to_onnx
+from edge_ad_export.onnx_graph import checked, to_onnx
 from edge_ad_runtime.engines import Graph, open_engine
 from edge_ad_runtime.errors import ExportError
 
@@ -86,7 +86,7 @@ def _int8(
             f"{len(images)} held-out good images are too few to calibrate int8 with, "
             f"{FEWEST_IMAGES} are needed; fit with more images or a larger --holdout-fraction"
         )
-    graph = to_onnx(network, fitted.config.size)
+    graph = _with_scale_in_weights(to_onnx(network, fitted.config.size))
     convolutions = [
         node.name
         for node in onnx.load_from_string(graph).graph.node
@@ -106,6 +106,27 @@ def _int8(
     near = next(c for c in candidates if c[0] <= _NEAR * best)
     tried = "; ".join(f"{name} {error:.2%}" for error, name, _ in candidates)
     return near[2], f"int8, {near[1]}; score errors of all that were tried: {tried}"
+
+
+def _with_scale_in_weights(graph: bytes) -> bytes:
+    """The division of the input by ``std`` as part of the first convolution's weights.
+
+    A pass over the image less; padding stays what it was, as zero divided is zero.
+    """
+    model = onnx.load_from_string(graph)
+    nodes, constants = model.graph.node, {c.name: c for c in model.graph.initializer}
+    (division,) = (node for node in nodes if node.op_type == "Div" and node.input[1] == "std")
+    readers = [node for node in nodes if division.output[0] in node.input]
+    if [node.op_type for node in readers] != ["Conv"]:
+        return graph
+    std = onnx.numpy_helper.to_array(constants["std"])  # (3, 1, 1)
+    weights = constants[readers[0].input[1]]  # (out, 3, height, width)
+    scaled = onnx.numpy_helper.to_array(weights) / std
+    weights.CopyFrom(onnx.numpy_helper.from_array(scaled, weights.name))
+    readers[0].input[0] = division.input[0]
+    nodes.remove(division)
+    model.graph.initializer.remove(constants["std"])
+    return checked(model)
 
 
 def _quantise(
@@ -137,7 +158,12 @@ def _quantise(
             else quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
             calibrate_method=method,
-            extra_options={"ActivationSymmetric": symmetric, **settings},
+            # nor biases of 32-bit integers
+            extra_options={
+                "ActivationSymmetric": symmetric,
+                "QuantizeBias": not symmetric,
+                **settings,
+            },
         )
     except Exception as exc:  # its exception types are many
         raise ExportError(f"the network cannot be quantised: {exc}") from exc

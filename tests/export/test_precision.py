@@ -11,7 +11,7 @@ from edge_ad import FittedDetector, fit
 from edge_ad.features import restore_network
 from edge_ad_export import ExportConfig, export
 from edge_ad_export.onnx_graph import to_onnx
-from edge_ad_export.precision import FEWEST_IMAGES, reduce
+from edge_ad_export.precision import FEWEST_IMAGES, _with_scale_in_weights, reduce
 from edge_ad_runtime import Detector
 from edge_ad_runtime.artifact import BANK
 from edge_ad_runtime.engines import Graph, open_engine
@@ -167,3 +167,14 @@ def test_int8_warns_on_a_processor_without_the_instructions(
         warnings.simplefilter("always")
         export(many_held_out, path, config)  # loads it to prove it
     assert sum(w.category is EdgeADWarning for w in caught) == warned
+
+
+def test_the_scale_in_the_weights_changes_nothing(many_held_out):
+    network = restore_network(many_held_out.config, many_held_out.backbone)
+    graph = to_onnx(network, many_held_out.config.size)
+    folded = _with_scale_in_weights(graph)
+    assert "Div" not in [node.op_type for node in onnx.load_from_string(folded).graph.node]
+    images = many_held_out.held_out[:2]
+    expected = open_engine("onnxruntime", Graph(onnx=graph)).run(images)
+    found = open_engine("onnxruntime", Graph(onnx=folded)).run(images)
+    np.testing.assert_allclose(found, expected, atol=1e-5 * expected.max())

@@ -77,7 +77,7 @@ def test_an_edited_manifest_is_refused_and_the_key_named(artifact, change, messa
 
 def test_a_key_that_occurs_twice_is_refused(artifact):
     path = artifact / FILE_NAME
-    path.write_text(path.read_text().replace('"schema": 2,', '"schema": 2, "schema": 2,'))
+    path.write_text(path.read_text().replace('"schema": 3,', '"schema": 3, "schema": 3,'))
     with pytest.raises(ArtifactError, match="occurs twice"):
         read_manifest(artifact)
 
