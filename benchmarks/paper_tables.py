@@ -10,9 +10,9 @@ from typing import Any
 import matplotlib as mpl
 
 from benchmarks import paper_numbers as paper
+from benchmarks.markdown import table
 from benchmarks.paper import RECORD, SEEDS, SHOTS, SWEEP, Row, rows
 from benchmarks.record import RESULTS
-from benchmarks.tables import table
 
 Runs = dict[str, dict[str, Any]]
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import matplotlib as mpl
 
+from benchmarks.markdown import table
+from benchmarks.peers_tables import peers
 from benchmarks.record import RESULTS
 
 _INTRO = """# Benchmarks
@@ -26,15 +28,16 @@ def main() -> None:
         "search": _search,
         "magnetic_tile": _magnetic_tile,
         "mvtec_mini": _mvtec_mini,
+        "peers": peers,
     }
     parts = [_INTRO]
-    for name, table in tables.items():
+    for name, section in tables.items():
         path = RESULTS / f"{name}.json"
         if path.exists():
             record = json.loads(path.read_text(encoding="utf-8"))
             machine = record["machine"]
             where = f"{machine['cpu']}, {machine['cores']} cores; [record](results/{name}.json)"
-            parts.append(f"{table(record)}\n\n{where}.\n")
+            parts.append(f"{section(record)}\n\n{where}.\n")
     (Path(__file__).parent / "README.md").write_text("\n".join(parts), encoding="utf-8")
 
 
@@ -302,11 +305,6 @@ def _mvtec_mini(record: dict[str, Any]) -> str:
 def _median(run: dict[str, Any], key: str) -> float:
     values = sorted(pair[key] for pair in run["pairs"])
     return float(values[len(values) // 2])
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 if __name__ == "__main__":
