@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peer_process import Predict, serve
+from benchmarks.peer_process import Predict, serve, take_stdout
 
 BATCH = 32  # anomalib's default
 PACKAGES = ("anomalib", "torch", "torchvision", "timm", "openvino", "onnxruntime", "numpy")
@@ -29,7 +29,8 @@ def main() -> None:
     task, *arguments = sys.argv[1:]
     if task == "prepare":
         folder, weights, picks = arguments
-        print(json.dumps(prepare(Path(folder), Path(weights), int(picks))))
+        answers = take_stdout()
+        print(json.dumps(prepare(Path(folder), Path(weights), int(picks))), file=answers)
     else:
         model, images = arguments
         serve(lambda: WAYS[task](model), Path(images))

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.peer_process import Predict, serve
+from benchmarks.peer_process import Predict, serve, take_stdout
 
 BATCH = 2  # its default
 PACKAGES = ("torch", "torchvision", "faiss-cpu", "numpy")
@@ -32,7 +32,9 @@ STD = np.array([0.229, 0.224, 0.225], np.float32)
 def main() -> None:
     if sys.argv[1] == "prepare":
         checkout, folder, weights, picks = sys.argv[2:]
-        print(json.dumps(prepare(build(checkout, weights), Path(folder), int(picks))))
+        answers = take_stdout()
+        result = prepare(build(checkout, weights), Path(folder), int(picks))
+        print(json.dumps(result), file=answers)
     else:
         checkout, folder, weights, images = sys.argv[1:]
         serve(lambda: load(build(checkout, weights), folder), Path(images))

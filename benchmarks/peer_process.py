@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
+from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,11 +39,10 @@ def serve(load: Callable[[], Predict], images: Path) -> None:
     """Load, then answer requests on stdin until it ends.
 
     Args:
-        load: gives the function to time; whatever it prints goes to stderr.
+        load: gives the function to time.
         images: .npy file, ``(N, H, W, 3)`` uint8 RGB.
     """
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    answers = take_stdout()
     predict = load()
     pixels = np.load(images, allow_pickle=False)
     for line in sys.stdin:
@@ -58,10 +57,25 @@ def serve(load: Callable[[], Predict], images: Path) -> None:
         print(json.dumps(asdict(answer)), file=answers)
 
 
-def run_module(python: Path, module: str, *arguments: str) -> subprocess.Popen[str]:
-    """Start ``python -m benchmarks.MODULE`` in another environment, a pipe at either end."""
+def take_stdout() -> TextIO:
+    """Stdout for answers alone: what libraries print goes to stderr from here on."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return answers
+
+
+def run_module(python: Path, folder: Path, *command: str) -> subprocess.Popen[str]:
+    """Start ``python -m benchmarks.COMMAND`` in another environment, a pipe at either end.
+
+    Args:
+        python: the environment's interpreter.
+        folder: to run in; libraries leave their caches there.
+        command: module and arguments.
+    """
+    module, *arguments = command
     return subprocess.Popen(
         [str(python), "-W", "ignore", "-m", f"benchmarks.{module}", *arguments],
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "TRUST_REMOTE_CODE": "1"},  # anomalib's pickles
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -70,17 +84,16 @@ def run_module(python: Path, module: str, *arguments: str) -> subprocess.Popen[s
 
 
 class Peer:
-    """The benchmark's end of `serve`.
+    """The benchmark's end of `serve`, once it has scored for the first time.
 
-    Attributes:
-        cold_start_ms: from starting the interpreter to the first score.
+    Args:
+        process: that serves.
+        first: images to begin with.
     """
 
-    def __init__(self, python: Path, module: str, *arguments: str) -> None:
-        start = time.perf_counter()
-        self._process = run_module(python, module, *arguments)
-        self.score([0])
-        self.cold_start_ms = (time.perf_counter() - start) * 1e3
+    def __init__(self, process: subprocess.Popen[str], first: list[int]) -> None:
+        self._process = process
+        self.score(first)
 
     def score(self, images: list[int]) -> Answer:
         """Have images scored, in one call."""
@@ -88,16 +101,9 @@ class Peer:
         print(images, file=self._process.stdin, flush=True)
         line = self._process.stdout.readline()
         if not line:
-            raise SystemExit(f"{' '.join(map(str, self._process.args))} ended")  # type: ignore[arg-type]
+            raise SystemExit(f"{self._process.args!r} ended; what it said is above")
         return Answer(**json.loads(line))
 
-    def __enter__(self) -> Peer:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End of stdin, end of the process."""
         self._process.communicate()

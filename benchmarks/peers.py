@@ -21,8 +21,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,15 +119,17 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
     ways = edge_ad_ways(fitted, folder)
     common = (str(folder), imagenet_resnet18(), str(options.picks))
-    fits["anomalib"] = prepare(pythons["anomalib"], "peer_anomalib", *common)
+    command = ("peer_anomalib", "prepare", *common)
+    fits["anomalib"] = prepare(run_module(pythons["anomalib"], folder, *command))
     ways += anomalib_ways(folder, fits["anomalib"]["exported_batch"])
     if options.inspection:
-        module, checkout = "peer_inspection", str(options.inspection)
-        fits[INSPECTION] = prepare(pythons[INSPECTION], module, checkout, *common)
+        module, checkout = "peer_inspection", str(options.inspection.resolve())
+        command = (module, "prepare", checkout, *common)
+        fits[INSPECTION] = prepare(run_module(pythons[INSPECTION], folder, *command))
         command = (module, checkout, *common[:2])
         ways.append(Way(name=INSPECTION, environment=INSPECTION, command=command, truth=INSPECTION))
 
-    measured = measure(ways, pythons, folder / "test.npy", len(test))
+    measured = measure(ways, pythons, folder, len(test))
     reference = ReferenceDetector(fitted)
     truths = {REFERENCE: [reference.trace(image).score for image in images]}
     truths |= {way["name"]: way["scores"] for way in measured}
@@ -186,12 +189,11 @@ def fit_edge_ad(
     return fitted, {"fit_s": fit_s, "features_s": features_s, "coreset_s": coreset_s}
 
 
-def prepare(python: Path, module: str, *arguments: str) -> dict[str, Any]:
-    """Have another library time its fit and write its model with our choice of patches."""
-    process = run_module(python, module, "prepare", *arguments)
+def prepare(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """Another library times its fit and writes its model, with our choice of patches."""
     out, _ = process.communicate()
     if process.returncode != 0:
-        raise SystemExit(f"{module} could not be prepared; what it said is above")
+        raise SystemExit(f"{process.args!r} failed; what it said is above")
     result: dict[str, Any] = json.loads(out)
     return result
 
@@ -234,20 +236,22 @@ def anomalib_ways(folder: Path, exported_batch: int) -> list[Way]:
 
 
 def measure(
-    ways: Sequence[Way], pythons: dict[str, Path], images: Path, count: int
+    ways: Sequence[Way], pythons: dict[str, Path], folder: Path, count: int
 ) -> list[dict[str, Any]]:
-    """Start each way a few times, then have all score the same images in turn."""
+    """Start each way a few times, then have all score the images of ``test.npy`` in turn."""
     measured = [{**asdict(way), "cold_start_ms": [], "ms": [], "scores": []} for way in ways]
 
     def start(way: Way) -> Peer:
-        return Peer(pythons[way.environment], *way.command, str(images))
+        python, images = pythons[way.environment], str(folder / "test.npy")
+        return Peer(run_module(python, folder, *way.command, images), [0] * way.images_per_call)
 
     for _ in range(STARTS):
         for way, found in zip(ways, measured, strict=True):
-            with start(way) as peer:
-                found["cold_start_ms"].append(peer.cold_start_ms)
+            elapsed_s, peer = seconds(partial(start, way))
+            peer.close()
+            found["cold_start_ms"].append(elapsed_s * 1e3)
     with ExitStack() as stack:
-        peers = [stack.enter_context(start(way)) for way in ways]
+        peers = [stack.enter_context(closing(start(way))) for way in ways]
         for i in range(count):
             for way, peer, found in zip(ways, peers, measured, strict=True):
                 time.sleep(PAUSE_S)
