@@ -21,8 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -104,7 +103,9 @@ def main() -> None:
 
 
 def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    there = {name: Path(python) for name, python in options.python}
+    there = {name: Path(python).absolute() for name, python in options.python}
+    if unknown := there.keys() - ENVIRONMENTS.keys():
+        raise SystemExit(f"no such environment: {', '.join(unknown)}")
     pythons = {
         name: there.get(name) or make_environment(folder / "environments" / name, requirements)
         for name, requirements in ENVIRONMENTS.items()
@@ -119,13 +120,15 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
     ways = edge_ad_ways(fitted, folder)
     common = (str(folder), imagenet_resnet18(), str(options.picks))
-    command = ("peer_anomalib", "prepare", *common)
-    fits["anomalib"] = prepare(run_module(pythons["anomalib"], folder, *command))
+    fits["anomalib"] = prepare(
+        run_module(pythons["anomalib"], folder, "peer_anomalib", "prepare", *common)
+    )
     ways += anomalib_ways(folder, fits["anomalib"]["exported_batch"])
     if options.inspection:
         module, checkout = "peer_inspection", str(options.inspection.resolve())
-        command = (module, "prepare", checkout, *common)
-        fits[INSPECTION] = prepare(run_module(pythons[INSPECTION], folder, *command))
+        fits[INSPECTION] = prepare(
+            run_module(pythons[INSPECTION], folder, module, "prepare", checkout, *common)
+        )
         command = (module, checkout, *common[:2])
         ways.append(Way(name=INSPECTION, environment=INSPECTION, command=command, truth=INSPECTION))
 
@@ -239,26 +242,35 @@ def measure(
     ways: Sequence[Way], pythons: dict[str, Path], folder: Path, count: int
 ) -> list[dict[str, Any]]:
     """Start each way a few times, then have all score the images of ``test.npy`` in turn."""
-    measured = [{**asdict(way), "cold_start_ms": [], "ms": [], "scores": []} for way in ways]
+    kept = ("name", "environment", "truth", "images_per_call")
+    measured: list[dict[str, Any]] = [
+        {**{key: getattr(way, key) for key in kept}, "cold_start_ms": [], "ms": [], "scores": []}
+        for way in ways
+    ]
 
     def start(way: Way) -> Peer:
         python, images = pythons[way.environment], str(folder / "test.npy")
         return Peer(run_module(python, folder, *way.command, images), [0] * way.images_per_call)
 
-    for _ in range(STARTS):
-        for way, found in zip(ways, measured, strict=True):
-            elapsed_s, peer = seconds(partial(start, way))
-            peer.close()
+    def start_all() -> list[Peer]:
+        started = [seconds(partial(start, way)) for way in ways]
+        for (elapsed_s, _), found in zip(started, measured, strict=True):
             found["cold_start_ms"].append(elapsed_s * 1e3)
-    with ExitStack() as stack:
-        peers = [stack.enter_context(closing(start(way))) for way in ways]
-        for i in range(count):
-            for way, peer, found in zip(ways, peers, measured, strict=True):
-                time.sleep(PAUSE_S)
-                answer = peer.score([(i + j) % count for j in range(way.images_per_call)])
-                found["ms"].append(answer.ms)
-                found["scores"].append(answer.scores[0])
-                found["peak_memory_bytes"] = answer.peak_memory_bytes
+        return [peer for _, peer in started]
+
+    for _ in range(STARTS - 1):
+        for peer in start_all():
+            peer.close()
+    peers = start_all()
+    for i in range(count):
+        for way, peer, found in zip(ways, peers, measured, strict=True):
+            time.sleep(PAUSE_S)
+            answer = peer.score([(i + j) % count for j in range(way.images_per_call)])
+            found["ms"].append(answer.ms)
+            found["scores"].append(answer.scores[0])
+            found["peak_memory_bytes"] = answer.peak_memory_bytes
+    for peer in peers:
+        peer.close()
     return measured
 
 

@@ -29,8 +29,8 @@ def peers(record: dict[str, Any]) -> str:
     ]
     batches = [way["images_per_call"] for way in ways if way["images_per_call"] > 1]
     fixed = (
-        f"anomalib's export to OpenVINO, as it comes, takes {batches[0]} images at once, no fewer: its time is a call's, divided by "
-        f"{batches[0]}; the others are exported by it for one image. "
+        f"anomalib's export to OpenVINO, as it comes, takes {batches[0]} images at once, no fewer: its time is a call's divided by "
+        f"{batches[0]} (one image alone takes the whole call); the others are exported by it for one image. "
         if batches
         else ""
     )
