@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.coreset import seconds
 from benchmarks.datasets import read_data_set
@@ -103,22 +104,21 @@ def main() -> None:
 
 
 def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    there = {name: Path(python).absolute() for name, python in options.python}
-    if unknown := there.keys() - ENVIRONMENTS.keys():
-        raise SystemExit(f"no such environment: {', '.join(unknown)}")
-    pythons = {
-        name: there.get(name) or make_environment(folder / "environments" / name, requirements)
-        for name, requirements in ENVIRONMENTS.items()
-        if name != INSPECTION or options.inspection
-    }
+    pythons = environments(options, folder / "environments")
     data = read_data_set(data_root() / "data/magnetic-tile")
     fitted, our_fit = fit_edge_ad(data.good, options.images, folder)
-    fits: dict[str, Any] = {"edge_ad": our_fit}
     test = draw(data.test, options.test_images)
     images = [load_preprocessed(image.path, fitted.config.preprocessing) for image in test]
     np.save(folder / "test.npy", images)
 
-    ways = edge_ad_ways(fitted, folder)
+    fits: dict[str, Any] = {"edge_ad": our_fit}
+    ways = []
+    searches = {}
+    for name, (config, engine) in OURS.items():
+        report = export(fitted, folder / f"{name}.edgead", config)
+        searches[name] = report.searches[0].reason
+        command: tuple[str, ...] = ("peer_edge_ad", str(report.path), engine)
+        ways.append(Way(name=name, environment=engine, command=command, truth=REFERENCE))
     common = (str(folder), imagenet_resnet18(), str(options.picks))
     fits["anomalib"] = prepare(
         run_module(pythons["anomalib"], folder, "peer_anomalib", "prepare", *common)
@@ -134,13 +134,9 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
     measured = measure(ways, pythons, folder, len(test))
     reference = ReferenceDetector(fitted)
-    truths = {REFERENCE: [reference.trace(image).score for image in images]}
-    truths |= {way["name"]: way["scores"] for way in measured}
-    is_defective = np.array([image.is_defective for image in test])
+    reference_scores = [reference.trace(image).score for image in images]
+    judge(measured, reference_scores, np.array([image.is_defective for image in test]))
     for way in measured:
-        scores, truth = np.array(way["scores"]), np.array(truths[way["truth"]])
-        way["image_auroc"] = auroc(scores, is_defective)
-        way["largest_relative_score_difference"] = float(np.max(np.abs(scores / truth - 1)))
         way["install_bytes"] = size_bytes(pythons[way["environment"]])
         print(way["name"], np.median(way["ms"]), way["image_auroc"], flush=True)
     return {
@@ -148,8 +144,21 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "bank_rows": len(fitted.bank.features),
         "test": [[image.path.name, image.kind] for image in test],
         "fit": fits,
-        "reference_scores": truths[REFERENCE],
+        "searches": searches,
+        "reference_scores": reference_scores,
         "ways": measured,
+    }
+
+
+def environments(options: argparse.Namespace, folder: Path) -> dict[str, Path]:
+    """The interpreter of each environment; those that are not there yet are made."""
+    there = {name: Path(python).absolute() for name, python in options.python}
+    if unknown := there.keys() - ENVIRONMENTS.keys():
+        raise SystemExit(f"no such environment: {', '.join(unknown)}")
+    return {
+        name: there.get(name) or make_environment(folder / name, requirements)
+        for name, requirements in ENVIRONMENTS.items()
+        if name != INSPECTION or options.inspection
     }
 
 
@@ -208,15 +217,6 @@ def draw(test: Sequence[TestImage], count: int) -> list[TestImage]:
     return [kind[i] for kind in kinds for i in rng.permutation(len(kind))[: count // 2]]
 
 
-def edge_ad_ways(fitted: FittedDetector, folder: Path) -> list[Way]:
-    ways = []
-    for name, (config, engine) in OURS.items():
-        artifact = export(fitted, folder / f"{name}.edgead", config).path
-        command = ("peer_edge_ad", str(artifact), engine)
-        ways.append(Way(name=name, environment=engine, command=command, truth=REFERENCE))
-    return ways
-
-
 def anomalib_ways(folder: Path, exported_batch: int) -> list[Way]:
     def way(name: str, kind: str, model: str, environment: str = "anomalib", batch: int = 1) -> Way:
         return Way(
@@ -272,6 +272,18 @@ def measure(
     for peer in peers:
         peer.close()
     return measured
+
+
+def judge(
+    measured: list[dict[str, Any]], reference_scores: list[float], is_defective: NDArray[np.bool_]
+) -> None:
+    """Add to each way how well its scores rank, and how far they are from what they should be."""
+    every = {way["name"]: np.array(way["scores"]) for way in measured}
+    every[REFERENCE] = np.array(reference_scores)
+    for way in measured:
+        scores, truth = every[way["name"]], every[way["truth"]]
+        way["image_auroc"] = auroc(scores, is_defective)
+        way["largest_relative_score_difference"] = float(np.max(np.abs(scores / truth - 1)))
 
 
 if __name__ == "__main__":
