@@ -2,8 +2,8 @@
 
 Everyone gets magnetic tiles, preprocessed by us, ImageNet ResNet18's layers 2 and 3, and the
 patches that our coreset has chosen. Each way to score an image (a library with a model file) is a
-process in an environment of its own; all are asked for the same image in turn, one image at a time.
-The cold start is a process's first score, from the start of the interpreter.
+process in an environment of its own, on as many threads as it chooses; all are asked for the same
+image in turn. The cold start is a process's first score, from the start of the interpreter.
 
 The others' own coresets take hours at this size: their first picks are timed, and scaled, as each
 pick costs the same.

@@ -43,7 +43,7 @@ def peers(record: dict[str, Any]) -> str:
         "## Beside anomalib\n\n"
         f"{record['bank_images']} magnetic tiles of 224 x 224, ImageNet ResNet18, layers 2 and 3, the same {record['bank_rows']:,} patches in everyone's bank; "
         f"{len(record['test'])} test images, half of them defective, scored by all in turn. Times are from the preprocessed image to score and map; edge_ad's score is "
-        f"certified to be the exact search's; its index: {next(iter(record['searches'].values()))}. {fixed}OpenVINO computes in bfloat16 on processors that have it unless told otherwise; edge_ad tells it. The score "
+        f"certified to be the exact search's; its search is {next(iter(record['searches'].values()))}. {fixed}OpenVINO computes in bfloat16 on processors that have it unless told otherwise; edge_ad tells it. The score "
         "difference is the largest in any image: edge_ad's and anomalib's torch model's from edge_ad's slow reference, those of anomalib's exports from its torch "
         f"model. {versions}.\n\n"
         + table(
