@@ -49,7 +49,7 @@ def build(checkout: str, weights: str, size: tuple[int, int] = (224, 224)) -> An
     from safetensors.torch import load_file
     from torchvision.models import resnet18
 
-    backbone = resnet18(weights=None)
+    backbone = resnet18(weights=None).eval()  # else its load() moves the batch norms' statistics
     backbone.load_state_dict(load_file(weights), strict=False)  # without layer 4 and the classifier
     model = PatchCore(torch.device("cpu"))
     model.load(
