@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.markdown import table
+from benchmarks.peers_tables import peers
 from benchmarks.record import RESULTS
 from benchmarks.search_tables import search_section, tried_section
 
@@ -27,6 +28,7 @@ def main() -> None:
         "tried": tried_section,
         "magnetic_tile": _magnetic_tile,
         "mvtec_mini": _mvtec_mini,
+        "peers": peers,
     }
     parts = [_INTRO]
     for name, section in tables.items():
