@@ -26,7 +26,7 @@ def blocks(language: str, guide: Path = README) -> list[str]:
 
 def test_the_readmes_commands_work_in_order(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    write_parts(Path("drawn"), good=14, test_good=2, per_defect=1)
+    write_parts(Path("drawn"), good=40, test_good=2, per_defect=1)
     shutil.copytree("drawn/train/good", "good_parts")
     shutil.copytree("drawn/test", "test_parts/test")
     shutil.copytree("drawn/ground_truth", "test_parts/ground_truth")
