@@ -35,7 +35,7 @@ from benchmarks.peer_process import ROOT, Peer, run_module
 from benchmarks.record import data_root, imagenet_resnet18, write_record
 from edge_ad import FittedDetector, PatchCoreConfig, fit
 from edge_ad.coreset import greedy_coreset
-from edge_ad.features import build_network, extract_files, load_preprocessed
+from edge_ad.features import build_network, extract, extract_files, load_preprocessed
 from edge_ad.metrics import auroc
 from edge_ad.reference import ReferenceDetector
 from edge_ad.testset import TestImage
@@ -48,7 +48,12 @@ HELD_OUT = 16  # one image for the threshold to so many in the bank
 # our ways: how the fit is exported, and the engine that runs it
 OURS = {
     "edge_ad": (ExportConfig(), "onnxruntime"),
-    "edge_ad, OpenVINO": (ExportConfig(), "openvino"),
+    "edge_ad, int8": (ExportConfig(precision="int8", accept_loss=True), "onnxruntime"),
+    "edge_ad, OpenVINO": (ExportConfig(engine="openvino"), "openvino"),
+    "edge_ad, OpenVINO in bf16": (
+        ExportConfig(engine="openvino", precision="bf16", accept_loss=True),
+        "openvino",
+    ),
 }
 REFERENCE = "edge_ad's reference"
 ANOMALIB = "anomalib, torch"
@@ -189,9 +194,9 @@ def fit_edge_ad(
     config = PatchCoreConfig(weights=imagenet_resnet18(), holdout_fraction=1 / (HELD_OUT + 1))
     fit_s, fitted = seconds(lambda: fit(good[: count + count // HELD_OUT], config))
     in_bank = [Path(i.path) for i in fitted.record.images if i.held_out_score is None]
-    network = build_network(config)
+    run = partial(extract, build_network(config))
     features_s, features = seconds(
-        lambda: extract_files(network, in_bank, config.preprocessing, progress=False)
+        lambda: extract_files(run, in_bank, config.preprocessing, progress=False)
     )
     bank, patches = fitted.bank.features, features.reshape(-1, features.shape[-1])
     coreset_s, rows = seconds(lambda: greedy_coreset(patches, len(bank), seed=config.seed))
