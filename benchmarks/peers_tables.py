@@ -45,7 +45,7 @@ def peers(record: dict[str, Any]) -> str:
         f"{len(record['test'])} test images, half of them defective, scored by all in turn. Times are from the preprocessed image to score and map; edge_ad's score is "
         f"certified to be the exact search's; its search is {next(iter(record['searches'].values()))}. {fixed}OpenVINO computes in bfloat16 on processors that have it unless told otherwise; edge_ad tells it. The score "
         "difference is the largest in any image: edge_ad's and anomalib's torch model's from edge_ad's slow reference, those of anomalib's exports from its torch "
-        f"model. {versions}.\n\n"
+        f"model; in int8 and bf16 it is what the precision costs. {versions}.\n\n"
         + table(
             [
                 "",
