@@ -319,8 +319,8 @@ def _round(rng: Rng, bad: bool) -> NDArray[np.uint8]:
 
 
 _BOARD = np.random.default_rng(7)
-_CHIPS = [
-    (int(20 + 62 * (i % 3) + _BOARD.integers(0, 8)), int(20 + 48 * (i // 3)), *_BOARD.integers(20, 40, 2))
+_CHIPS = [  # left, top, width, height
+    (20 + 62 * (i % 3) + int(_BOARD.integers(8)), 20 + 48 * (i // 3), *_BOARD.integers(20, 40, 2))
     for i in range(12)
 ]  # fmt: skip
 
@@ -337,7 +337,9 @@ def _populated(rng: Rng, bad: bool) -> NDArray[np.uint8]:
         if fault == "missing" and i == wrong:
             continue
         for leg in range(0, int(w) - 3, 6):
-            cv2.rectangle(scene, (x + leg, y - 5), (x + leg + 2, y + int(h) + 5), (190, 185, 170), -1)
+            cv2.rectangle(
+                scene, (x + leg, y - 5), (x + leg + 2, y + int(h) + 5), (190, 185, 170), -1
+            )
         cv2.rectangle(scene, (x, y), (x + int(w), y + int(h)), (45, 44, 48), -1)
         cv2.circle(scene, (x + 5, y + 5), 2, (150, 150, 150), -1)
     scene = _turned(scene + _tint(3 * _noise(rng, 1, 1), 1, 1, 1), rng, 1.5, 3)

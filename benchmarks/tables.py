@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.backbone_tables import backbones_section
 from benchmarks.markdown import table
 from benchmarks.record import RESULTS
 from benchmarks.search_tables import search_section, tried_section
@@ -27,6 +28,7 @@ def main() -> None:
         "tried": tried_section,
         "magnetic_tile": _magnetic_tile,
         "mvtec_mini": _mvtec_mini,
+        "backbones": backbones_section,
     }
     parts = [_INTRO]
     for name, section in tables.items():

@@ -70,7 +70,7 @@ class FittedDetector:
 
     Attributes:
         record: settings and provenance.
-        backbone: the backbone's tensors by torchvision's names, and the whitening's if there is one.
+        backbone: the backbone's tensors by torchvision's names, and the whitening's.
         bank: the memory bank M_C.
         held_out: ``(k, H, W, 3)`` uint8 preprocessed held-out images, to test exports with (if
             none were, images of the bank).

@@ -53,7 +53,7 @@ class Scattering(nn.Module):
         self.low_pass = nn.Buffer(torch.outer(binomial, binomial)[None, None])  # (1, 1, 5, 5)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Images ``(N, 3, H, W)``, normalised as ImageNet's, to a ``(N, C, h, w)`` map per layer."""
+        """Normalised images ``(N, 3, H, W)`` to a ``(N, C, h, w)`` map per layer."""
         image = functional.conv2d(x, self.opponents)
         averages, maxima = self._scale(image)
         maps = []
