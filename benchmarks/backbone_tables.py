@@ -18,19 +18,20 @@ def backbones_section(record: dict[str, Any]) -> str:
 
 
 def _real(record: dict[str, Any]) -> str:
-    sets = record["real"]
+    runs = record["real"]
     lines = []
-    for name in next(iter(sets.values())):
+    for name, by_set in runs.items():
         cells = []
-        for found in sets.values():
-            low, high = (found[n]["image_auroc"] for n in (_UNTRAINED, _IMAGENET))
-            auroc = found[name]["image_auroc"]
+        for data, found in by_set.items():
+            low, high = (runs[n][data]["image_auroc"] for n in (_UNTRAINED, _IMAGENET))
+            auroc = found["image_auroc"]
             share = f" ({(auroc - low) / (high - low):.2f})" if high > low else ""
             cells.append(f"{auroc:.3f}{share}")
-        first = next(iter(sets.values()))[name]
+        first = next(iter(by_set.values()))
         lines.append([name, str(first["dimension"]), f"{first['torch_ms']:.0f} ms", *cells])
+    sets = runs[_UNTRAINED]
     tested = ", ".join(
-        f"{name}: {found[_UNTRAINED]['fitted']} fitted, {found[_UNTRAINED]['tested']} tested"
+        f"{name}: {found['fitted']} fitted, {found['tested']} tested"
         for name, found in sets.items()
     )
     return (
@@ -59,7 +60,7 @@ def _generated(record: dict[str, Any]) -> str:
 
 def _explored(record: dict[str, Any]) -> str:
     lines = [
-        [run["name"], *(f"{run[s]:.3f}" for s in ("as fitted", "drifted"))]
+        [run["name"], *(f"{run[s]:.3f}" if s in run else "" for s in ("as fitted", "drifted"))]
         for run in record["explored"]
     ]
     return (

@@ -1,8 +1,8 @@
 """The default backbone beside untrained and ImageNet ResNet18: python -m benchmarks.backbones.
 
-Choices are made on generated parts (``--generated``, the scores that a variant of the default gets
-there); real data are read once, to report. Both by the path of `fit` with a 1% coreset and the
-default settings: the whole image stretched to 224 px, nothing set per data set.
+Choices are made on generated parts (``--on generated``); real data are read to report (``--on
+real``). Both by the path of `fit` with a 1% coreset and the default settings: the whole image
+stretched to 224 px, nothing set per data set.
 """
 
 from __future__ import annotations
@@ -38,34 +38,31 @@ _BATCH = 8
 
 
 def candidates() -> dict[str, PatchCoreConfig]:
-    base = PatchCoreConfig(backbone="resnet18", coreset_fraction=0.01, holdout_fraction=0.05)
-    weights = {"untrained": "untrained", "ImageNet": imagenet_resnet18()}
-    found = {}
-    for whiten in (False, True):
-        suffix = ", whitened" if whiten else ""
-        for name, path in weights.items():
-            found[f"ResNet18, {name}{suffix}"] = replace(base, weights=path, whiten=whiten)
-        default = replace(base, backbone="scattering", weights="default", whiten=whiten)
-        found[f"scattering{suffix}"] = default
+    base = PatchCoreConfig(coreset_fraction=0.01, holdout_fraction=0.05)
+    weights = {
+        "default (scattering)": "default",
+        "ResNet18, untrained": "untrained",
+        "ResNet18, ImageNet": imagenet_resnet18(),
+    }
+    found = {name: replace(base, weights=path) for name, path in weights.items()}
+    for name, path in weights.items():
+        other = replace(base, weights=path, whiten=not found[name].resolved_whiten)
+        found[f"{name}, {'' if other.whiten else 'not '}whitened"] = other
     return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--generated", action="store_true", help="only these; real data unread")
+    parser.add_argument("--on", choices=("generated", "real"), nargs="+", required=True)
     options = parser.parse_args()
     path = RESULTS / "backbones.json"
     kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     content = {name: kept[name] for name in ("explored", "generated", "real") if name in kept}
-    configs = candidates()
-    content["generated"] = {name: on_generated(config) for name, config in configs.items()}
-    if not options.generated:
-        sets = find_data_sets(data_root() / "data")
-        content["real"] = {
-            data.name: {name: on_real(data, config) for name, config in configs.items()}
-            for data in sets
-        }
-    write_record("backbones", content)
+    for where in options.on:
+        content[where] = {}
+        for name, config in candidates().items():  # recorded one by one: they take minutes each
+            content[where][name] = on_generated(config) if where == "generated" else on_real(config)
+            write_record("backbones", content)
 
 
 def on_generated(config: PatchCoreConfig) -> dict[str, Any]:
@@ -97,7 +94,12 @@ def _features(network: PatchFeatures, images: NDArray[np.uint8]) -> NDArray[np.f
     return np.concatenate([extract(network, images[i : i + _BATCH]) for i in starts])
 
 
-def on_real(data: DataSet, config: PatchCoreConfig) -> dict[str, Any]:
+def on_real(config: PatchCoreConfig) -> dict[str, Any]:
+    """Every real data set that is there."""
+    return {data.name: _tested(data, config) for data in find_data_sets(data_root() / "data")}
+
+
+def _tested(data: DataSet, config: PatchCoreConfig) -> dict[str, Any]:
     """Image AUROC by the project's path, with equation 7 and without."""
     fitted = fit(data.good, config, progress=True)
     run = partial(extract, restore_network(config, fitted.backbone))

@@ -173,7 +173,7 @@ def _misplaced(scene: Layer, rng: Rng) -> Layer:
     out = scene.copy()
     out[y1 - h // 2 : y1 - h // 2 + h, x1 - w // 2 : x1 - w // 2 + w] = scene[
         y0 - h // 2 : y0 - h // 2 + h, x0 - w // 2 : x0 - w // 2 + w
-    ].transpose(0, 1, 2)[::-1]
+    ][::-1]
     return out
 
 
@@ -292,8 +292,8 @@ def _printed(rng: Rng, bad: bool) -> NDArray[np.uint8]:
                 cv2.putText(ink, text, (x, y), cv2.FONT_HERSHEY_DUPLEX, 0.75, 255, 2, cv2.LINE_AA)
     cover = cv2.GaussianBlur(ink, (0, 0), 0.7)[..., None].astype(np.float32) / 255
     card = _tint(215 + 3 * _noise(rng, 2, 2) + 3 * _noise(rng, 30, 30), 1.0, 0.98, 0.92)
-    scene = card * (1 - 0.85 * cover) + np.array([30, 40, 110], np.float32) * 0.85 * cover
-    scene = _turned(np.asarray(scene), rng, 2, 4)
+    inked = card * (1 - 0.85 * cover) + np.array([30, 40, 110], np.float32) * 0.85 * cover
+    scene = _turned(np.asarray(inked, np.float32), rng, 2, 4)
     if fault == "surface":
         scene = _damaged(scene, rng, bad, without=(_uneven,))
     return _photograph(scene, rng, 0.1)

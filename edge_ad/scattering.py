@@ -9,8 +9,9 @@ networks" (2013). With wavelets psi_l at the orientations l and the low-pass phi
 
 What is small and rare is lost in an average, so each energy's local maximum is kept beside it; and
 the modulus does not tell a dark line from a bright one, so are the maxima of the even part's two
-signs. The square root evens out strong and weak responses (Bruna & Mallat take the logarithm for
-this). Colour is seen as the eye does, as what is opposite: red and green, blue and yellow.
+signs. Square roots, of the image and of the energies, even out light and dark, strong and weak: a
+sensor's noise grows as the root of the light. (Bruna & Mallat take logarithms of the energies.)
+Colour is seen as the eye does, as what is opposite: red and green, blue and yellow.
 
 Dilated filters are the same filter on a smaller image: all of it is a cascade of halvings.
 """
@@ -29,7 +30,7 @@ from torch.nn import functional
 _ORIENTATIONS = 8
 _RADIUS_PX = 4  # of the wavelets: 9 x 9
 _SIGMA_PX, _SLANT, _FREQUENCY = 1.0, 0.5, 0.6 * math.pi
-_STD = (0.229, 0.224, 0.225)  # what the input was divided by; see `edge_ad.features`
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of the input
 _OPPONENTS = ((1 / 3, 1 / 3, 1 / 3), (1 / 2, -1 / 2, 0), (1 / 4, 1 / 4, -1 / 2))
 _ENERGY_FLOOR, _ROOT_FLOOR = 1e-6, 1e-4  # of images in 0-1: below what a sensor's noise gives
 
@@ -46,15 +47,17 @@ class Scattering(nn.Module):
         self.layers = tuple(layers)
         per_scale = 4 * _ORIENTATIONS + 4  # three and one of luminance, two of each opponent
         self.channels = [3 + per_scale * (layer + 2) for layer in layers]
-        opponents = torch.tensor(_OPPONENTS) * torch.tensor(_STD)
-        self.opponents = nn.Buffer(opponents[:, :, None, None])  # (3, 3, 1, 1)
+        self.mean = nn.Buffer(torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
+        self.std = nn.Buffer(torch.tensor(IMAGENET_STD).view(3, 1, 1))
+        self.opponents = nn.Buffer(torch.tensor(_OPPONENTS)[:, :, None, None])  # (3, 3, 1, 1)
         self.wavelets = nn.Buffer(torch.from_numpy(morlets())[:, None])  # (2 L, 1, 9, 9)
         binomial = torch.tensor([1.0, 4, 6, 4, 1]) / 16
         self.low_pass = nn.Buffer(torch.outer(binomial, binomial)[None, None])  # (1, 1, 5, 5)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Normalised images ``(N, 3, H, W)`` to a ``(N, C, h, w)`` map per layer."""
-        image = functional.conv2d(x, self.opponents)
+        light = torch.relu(x * self.std + self.mean)  # 0-1
+        image = functional.conv2d(torch.sqrt(light + _ROOT_FLOOR), self.opponents)
         averages, maxima = self._scale(image)
         maps = []
         for layer in range(max(self.layers) + 1):

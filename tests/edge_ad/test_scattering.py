@@ -18,9 +18,8 @@ def features(images=IMAGES, **settings):
 
 def maps(image, layers=(2,)):
     """Of one image ``(3, H, W)`` in 0-1."""
-    mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
-    std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
-    return Scattering(layers)(((image - mean) / std)[None])
+    network = Scattering(layers)
+    return network(((image - network.mean) / network.std)[None])
 
 
 @pytest.mark.parametrize("layers", [(1,), (2, 3), (1, 2, 3, 4)])
@@ -46,11 +45,19 @@ def test_wavelets_do_not_see_a_constant_and_have_unit_norm():
     assert odd == pytest.approx(-odd[:, ::-1, ::-1])
 
 
-def test_a_brighter_exposure_offset_changes_the_low_pass_alone():
-    texture = torch.rand(3, 64, 96, generator=torch.Generator().manual_seed(0)) / 2
-    (dark,), (bright,) = maps(texture), maps(texture + 0.3)
-    assert torch.allclose(bright[:, 0], dark[:, 0] + 0.3, atol=1e-5)
+def test_without_any_texture_brightness_changes_the_low_pass_alone_up_to_the_border():
+    (dark,), (bright,) = (maps(torch.full((3, 64, 96), level)) for level in (0.1, 0.9))
+    assert (bright - dark)[:, 0].min() > 0.5
     assert torch.allclose(bright[:, 1:], dark[:, 1:], atol=1e-4)
+
+
+def test_four_times_the_light_is_twice_the_low_pass():
+    texture = 0.1 + torch.rand(3, 64, 96, generator=torch.Generator().manual_seed(0)) / 8
+    (dark,), (bright,) = maps(texture), maps(4 * texture)
+    assert torch.allclose(bright[:, 0], 2 * dark[:, 0], rtol=1e-3)
+    energies = slice(3, 3 + ORIENTATIONS)  # roots of energies, and those are as the image's root
+    ratio = bright[:, energies] / dark[:, energies]
+    assert ratio.mean() == pytest.approx(2**0.5, rel=0.05)
 
 
 def test_a_grey_image_has_no_colour():
@@ -79,7 +86,8 @@ def test_dark_and_bright_lines_differ():
 
 
 def test_turning_the_image_by_a_right_angle_turns_the_orientations():
-    image = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0))
+    streaks = torch.rand(3, 64, 1, generator=torch.Generator().manual_seed(0))
+    image = streaks.expand(3, 64, 64)
     (found,), (turned,) = maps(image, (1,)), maps(torch.rot90(image, 1, (1, 2)), (1,))
     energies = found[0, 3 : 3 + ORIENTATIONS].mean(dim=(1, 2))
     after = turned[0, 3 : 3 + ORIENTATIONS].mean(dim=(1, 2))
