@@ -73,16 +73,17 @@ class Scattering(nn.Module):
 
     def _scale(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """What one scale gives to average and to take maxima of."""
-        energy, even = self._wave(image[:, :1])
-        colours = [self._wave(image[:, i : i + 1])[0] for i in (1, 2)]
+        padded = _padded(image, _RADIUS_PX)
+        energy, even = self._wave(padded[:, :1])
+        colours = [self._wave(padded[:, i : i + 1])[0] for i in (1, 2)]
         averages = [energy, *(colour.mean(dim=1, keepdim=True) for colour in colours)]
         maxima = [energy, *(colour.amax(dim=1, keepdim=True) for colour in colours)]
         signs = [torch.relu(even), torch.relu(-even)]
         return torch.cat(averages, dim=1), torch.cat([*maxima, *signs], dim=1)
 
     def _wave(self, channel: Tensor) -> tuple[Tensor, Tensor]:
-        """Modulus and even part, ``(N, L, h, w)``, of one channel's wavelet responses."""
-        response = functional.conv2d(_padded(channel, _RADIUS_PX), self.wavelets)
+        """Modulus and even part, ``(N, L, h, w)``, of one padded channel's wavelet responses."""
+        response = functional.conv2d(channel, self.wavelets)
         even, odd = response[:, :_ORIENTATIONS], response[:, _ORIENTATIONS:]
         return torch.sqrt(even * even + odd * odd + _ENERGY_FLOOR), even
 
