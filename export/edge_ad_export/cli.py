@@ -97,6 +97,12 @@ def export(fit_dirs: tuple[Path, ...], out: Path, overwrite: bool, **settings: o
         f"{report.verification.engine}; check the device with: "
         f"edge-ad verify {out}"
     )
+    if config.engine == "tensorrt":
+        click.echo(
+            f"compiled and verified here: {', '.join(report.plans)}"
+            if report.plans
+            else f"no GPU here, so no plan; on the device: edge-ad compile {out}"
+        )
 
 
 @click.command()

@@ -19,7 +19,8 @@ class ExportConfig:
 
     Attributes:
         engine: what devices are to run the network with. The export proves the artifact with the
-            same if it is an engine for CPUs, else with ONNX Runtime on the CPU.
+            same if it is an engine for CPUs, else with ONNX Runtime on the CPU. For ``tensorrt`` on
+            a machine with a GPU it also compiles the plan.
         precision: what the backbone computes in. With less than ``fp32`` the bank and the threshold
             are learned anew from the images of the fit, and what it costs is measured.
         loss_tolerance: mean error of image scores that a reduced precision may cost.
@@ -97,6 +98,7 @@ class ExportReport:
         searches: the chosen search with its reason, per member.
         networks: how the graph's precision was made, per member.
         precision_loss: what it costs; None for ``fp32``.
+        plans: what TensorRT has compiled for this machine's GPU, if it is for that.
         verification: the artifact replayed with the runtime before it was put in place.
     """
 
@@ -106,4 +108,5 @@ class ExportReport:
     searches: tuple[SearchSettings, ...]
     networks: tuple[str, ...]
     precision_loss: PrecisionLoss | None
+    plans: tuple[str, ...]
     verification: VerifyReport

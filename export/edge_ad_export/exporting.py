@@ -25,8 +25,10 @@ from edge_ad_export.reference_set import Reference, make_references, write_refer
 from edge_ad_export.search_choice import Queries, choose_search
 from edge_ad_runtime import artifact as files
 from edge_ad_runtime.artifact import hash_file
+from edge_ad_runtime.compiling import compile_plans
 from edge_ad_runtime.detector import Detector
-from edge_ad_runtime.errors import ExportError
+from edge_ad_runtime.engines.cuda import Gpu
+from edge_ad_runtime.errors import EngineError, ExportError
 from edge_ad_runtime.manifest import (
     FILE_NAME,
     SCHEMA,
@@ -76,6 +78,8 @@ def export(
         ConfigError: ``out_path`` exists, there is no threshold, or the fits are no ensemble.
         ParityError: an exported network differs from the trained one.
         ExportError: it cannot be written, or does not verify.
+        EngineError: the engine is not installed; or it is TensorRT, there is a GPU, and no plan can
+            be made for it: the artifact is there, without one.
     """
     out_path, config = Path(out_path), config or ExportConfig()
     check_free(out_path, overwrite=overwrite)
@@ -114,8 +118,20 @@ def export(
         networks=tuple(network.made for network in networks),
         searches=tuple(entry.search for entry in entries),
         precision_loss=loss,
+        plans=_compile_here(out_path, config),
         verification=verification,
     )
+
+
+def _compile_here(out_path: Path, config: ExportConfig) -> tuple[str, ...]:
+    """Plans for this machine's GPU, if that is what the artifact is for and there is one."""
+    if config.engine != "tensorrt":
+        return ()
+    try:
+        Gpu()
+    except EngineError:
+        return ()
+    return compile_plans(out_path).plans
 
 
 def _tolerable_loss(

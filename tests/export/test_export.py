@@ -13,6 +13,7 @@ from edge_ad_export.onnx_graph import check_parity, to_onnx
 from edge_ad_runtime import Detector
 from edge_ad_runtime.engines import Graph, open_engine
 from edge_ad_runtime.errors import ArtifactError, ConfigError, ExportError, ParityError
+from edge_ad_runtime.patch_search import Observed
 from edge_ad_runtime.verify import verify
 
 
@@ -228,7 +229,10 @@ def test_the_search_in_the_graph_finds_the_exact_searchs_rows(
     assert graph.search == "graph"
     with pytest.raises(ArtifactError, match="from different exports"):
         graph.members[0].nearest(
-            np.zeros((16, 20, 192), np.float32), np.full((320, neighbours), 160)
+            Observed(
+                features=np.zeros((16, 20, 192), np.float32),
+                rows=np.full((320, neighbours), 160),
+            )
         )
 
 

@@ -15,7 +15,7 @@ from edge_ad_export.precision import FEWEST_IMAGES, _with_scale_in_weights, redu
 from edge_ad_runtime import Detector
 from edge_ad_runtime.artifact import BANK
 from edge_ad_runtime.engines import Graph, open_engine
-from edge_ad_runtime.errors import ConfigError, EdgeADWarning, ExportError, FitError
+from edge_ad_runtime.errors import ConfigError, EdgeADWarning, EngineError, ExportError, FitError
 from edge_ad_runtime.verify import verify
 
 needs_openvino = pytest.mark.skipif(not find_spec("openvino"), reason="openvino is not installed")
@@ -178,3 +178,13 @@ def test_the_scale_in_the_weights_changes_nothing(many_held_out):
     expected = open_engine("onnxruntime", Graph(onnx=graph)).run(images)
     found = open_engine("onnxruntime", Graph(onnx=folded)).run(images)
     np.testing.assert_allclose(found, expected, atol=1e-5 * expected.max())
+
+
+def test_without_a_gpu_an_export_for_tensorrt_leaves_the_plan_to_the_device(fitted, tmp_path):
+    report = export(fitted, tmp_path / "plate.edgead", ExportConfig(engine="tensorrt"))
+    if report.plans:
+        pytest.skip("there is a GPU here")
+    assert report.verification.engine == "onnxruntime"
+    with pytest.raises(EngineError, match="TensorRT|GPU|driver"):
+        Detector.load(report.path)
+    assert Detector.load(report.path, engine="onnxruntime").manifest.engine == "tensorrt"

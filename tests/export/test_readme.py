@@ -26,7 +26,7 @@ def blocks(language: str, guide: Path = README) -> list[str]:
 
 def test_the_readmes_commands_work_in_order(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    write_parts(Path("drawn"), good=14, test_good=2, per_defect=1)
+    write_parts(Path("drawn"), good=40, test_good=2, per_defect=1)
     shutil.copytree("drawn/train/good", "good_parts")
     shutil.copytree("drawn/test", "test_parts/test")
     shutil.copytree("drawn/ground_truth", "test_parts/ground_truth")
@@ -64,7 +64,7 @@ def test_a_device_understands_every_command_of_the_deployment():
     unit = re.findall(r"^ExecStart(?:Pre)?=(.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE)
     lines = "".join(blocks("bash", DEPLOYING)).splitlines() + unit
     commands = [shlex.split(line)[1:] for line in lines if "/bin/edge-ad " in line]
-    assert {name for name, *_ in commands} == {"verify", "tune", "profile", "watch"}
+    assert {name for name, *_ in commands} == {"compile", "verify", "tune", "profile", "watch"}
     for name, *arguments in commands:
         main.commands[name].make_context(name, arguments)  # raises if it does not
 

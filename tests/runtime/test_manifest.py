@@ -60,7 +60,7 @@ def test_every_single_byte_counts(artifact):
         ),
         (lambda m: m["calibration"].update(threshold=float("nan")), "NaN is not a number"),
         (lambda m: m["preprocessing"].update(size=[2, 2]), "each side must be 32"),
-        (lambda m: m.update(schema=3), "schema 3, this runtime reads up to 2; upgrade"),
+        (lambda m: m.update(schema=4), "schema 4, this runtime reads up to 3; upgrade"),
         (lambda m: m.update(schema=1), "schema 1 is not known"),
         (lambda m: m.update(schema="2"), "no whole number under the key 'schema'"),
         (lambda m: m["calibration"].update(threshold=9.9), "changed after export"),

@@ -13,22 +13,29 @@ from numpy.typing import NDArray
 
 from edge_ad_runtime.search import Nearest, mean_distances, measured
 from edge_ad_runtime.search.codes import Codes
+from edge_ad_runtime.search.exact import ExactSearch
+
+_FEW = 1 / 16  # of the bank's rows: gathering more costs more than the product with all
+_AT_ONCE = 16  # patches
 
 
 def certified(
     queries: NDArray[np.float32],
     bounds: Nearest,
-    bank: NDArray[np.float32],
+    search: ExactSearch,
     codes: Codes,
     *,
     squared: bool,
 ) -> Nearest:
     """Replace the distances of as many patches as it takes by exact ones.
 
+    A patch at a time, as long as the codes rule most of the bank out. Where a patch is far from
+    everything they do not, and some of the next are searched with it for hardly more.
+
     Args:
         queries: ``(q, D)``.
         bounds: what an approximate search found for them, ``(q, k)``.
-        bank: ``(n, D)``.
+        search: of the whole bank.
         codes: of the bank, to pass over rows that are surely too far.
         squared: whether a patch's distance is the mean of its k squared distances.
 
@@ -39,21 +46,17 @@ def certified(
     distances, rows = bounds.distances.copy(), bounds.rows.copy()
     upper = mean_distances(distances, squared=squared)
     order = np.argsort(-upper, kind="stable")
-    largest, scanned = -np.inf, 0
+    k, largest, scanned = distances.shape[1], -np.inf, 0
     while scanned < len(queries) and upper[order[scanned]] > largest:
-        at = order[scanned]
-        distances[at], rows[at] = _exact(queries[at], bounds.distances[at], bank, codes)
-        largest = max(largest, float(mean_distances(distances[[at]], squared=squared)[0]))
-        scanned += 1
+        part = order[scanned : scanned + 1]
+        near = codes.within(queries[part[0]], float(distances[part[0], -1]))
+        if len(near) <= _FEW * len(search.bank):
+            exact = measured(queries[part], search.bank, near[np.newaxis])
+        else:
+            part = order[scanned : scanned + _AT_ONCE]
+            exact = search.nearest(queries[part], k)
+        distances[part], rows[part] = exact.distances[:, :k], exact.rows[:, :k]
+        largest = max(largest, float(mean_distances(distances[part], squared=squared).max()))
+        scanned += len(part)
     bound = float(upper[order[scanned]]) if scanned < len(queries) else 0.0
     return Nearest(distances, rows, scanned, bound)
-
-
-def _exact(
-    query: NDArray[np.float32], found: NDArray[np.float32], bank: NDArray[np.float32], codes: Codes
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """The k nearest rows of one query, knowing k that are as near as ``found``."""
-    k = len(found)
-    rows = codes.within(query, float(found[-1]))
-    nearest = measured(query[np.newaxis], bank, rows[np.newaxis])
-    return nearest.distances[0, :k], nearest.rows[0, :k]

@@ -15,24 +15,28 @@ class ExactSearch:
 
     |q - b|^2 = |q|^2 + 2 (|b|^2 / 2 - q.b), so the largest q.b - |b|^2 / 2 wins. The winner's
     distance is then measured directly; float32 rounding can only swap rows that are equally near.
+
+    Attributes:
+        bank: ``(n, D)``.
+        half_sq_norms: ``(n,)``, |b|^2 / 2.
     """
 
     kind = "exact"
 
     def __init__(self, bank: NDArray[np.float32]) -> None:
-        self._bank = bank  # (n, D)
-        self._half_sq_norms = np.einsum("nd,nd->n", bank, bank) / 2
+        self.bank = bank
+        self.half_sq_norms = np.einsum("nd,nd->n", bank, bank) / 2
 
     def nearest(self, queries: NDArray[np.float32], k: int = 1) -> Nearest:
         """See `Search.nearest`."""
-        check_queries(queries, self._bank.shape[1])
+        check_queries(queries, self.bank.shape[1])
         best = _Best(len(queries), k)
-        for start in range(0, len(self._bank), _BLOCK_ROWS):
+        for start in range(0, len(self.bank), _BLOCK_ROWS):
             block = slice(start, start + _BLOCK_ROWS)
-            closeness = queries @ self._bank[block].T  # (q, block)
-            closeness -= self._half_sq_norms[block]
+            closeness = queries @ self.bank[block].T  # (q, block)
+            closeness -= self.half_sq_norms[block]
             best.offer(closeness, start)
-        return measured(queries, self._bank, best.rows)
+        return measured(queries, self.bank, best.rows)
 
 
 class _Best:

@@ -26,6 +26,7 @@ from edge_ad_runtime.search import Nearest, check_queries, measured
 from edge_ad_runtime.search.candidates import nearest_of, with_those_around
 from edge_ad_runtime.search.certify import certified
 from edge_ad_runtime.search.codes import Codes
+from edge_ad_runtime.search.exact import ExactSearch
 
 # hnswalg.h, saveIndex (0.8.0): six size_t, int, unsigned, three size_t, double, size_t.
 _HEADER = struct.Struct("<6QiI3QdQ")
@@ -120,8 +121,7 @@ class HnswSearch:
                 path=path,
             )
         self._path = path
-        self._bank = bank
-        self._half_sq_norms = np.einsum("nd,nd->n", bank, bank) / 2
+        self._exact = ExactSearch(bank)
         self._grid = grid
         self._squared = squared
         self._threads = threads or os.cpu_count() or 1
@@ -141,14 +141,14 @@ class HnswSearch:
 
     def nearest(self, queries: NDArray[np.float32], k: int = 1) -> Nearest:
         """See `Search.nearest`."""
-        check_queries(queries, self._bank.shape[1])
+        check_queries(queries, self._exact.bank.shape[1])
         fills_grid = len(queries) == self._grid[0] * self._grid[1]
         with _LIMITING_BLAS, self._blas.limit(limits=1, user_api="blas"):
             best = self._ask(queries, k)
             for _ in range(self._settings.rounds if fills_grid else 0):
                 best = self._ask_around(queries, best, k)
-            bounds = measured(queries, self._bank, best)
-            return certified(queries, bounds, self._bank, self._codes, squared=self._squared)
+            bounds = measured(queries, self._exact.bank, best)
+            return certified(queries, bounds, self._exact, self._codes, squared=self._squared)
 
     def _ask(self, queries: NDArray[np.float32], k: int) -> NDArray[np.int64]:
         """The k nearest of what the index proposes: rows ``(q, k)``."""
@@ -178,7 +178,7 @@ class HnswSearch:
         return np.concatenate(list(self._pool.map(work, parts)))
 
     def _candidates(self, queries: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-        count = min(max(k, self._settings.candidates), len(self._bank))
+        count = min(max(k, self._settings.candidates), len(self._exact.bank))
         try:
             labels, _ = self._index.knn_query(self._codes.encode(queries), k=count, num_threads=1)
         except RuntimeError as exc:  # it reached too few rows
@@ -191,4 +191,4 @@ class HnswSearch:
     def _nearest_of(
         self, queries: NDArray[np.float32], candidates: NDArray[np.int64], k: int
     ) -> NDArray[np.int64]:
-        return nearest_of(queries, candidates, k, self._bank, self._half_sq_norms)
+        return nearest_of(queries, candidates, k, self._exact.bank, self._exact.half_sq_norms)
