@@ -144,13 +144,13 @@ def fit(
     from edge_ad.dataset import list_images
     from edge_ad.isolation import draw_contact_sheet
     from edge_ad.patchcore import fit as fit_patchcore
-    from edge_ad.weights import UNTRAINED_WARNING
+    from edge_ad.weights import WARNINGS
     from edge_ad_runtime.images import write_png
 
     config = PatchCoreConfig(**settings)  # type: ignore[arg-type]  # click has checked the types
     check_free(out, overwrite=overwrite)
-    if config.weights == "untrained":
-        click.secho(UNTRAINED_WARNING, err=True, fg="yellow")
+    if config.weights in WARNINGS:
+        click.secho(WARNINGS[config.weights], err=True, fg="yellow")
     fitted = fit_patchcore(list_images(good_dir, pattern), config, progress=True)
     fitted.save(out, overwrite=overwrite)
     click.echo(_describe(fitted, out))

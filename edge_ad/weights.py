@@ -16,10 +16,12 @@ from edge_ad.timm_backbone import TimmBackbone
 from edge_ad_runtime.errors import ConfigError, FitError
 
 _PUBLISHED = "https://download.pytorch.org/models/"
-UNTRAINED_WARNING = (
-    "weights: UNTRAINED (seeded random numbers): good enough to try edge_ad, not for a line; "
-    "use --weights imagenet or a weight file"
-)
+WARNINGS = {
+    "untrained": "weights: UNTRAINED (seeded random numbers): good enough to try edge_ad, not for "
+    "a line; use --weights imagenet or a weight file",
+    "default": "weights: DEFAULT (fixed filters): good for surfaces and for trying edge_ad; they "
+    "do not see what things are, so on a line prefer --weights imagenet",
+}
 
 
 def load_weights(backbone: Backbone, name: str, weights: str, *, seed: int = 0) -> None:

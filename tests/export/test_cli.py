@@ -35,7 +35,7 @@ def test_the_default_weights_need_no_download_and_info_names_them(parts, tmp_pat
     settings = (*FIT, "--weights", "default")
     result = run("fit", parts / "train/good", "--out", tmp_path / "plate.fit", *settings)
     assert result.exit_code == 0, result.output
-    assert "UNTRAINED" not in result.stderr
+    assert "weights: DEFAULT (fixed filters)" in result.stderr
     result = run("export", tmp_path / "plate.fit", "--out", tmp_path / "plate.edgead")
     assert result.exit_code == 0, result.output
     assert "scattering, fp32, weights default" in run("info", tmp_path / "plate.edgead").stdout
