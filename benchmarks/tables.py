@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.backbone_tables import backbones_section
 from benchmarks.markdown import table
 from benchmarks.peers_tables import peers
 from benchmarks.record import RESULTS
@@ -29,6 +30,7 @@ def main() -> None:
         "tried": tried_section,
         "magnetic_tile": _magnetic_tile,
         "mvtec_mini": _mvtec_mini,
+        "backbones": backbones_section,
         "engines": _engines,
         "peers": peers,
     }

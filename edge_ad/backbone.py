@@ -1,4 +1,4 @@
-"""The backbones by torchvision's names, and its files of ImageNet weights for each; timm's too."""
+"""The backbones by torchvision's names, its files of ImageNet weights; timm's; and our own."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from edge_ad.densenet import DenseNet
 from edge_ad.resnet import ResNet
+from edge_ad.scattering import Scattering
 from edge_ad.timm_backbone import PREFIX, TimmBackbone
 
-Backbone = ResNet | DenseNet | TimmBackbone
+Backbone = ResNet | DenseNet | Scattering | TimmBackbone
 
 IMAGENET_FILES = {  # torchvision's IMAGENET1K_V1; names end in the SHA-256's first digits
     "resnet18": "resnet18-f37072fd.pth",
@@ -32,4 +33,6 @@ def build_backbone(
     """
     if name.startswith(PREFIX):
         return TimmBackbone(name.removeprefix(PREFIX), layers, size)
+    if name == "scattering":
+        return Scattering(layers)
     return DenseNet(layers) if name == "densenet201" else ResNet(name, layers)

@@ -42,15 +42,16 @@ def parse_layers(ctx: click.Context, param: click.Parameter, value: str) -> tupl
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The fit folder.")
 @click.option(
     "--backbone",
-    default="resnet18",
-    show_default=True,
-    help=", ".join(BACKBONES) + "; or timm:NAME (with the extra edge-ad[timm]).",
+    default="auto",
+    help=", ".join(BACKBONES) + "; or timm:NAME (with the extra edge-ad[timm]).  "
+    "[default: resnet18; scattering with the weights default]",
 )
 @click.option(
     "--weights",
     default="imagenet",
     show_default=True,
-    help="imagenet (downloaded once), untrained (to try things), or a .safetensors or .pth file.",
+    help="default (fixed filters: no download, no licence), imagenet (downloaded once), untrained "
+    "(random numbers), or a .safetensors or .pth file.",
 )
 @click.option(
     "--layers", default="2,3", show_default=True, callback=parse_layers, help="Stages, of 1 to 4."
@@ -68,6 +69,11 @@ def parse_layers(ctx: click.Context, param: click.Parameter, value: str) -> tupl
     type=int,
     help="Average each neighbourhood in so many bins; 0: means of all channels.  "
     "[default: the convention's]",
+)
+@click.option(
+    "--whiten/--no-whiten",
+    default=None,
+    help="Scale features by how good images vary.  [default: with the weights default]",
 )
 @click.option(
     "--size",
@@ -138,13 +144,13 @@ def fit(
     from edge_ad.dataset import list_images
     from edge_ad.isolation import draw_contact_sheet
     from edge_ad.patchcore import fit as fit_patchcore
-    from edge_ad.weights import UNTRAINED_WARNING
+    from edge_ad.weights import WARNINGS
     from edge_ad_runtime.images import write_png
 
     config = PatchCoreConfig(**settings)  # type: ignore[arg-type]  # click has checked the types
     check_free(out, overwrite=overwrite)
-    if config.weights == "untrained":
-        click.secho(UNTRAINED_WARNING, err=True, fg="yellow")
+    if config.weights in WARNINGS:
+        click.secho(WARNINGS[config.weights], err=True, fg="yellow")
     fitted = fit_patchcore(list_images(good_dir, pattern), config, progress=True)
     fitted.save(out, overwrite=overwrite)
     click.echo(_describe(fitted, out))

@@ -18,6 +18,7 @@ BACKBONES = (
     "wide_resnet101_2",
     "resnext101_32x8d",
     "densenet201",
+    "scattering",
 )
 SUBSAMPLERS = ("greedy", "random", "proxies")
 BLUR_SIGMA_PX = 4.0  # the paper's, at its 224 px input
@@ -28,8 +29,10 @@ class PatchCoreConfig:
     """PatchCore's settings (Roth et al. 2022); the defaults are the paper's where it names one.
 
     Attributes:
-        backbone: one of `BACKBONES`, under torchvision's names, or ``timm:NAME``.
-        weights: ``imagenet`` (torchvision's published file; of a timm network, what timm publishes
+        backbone: one of `BACKBONES`, under torchvision's names, or ``timm:NAME``; ``auto``:
+            ``scattering`` with the weights ``default``, else ``resnet18``.
+        weights: ``default`` (the fixed filters of ``scattering``, see `edge_ad.scattering`),
+            ``imagenet`` (torchvision's published file; of a timm network, what timm publishes
             for it), ``untrained`` (seeded random numbers, for demonstrations) or the path of a
             .safetensors or .pth file.
         layers: residual stages (DenseNet: dense blocks) j in 1-4 whose outputs are used,
@@ -40,6 +43,8 @@ class PatchCoreConfig:
         stride: s, 1-4: every s-th patch of the feature map is used (equation 3).
         aggregated_dim: None: the convention's; 0: all channels' means; else so many adaptive bins.
         neighbours: k, a patch's distance is the mean of those to its k nearest bank patches.
+        whiten: whiten the features, as good images vary; see `edge_ad.whitening`. None: those of
+            ``scattering`` only.
         size: ``(height, width)`` of the network's input in pixels.
         resize_px: None stretches the whole image to ``size``; a number scales to more than that
             and cuts ``size`` from the centre (the paper: 256 and 224).
@@ -59,13 +64,14 @@ class PatchCoreConfig:
         seed: of the draw of shots, the hold-out, the coreset and untrained weights.
     """
 
-    backbone: str = "resnet18"
+    backbone: str = "auto"
     weights: str = "imagenet"
     layers: tuple[int, ...] = (2, 3)
     convention: str = "paper"
     patch_size: int = 3
     stride: int = 1
     aggregated_dim: int | None = None
+    whiten: bool | None = None
     size: tuple[int, int] = (224, 224)
     resize_px: int | None = None
     keep_aspect: bool = False
@@ -81,8 +87,13 @@ class PatchCoreConfig:
 
     def __post_init__(self) -> None:
         _require(
-            self.backbone in BACKBONES or self.backbone.startswith("timm:"),
+            self.backbone in ("auto", *BACKBONES) or self.backbone.startswith("timm:"),
             f"backbone is {self.backbone!r}; known are {', '.join(BACKBONES)} and timm:NAME",
+        )
+        _require(
+            (self.weights == "default") == (self.resolved_backbone == "scattering"),
+            f"weights is {self.weights!r} and backbone {self.resolved_backbone!r}; the weights "
+            "'default' are the backbone 'scattering', and it has no others",
         )
         _require(
             len(self.layers) > 0
@@ -137,6 +148,18 @@ class PatchCoreConfig:
         )
         _require(self.seed >= 0, f"seed is {self.seed}; it must be 0 or more")
         _ = self.preprocessing  # validates size and resize_px
+
+    @property
+    def resolved_backbone(self) -> str:
+        """The backbone's name, where it is ``auto``."""
+        if self.backbone != "auto":
+            return self.backbone
+        return "scattering" if self.weights == "default" else "resnet18"
+
+    @property
+    def resolved_whiten(self) -> bool:
+        """Whether features are whitened."""
+        return self.resolved_backbone == "scattering" if self.whiten is None else self.whiten
 
     @property
     def resolved_aggregated_dim(self) -> int | None:

@@ -18,6 +18,7 @@ from edge_ad.aggregation import BinAggregation, MeanAggregation
 from edge_ad.backbone import Backbone, build_backbone
 from edge_ad.config import PatchCoreConfig
 from edge_ad.weights import load_weights
+from edge_ad.whitening import Whitening
 from edge_ad_runtime.errors import FitError, ImageError
 from edge_ad_runtime.images import RGBImage, read_image
 from edge_ad_runtime.preprocess import Preprocessing
@@ -25,6 +26,7 @@ from edge_ad_runtime.preprocess import Preprocessing
 _MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB, in 0-1
 _STD = (0.229, 0.224, 0.225)
 _BATCH = 8
+_WHITENING = "whitening."
 _IN_MEMORY_BYTES = 2_000_000_000
 
 Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -35,6 +37,7 @@ class PatchFeatures(nn.Module):
     """Images ``(N, H, W, 3)`` uint8 RGB to patch features ``(N, rows, cols, D)`` float32.
 
     What comes before and after the backbone is float32, in whatever type the backbone computes.
+    ``whitening`` is None until it is learned, and where none is wanted.
     """
 
     def __init__(self, backbone: nn.Module, aggregation: nn.Module) -> None:
@@ -42,6 +45,7 @@ class PatchFeatures(nn.Module):
         self.dtype = torch.float32
         self.backbone = backbone
         self.aggregation = aggregation
+        self.whitening: Whitening | None = None
         self.mean = nn.Buffer(255 * torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
         self.std = nn.Buffer(255 * torch.tensor(_STD).view(3, 1, 1), persistent=False)
 
@@ -49,26 +53,44 @@ class PatchFeatures(nn.Module):
         x = image.to(torch.float32).permute(0, 3, 1, 2)  # (N, 3, H, W)
         maps = self.backbone(((x - self.mean) / self.std).to(self.dtype))
         features: Tensor = self.aggregation([m.to(torch.float32) for m in maps])  # (N, D, ...)
+        if self.whitening is not None:
+            features = self.whitening(features)
         return features.permute(0, 2, 3, 1).contiguous()  # (N, rows, cols, D)
 
 
 def build_network(config: PatchCoreConfig) -> PatchFeatures:
-    """The network of ``config``, with its weights, ready for inference.
+    """The network of ``config``, with its weights, ready for inference; not whitened yet.
 
     Raises:
         ConfigError, FitError: see `load_weights`.
     """
-    backbone = build_backbone(config.backbone, config.layers, config.size)
-    load_weights(backbone, config.backbone, config.weights, seed=config.seed)
+    name = config.resolved_backbone
+    backbone = build_backbone(name, config.layers, config.size)
+    load_weights(backbone, name, config.weights, seed=config.seed)
     return _network(backbone, config)
+
+
+def network_state(network: PatchFeatures) -> dict[str, Tensor]:
+    """The tensors that `restore_network` needs: the backbone's and the whitening's."""
+    state: dict[str, Tensor] = network.backbone.state_dict()
+    if network.whitening is None:
+        return state
+    whitening = network.whitening.state_dict(prefix=_WHITENING)
+    return {**state, **whitening}
 
 
 def restore_network(config: PatchCoreConfig, state: Mapping[str, Tensor]) -> PatchFeatures:
-    """The network of a fit folder: ``state`` holds exactly the backbone's tensors."""
-    backbone = build_backbone(config.backbone, config.layers, config.size)
-    backbone.load_state_dict(dict(state), strict=True)
+    """The network of a fit folder: ``state`` is `network_state`'s, no tensor more or less."""
+    backbone = build_backbone(config.resolved_backbone, config.layers, config.size)
+    own = {name: value for name, value in state.items() if not name.startswith(_WHITENING)}
+    backbone.load_state_dict(own, strict=True)
     backbone.eval().requires_grad_(False)
-    return _network(backbone, config)
+    network = _network(backbone, config)
+    learned = {n.removeprefix(_WHITENING): v for n, v in state.items() if n not in own}
+    if learned:
+        network.whitening = Whitening(len(learned["bias"]))
+        network.whitening.load_state_dict(learned, strict=True)
+    return network
 
 
 def _network(backbone: Backbone, config: PatchCoreConfig) -> PatchFeatures:

@@ -1,7 +1,7 @@
 """`FittedDetector`: all that fitting learned, and its folder of safetensors and JSON.
 
     fit.json                  settings, calibration, images with their SHA-256, versions
-    backbone.safetensors      the network's tensors, as far as they are used
+    backbone.safetensors      the network's tensors, as far as they are used; the whitening's
     bank.safetensors          ``features`` (n, D) and, for equation 7, ``neighbours`` (n, b)
     held_out.safetensors      ``preprocessed`` (k, H, W, 3) and ``original.0``, ``original.1`` ...
 
@@ -70,7 +70,7 @@ class FittedDetector:
 
     Attributes:
         record: settings and provenance.
-        backbone: the backbone's tensors by torchvision's names.
+        backbone: the backbone's tensors by torchvision's names, and the whitening's.
         bank: the memory bank M_C.
         held_out: ``(k, H, W, 3)`` uint8 preprocessed held-out images, to test exports with (if
             none were, images of the bank).

@@ -16,10 +16,18 @@ from edge_ad.bank import Bank, BankScorer, build_bank
 from edge_ad.calibrate import check_rate, split_conformal
 from edge_ad.config import PatchCoreConfig
 from edge_ad.dataset import list_images
-from edge_ad.features import Run, build_network, extract, extract_files, load_preprocessed
+from edge_ad.features import (
+    Run,
+    build_network,
+    extract,
+    extract_files,
+    load_preprocessed,
+    network_state,
+)
 from edge_ad.fitted import SCHEMA, FitImage, FitRecord, FittedDetector
 from edge_ad.isolation import find_isolated
 from edge_ad.weights import fingerprint
+from edge_ad.whitening import learn_whitening, whiten_in_place
 from edge_ad_runtime.errors import ConfigError, FitError
 from edge_ad_runtime.images import read_image
 from edge_ad_runtime.manifest import Calibration
@@ -53,6 +61,9 @@ def fit(
 
     features = extract_files(run, bank_paths, config.preprocessing, progress=progress)
     grid, dimension = features.shape[1:3], features.shape[3]
+    if config.resolved_whiten:
+        network.whitening = learn_whitening(features.reshape(-1, dimension))
+        whiten_in_place(features.reshape(-1, dimension), network.whitening)
     isolated = find_isolated(
         features, bank_paths, exclude_above=config.exclude_outliers, seed=config.seed
     )
@@ -64,13 +75,12 @@ def fit(
     bank = build_bank(patches, config, progress=progress)
     del features, patches  # gigabytes, on a large set
     scores = _scores(run, held_out_paths, bank, config, progress=progress)
-    backbone = network.backbone.state_dict()
     record = FitRecord(
         schema=SCHEMA,
         config=config,
         grid=(grid[0], grid[1]),
         dimension=dimension,
-        weights_sha256=fingerprint(backbone),
+        weights_sha256=fingerprint(network.backbone.state_dict()),
         calibration=_calibration(scores, config),
         images=tuple(
             FitImage(path=str(path), sha256=_sha256(path), held_out_score=scores.get(path))
@@ -82,7 +92,7 @@ def fit(
     shown = (held_out_paths or bank_paths)[:_KEPT_PREPROCESSED]
     return FittedDetector(
         record=record,
-        backbone=backbone,
+        backbone=network_state(network),
         bank=bank,
         held_out=np.stack([load_preprocessed(path, config.preprocessing) for path in shown]),
         originals=tuple(read_image(path) for path in shown[:_KEPT_ORIGINALS]),

@@ -16,10 +16,12 @@ from edge_ad.timm_backbone import TimmBackbone
 from edge_ad_runtime.errors import ConfigError, FitError
 
 _PUBLISHED = "https://download.pytorch.org/models/"
-UNTRAINED_WARNING = (
-    "weights: UNTRAINED (seeded random numbers): good enough to try edge_ad, not for a line; "
-    "use --weights imagenet or a weight file"
-)
+WARNINGS = {
+    "untrained": "weights: UNTRAINED (seeded random numbers): good enough to try edge_ad, not for "
+    "a line; use --weights imagenet or a weight file",
+    "default": "weights: DEFAULT (fixed filters): good for surfaces and for trying edge_ad; they "
+    "do not see what things are, so on a line prefer --weights imagenet",
+}
 
 
 def load_weights(backbone: Backbone, name: str, weights: str, *, seed: int = 0) -> None:
@@ -28,20 +30,22 @@ def load_weights(backbone: Backbone, name: str, weights: str, *, seed: int = 0) 
     Args:
         backbone: a truncated network; stages that it lacks may be in the file or not.
         name: its architecture, to find the ImageNet file.
-        weights: ``imagenet``, ``untrained`` or a path.
+        weights: ``default``, ``imagenet``, ``untrained`` or a path.
         seed: for ``untrained``.
 
     Raises:
         ConfigError: no such file, or not downloadable (says which file to put where).
         FitError: a tensor that the network needs is missing, misshapen or not finite; all named.
     """
-    if weights not in ("untrained", "imagenet") and not Path(weights).is_file():
+    if weights not in ("default", "untrained", "imagenet") and not Path(weights).is_file():
         raise ConfigError(
             f"weights is {weights!r}; there is no such file (give a .safetensors or .pth file, "
-            "'imagenet' or 'untrained')"
+            "'default', 'imagenet' or 'untrained')"
         )
     if isinstance(backbone, TimmBackbone):
         backbone.load(weights, seed)
+    elif weights == "default":
+        assert name == "scattering", "the config has checked it; its filters are in place"
     elif weights == "untrained":
         _randomise(backbone, seed)
     elif weights == "imagenet":

@@ -15,7 +15,6 @@ from edge_ad.parts import DEFECTS, HEIGHT_PX, WIDTH_PX, write_parts
 from edge_ad.patchcore import fit
 from edge_ad.report import write_report
 from edge_ad.testset import list_test_images
-from edge_ad.weights import UNTRAINED_WARNING
 from edge_ad_export import ExportConfig, export
 from edge_ad_runtime.detector import Detector
 from edge_ad_runtime.images import RGBImage, read_image, write_png
@@ -23,7 +22,7 @@ from edge_ad_runtime.overlay import draw_overlay
 from edge_ad_runtime.verify import StageCheck, VerifyReport, verify
 
 Echo = Callable[[str], object]
-_CONFIG = PatchCoreConfig(weights="untrained", size=(HEIGHT_PX, WIDTH_PX), coreset_fraction=0.03)
+_CONFIG = PatchCoreConfig(weights="default", size=(HEIGHT_PX, WIDTH_PX), coreset_fraction=0.03)
 
 
 def run_demo(out: Path, *, overwrite: bool, echo: Echo) -> None:
@@ -35,7 +34,6 @@ def run_demo(out: Path, *, overwrite: bool, echo: Echo) -> None:
     with atomic_folder(out, overwrite=overwrite) as folder:
         echo("drawing parts: 120 good ones to fit, 12 good and 24 defective ones to test")
         write_parts(folder / "parts", good=120, test_good=12, per_defect=6)
-        echo(UNTRAINED_WARNING)
         fitted = fit(folder / "parts/train/good", _CONFIG, progress=True)
         fitted.save(folder / "plate.fit")
         report = export(fitted, folder / "plate.edgead", ExportConfig(), progress=True)

@@ -192,7 +192,7 @@ def _write_member(
         folder=name,
         bank_precision=config.bank_precision,
         network=Network(
-            backbone=settings.backbone,
+            backbone=settings.resolved_backbone,
             precision=config.precision,
             weights=_weights_name(settings.weights),
             weights_sha256=record.weights_sha256,

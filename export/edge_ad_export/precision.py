@@ -171,8 +171,8 @@ def _quantise(
 
 
 def _aggregates(node: onnx.NodeProto) -> bool:
-    """Whether it is a convolution with the aggregation's fixed weights."""
-    return any(name.startswith("aggregation.") for name in node.input)
+    """Whether it is a convolution of the aggregation or the whitening."""
+    return any(name.startswith(("aggregation.", "whitening.")) for name in node.input)
 
 
 class _Images:

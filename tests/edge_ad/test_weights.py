@@ -33,7 +33,7 @@ def load(path):
     return backbone
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", sorted({*BACKBONES} - {"scattering"}))
 def test_architectures_have_torchvisions_parameter_counts(name):
     with torch.device("meta"):
         backbone = build_backbone(name, (1, 2, 3, 4))
