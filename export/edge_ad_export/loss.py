@@ -35,7 +35,7 @@ def measure_loss(
         exact: the float32 members.
         reduced: the same with networks of ``config.precision``, banks and thresholds their own.
         runs: those networks.
-        config: ``labelled``, ``accept_loss`` and the seed.
+        config: ``labelled``, ``loss_tolerance`` and the seed.
         progress: show bars on stderr.
     """
     networks = [restore_network(member.config, member.backbone) for member in exact.members]
@@ -62,7 +62,7 @@ def measure_loss(
         score_worst=float(np.max(scores)),
         auroc_fp32=aurocs[0],
         auroc=aurocs[1],
-        accepted=config.accept_loss,
+        accepted=float(np.mean(scores)) > config.loss_tolerance,  # or it is refused
     )
 
 
