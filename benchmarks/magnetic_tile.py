@@ -59,7 +59,7 @@ def run(data: DataSet, fraction: float, options: argparse.Namespace) -> dict[str
     fitted = fit(data.good, config, progress=True)
     fit_s = time.perf_counter() - start
     kept = options.kept_reference
-    reference = _kept(kept, fraction) if kept else _reference(fitted, data.test)
+    reference = _kept(kept, fraction, data.test) if kept else _reference(fitted, data.test)
     result = {
         "coreset_fraction": fraction,
         "resize_px": config.resize_px,
@@ -91,17 +91,18 @@ def _reference(fitted: FittedDetector, test: Sequence[TestImage]) -> dict[str, A
     }
 
 
-def _kept(record: Path, fraction: float) -> dict[str, Any]:
+def _kept(record: Path, fraction: float, test: Sequence[TestImage]) -> dict[str, Any]:
     """The same from an earlier record: the reference takes a second per image."""
     content = json.loads(record.read_text(encoding="utf-8"))
     (run,) = (run for run in content["runs"] if run["coreset_fraction"] == fraction)
-    names = (
-        "reference_image_auroc",
-        "reference_image_auroc_without_equation_7",
-        "reference_scores",
-    )
-    commit = run.get("reference_commit", content["commit"])
-    return {**{name: run[name] for name in names}, "reference_commit": commit}
+    names = [name for name, _, _ in run["exported"]["exact"]["scores"]]
+    scores = dict(zip(names, run["reference_scores"], strict=True))
+    aurocs = ("reference_image_auroc", "reference_image_auroc_without_equation_7")
+    return {
+        **{name: run[name] for name in aurocs},
+        "reference_scores": [scores[image.path.name] for image in test],
+        "reference_commit": run.get("reference_commit", content["commit"]),
+    }
 
 
 def _exported(
