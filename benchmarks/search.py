@@ -29,7 +29,7 @@ from benchmarks.datasets import read_data_set
 from benchmarks.record import RESULTS, data_root, imagenet_resnet18, write_record
 from edge_ad import PatchCoreConfig
 from edge_ad.coreset import greedy_coreset
-from edge_ad.damage import KINDS, damage
+from edge_ad.damage import with_damage
 from edge_ad.features import build_network, extract, load_preprocessed
 from edge_ad_export import ExportConfig
 from edge_ad_export.search_choice import build_index, choose_search
@@ -110,11 +110,9 @@ class Extractor:
 
     def held_out(self, paths: tuple[Path, ...]) -> Iterator[FloatArray]:
         """Features of good images, each followed by a damaged copy."""
-        rng, kinds = np.random.default_rng(0), list(KINDS)
-        for i, path in enumerate(paths):
-            image = load_preprocessed(path, self.preprocessing)
+        images = (load_preprocessed(path, self.preprocessing) for path in paths)
+        for image in with_damage(images, seed=0):
             yield self.of(image)
-            yield self.of(damage(image, kinds[i % len(kinds)], rng)[0])
 
 
 def measure(bank: FloatArray, held_out: list[FloatArray], test: list[FloatArray]) -> dict[str, Any]:

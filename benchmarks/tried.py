@@ -146,10 +146,8 @@ class Usearch:
         keys = self._index.search(asked, self._settings.candidates, threads=2).keys
         candidates = np.asarray(keys, np.int64)
         best = nearest_of(queries, candidates, 1, self._bank, self._half_sq_norms)
-        for _ in range(self._settings.rounds):
-            around = with_those_around(best, GRID)
-            best = nearest_of(queries, around, 1, self._bank, self._half_sq_norms)
-        return best[:, 0]
+        rounds = self._settings.rounds
+        return _after_rounds(queries, best, self._bank, self._half_sq_norms, rounds)
 
 
 class WarmStart:
@@ -171,11 +169,21 @@ class WarmStart:
         asked = np.ascontiguousarray(grid[::2, ::2]).reshape(-1, queries.shape[1])
         found = self._index.nearest(asked).rows[:, 0].reshape(rows // 2, cols // 2)
         best = found.repeat(2, axis=0).repeat(2, axis=1).reshape(-1, 1)
-        for _ in range(self._rounds):
-            around = with_those_around(best, GRID)
-            best = nearest_of(queries, around, 1, self._bank, self._half_sq_norms)
         self._index.use(self._settings)
-        return best[:, 0]
+        return _after_rounds(queries, best, self._bank, self._half_sq_norms, self._rounds)
+
+
+def _after_rounds(
+    queries: FloatArray,
+    best: NDArray[np.int64],
+    bank: FloatArray,
+    half_sq_norms: FloatArray,
+    rounds: int,
+) -> NDArray[np.int64]:
+    """The rows after all patches have tried, for so many rounds, what those around have found."""
+    for _ in range(rounds):
+        best = nearest_of(queries, with_those_around(best, GRID), 1, bank, half_sq_norms)
+    return best[:, 0]
 
 
 def _ms(work: Callable[..., object], *arguments: object) -> float:

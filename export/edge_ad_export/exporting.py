@@ -91,7 +91,7 @@ def export(
         atomic_folder(out_path, overwrite=overwrite) as folder,
     ):
         networks = []
-        for member in members:
+        for member in exact.members:
             networks.append(compile_network(member, config, progress=progress))
             steps.update()
         ensemble, loss = exact, None
@@ -103,7 +103,7 @@ def export(
         references = make_references(ensemble, runs, exact, config)
         steps.update()
         entries = []
-        for i in range(len(members)):
+        for i in range(len(networks)):
             entries.append(_write_member(folder, ensemble, i, networks[i], references, config))
             steps.update()
         write_references(folder, references, calibration.threshold)

@@ -42,6 +42,11 @@ def compile_network(
 ) -> CompiledNetwork:
     """Export the network; in a reduced precision also learn bank and threshold anew.
 
+    Args:
+        fitted: with the rows of `with_rows`.
+        config: the settings.
+        progress: show bars on stderr.
+
     Raises:
         ParityError: the exported network differs from the trained one.
         ExportError, FitError: see `reduce` and `relearn`.
@@ -51,13 +56,13 @@ def compile_network(
     difference = check_parity(network, graph, fitted.held_out)
     if config.precision == "fp32":
         return CompiledNetwork(
-            fitted=with_rows(fitted, config),
+            fitted=fitted,
             onnx=graph,
             run=partial(extract, network),
             made="fp32",
             difference=difference,
         )
-    graph, made = reduce(fitted, network, config, progress=progress)
+    graph, made = reduce(fitted, network, graph, config, progress=progress)
     engine = open_engine(learning_engine(config), Graph(onnx=graph, precision=config.precision))
     learned = relearn(fitted, engine.run, progress=progress)
     return CompiledNetwork(

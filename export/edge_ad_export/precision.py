@@ -61,24 +61,35 @@ _BANK_STEP = 3  # every third patch of the other images is their bank
 
 
 def reduce(
-    fitted: FittedDetector, network: PatchFeatures, config: ExportConfig, *, progress: bool = False
+    fitted: FittedDetector,
+    network: PatchFeatures,
+    graph: bytes,
+    config: ExportConfig,
+    *,
+    progress: bool = False,
 ) -> tuple[bytes, str]:
-    """The graph of ``network`` in ``config.precision``, and how it was made.
+    """The graph of ``network`` in ``config.precision``, and how it was made; ``graph`` is float32.
 
     Raises:
         ExportError: too few held-out images to calibrate with, or the quantiser refuses.
     """
     if config.precision == "int8":
-        return _int8(fitted, network, config, progress=progress)
+        return _int8(fitted, network, graph, config, progress=progress)
     if config.precision == "fp16":
         network = copy.deepcopy(network)
         network.dtype = torch.float16
         network.backbone.half()
-    return to_onnx(network, fitted.config.size), config.precision
+        graph = to_onnx(network, fitted.config.size)
+    return graph, config.precision
 
 
 def _int8(
-    fitted: FittedDetector, network: PatchFeatures, config: ExportConfig, *, progress: bool
+    fitted: FittedDetector,
+    network: PatchFeatures,
+    graph: bytes,
+    config: ExportConfig,
+    *,
+    progress: bool,
 ) -> tuple[bytes, str]:
     images = fitted.held_out
     if len(images) < FEWEST_IMAGES:
@@ -86,7 +97,7 @@ def _int8(
             f"{len(images)} held-out good images are too few to calibrate int8 with, "
             f"{FEWEST_IMAGES} are needed; fit with more images or a larger --holdout-fraction"
         )
-    graph = _with_scale_in_weights(to_onnx(network, fitted.config.size))
+    graph = _with_scale_in_weights(graph)
     convolutions = [
         node.name
         for node in onnx.load_from_string(graph).graph.node

@@ -57,12 +57,13 @@ def make_references(
     """
     pairs = zip(ensemble.members, runs, strict=True)
     detectors = [ReferenceDetector(member, run) for member, run in pairs]
-    exact_detectors = [ReferenceDetector(member) for member in exact.members]
+    reduced = exact is not ensemble
+    exact_detectors = [ReferenceDetector(member) for member in exact.members if reduced]
 
     def reference(i: int, kind: str, image: RGBImage) -> Reference:
         traces = tuple(detector.trace(image) for detector in detectors)
         scaled = list(zip(traces, ensemble.scales, strict=True))
-        score = float(np.mean([trace.score / scale for trace, scale in scaled]))
+        score = _score(traces, ensemble)
         return Reference(
             entry=ReferenceImage(
                 file=f"reference/{i}-{'good' if kind == 'none' else kind}.png", damage=kind
@@ -71,7 +72,9 @@ def make_references(
             traces=traces,
             map=np.mean([trace.map / scale for trace, scale in scaled], axis=0),
             score=score,
-            score_fp32=score if exact is ensemble else _score(exact_detectors, exact, image),
+            score_fp32=_score([d.trace(image) for d in exact_detectors], exact)
+            if reduced
+            else score,
         )
 
     rng = np.random.default_rng(config.seed)
@@ -83,9 +86,9 @@ def make_references(
     return references
 
 
-def _score(detectors: list[ReferenceDetector], ensemble: Ensemble, image: RGBImage) -> float:
-    pairs = zip(detectors, ensemble.scales, strict=True)
-    return float(np.mean([detector.trace(image).score / scale for detector, scale in pairs]))
+def _score(traces: Sequence[Trace], ensemble: Ensemble) -> float:
+    pairs = zip(traces, ensemble.scales, strict=True)
+    return float(np.mean([trace.score / scale for trace, scale in pairs]))
 
 
 def write_references(folder: Path, references: list[Reference], threshold: float) -> None:
