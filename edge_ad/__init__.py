@@ -1,7 +1,7 @@
 """edge_ad's workshop: learn what good parts look like, and know the slow truth about it.
 
 >>> from edge_ad import PatchCoreConfig, fit                                  # doctest: +SKIP
->>> fitted = fit("good_parts", PatchCoreConfig(weights="imagenet"))           # doctest: +SKIP
+>>> fitted = fit("good_parts", PatchCoreConfig())                             # doctest: +SKIP
 >>> fitted.save("part.fit")                                                   # doctest: +SKIP
 
 The names below are imported on first use, so that ``edge-ad --help`` does not wait for torch.

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edge_ad.densenet import DenseNet
+from edge_ad.procedural import Procedural
 from edge_ad.resnet import ResNet
 from edge_ad.scattering import Scattering
 from edge_ad.timm_backbone import PREFIX, TimmBackbone
 
-Backbone = ResNet | DenseNet | Scattering | TimmBackbone
+Backbone = ResNet | DenseNet | Procedural | Scattering | TimmBackbone
 
 IMAGENET_FILES = {  # torchvision's IMAGENET1K_V1; names end in the SHA-256's first digits
     "resnet18": "resnet18-f37072fd.pth",
@@ -29,10 +30,12 @@ def build_backbone(
     """A network truncated after the last of ``layers``, weights not yet loaded.
 
     Raises:
-        ConfigError: see `TimmBackbone`.
+        ConfigError: see `TimmBackbone`, `Procedural`.
     """
     if name.startswith(PREFIX):
         return TimmBackbone(name.removeprefix(PREFIX), layers, size)
+    if name == "procedural":
+        return Procedural(layers)
     if name == "scattering":
         return Scattering(layers)
     return DenseNet(layers) if name == "densenet201" else ResNet(name, layers)

@@ -44,14 +44,14 @@ def parse_layers(ctx: click.Context, param: click.Parameter, value: str) -> tupl
     "--backbone",
     default="auto",
     help=", ".join(BACKBONES) + "; or timm:NAME (with the extra edge-ad[timm]).  "
-    "[default: resnet18; scattering with the weights default]",
+    "[default: resnet18; procedural with the weights default]",
 )
 @click.option(
     "--weights",
-    default="imagenet",
+    default="default",
     show_default=True,
-    help="default (fixed filters: no download, no licence), imagenet (downloaded once), untrained "
-    "(random numbers), or a .safetensors or .pth file.",
+    help="default (in the package; trained on drawn images alone), imagenet (downloaded once), "
+    "untrained (random numbers), or a .safetensors or .pth file.",
 )
 @click.option(
     "--layers", default="2,3", show_default=True, callback=parse_layers, help="Stages, of 1 to 4."
@@ -137,7 +137,7 @@ def fit(
     """Learn what good parts look like from good images.
 
     \b
-    Example: edge-ad fit good_parts --out line3.fit --weights imagenet
+    Example: edge-ad fit good_parts --out line3.fit
     """
     from edge_ad.atomic import check_free
     from edge_ad.config import PatchCoreConfig

@@ -18,8 +18,10 @@ BACKBONES = (
     "wide_resnet101_2",
     "resnext101_32x8d",
     "densenet201",
+    "procedural",
     "scattering",
 )
+OWN = ("procedural", "scattering")  # those with the weights 'default'
 SUBSAMPLERS = ("greedy", "random", "proxies")
 BLUR_SIGMA_PX = 4.0  # the paper's, at its 224 px input
 
@@ -30,10 +32,11 @@ class PatchCoreConfig:
 
     Attributes:
         backbone: one of `BACKBONES`, under torchvision's names, or ``timm:NAME``; ``auto``:
-            ``scattering`` with the weights ``default``, else ``resnet18``.
-        weights: ``default`` (the fixed filters of ``scattering``, see `edge_ad.scattering`),
-            ``imagenet`` (torchvision's published file; of a timm network, what timm publishes
-            for it), ``untrained`` (seeded random numbers, for demonstrations) or the path of a
+            ``procedural`` with the weights ``default``, else ``resnet18``.
+        weights: ``default`` (in the package: those of ``procedural``, trained on procedural images
+            alone, or the fixed filters of ``scattering``; see the modules of these names),
+            ``imagenet`` (torchvision's published file; of a timm network, what timm publishes for
+            it), ``untrained`` (seeded random numbers, for demonstrations) or the path of a
             .safetensors or .pth file.
         layers: residual stages (DenseNet: dense blocks) j in 1-4 whose outputs are used,
             shallowest first.
@@ -44,7 +47,7 @@ class PatchCoreConfig:
         aggregated_dim: None: the convention's; 0: all channels' means; else so many adaptive bins.
         neighbours: k, a patch's distance is the mean of those to its k nearest bank patches.
         whiten: whiten the features, as good images vary; see `edge_ad.whitening`. None: those of
-            ``scattering`` only.
+            ``procedural`` and ``scattering`` only.
         size: ``(height, width)`` of the network's input in pixels.
         resize_px: None stretches the whole image to ``size``; a number scales to more than that
             and cuts ``size`` from the centre (the paper: 256 and 224).
@@ -65,7 +68,7 @@ class PatchCoreConfig:
     """
 
     backbone: str = "auto"
-    weights: str = "imagenet"
+    weights: str = "default"
     layers: tuple[int, ...] = (2, 3)
     convention: str = "paper"
     patch_size: int = 3
@@ -91,9 +94,16 @@ class PatchCoreConfig:
             f"backbone is {self.backbone!r}; known are {', '.join(BACKBONES)} and timm:NAME",
         )
         _require(
-            (self.weights == "default") == (self.resolved_backbone == "scattering"),
-            f"weights is {self.weights!r} and backbone {self.resolved_backbone!r}; the weights "
-            "'default' are the backbone 'scattering', and it has no others",
+            self.weights != "default" or self.resolved_backbone in OWN,
+            f"backbone is {self.resolved_backbone!r} and weights 'default', which only "
+            f"{' and '.join(OWN)} have; give --weights imagenet or a file",
+        )
+        _require(
+            self.resolved_backbone not in OWN
+            or self.weights == "default"
+            or (self.resolved_backbone == "procedural" and self.weights != "imagenet"),
+            f"backbone is {self.resolved_backbone!r} and weights {self.weights!r}; give "
+            "--weights default",
         )
         _require(
             len(self.layers) > 0
@@ -154,12 +164,12 @@ class PatchCoreConfig:
         """The backbone's name, where it is ``auto``."""
         if self.backbone != "auto":
             return self.backbone
-        return "scattering" if self.weights == "default" else "resnet18"
+        return "procedural" if self.weights == "default" else "resnet18"
 
     @property
     def resolved_whiten(self) -> bool:
         """Whether features are whitened."""
-        return self.resolved_backbone == "scattering" if self.whiten is None else self.whiten
+        return self.resolved_backbone in OWN if self.whiten is None else self.whiten
 
     @property
     def resolved_aggregated_dim(self) -> int | None:

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from edge_ad.backbone import IMAGENET_FILES, Backbone
 from edge_ad.densenet import DenseNet
+from edge_ad.procedural import WEIGHTS
+from edge_ad.scattering import Scattering
 from edge_ad.timm_backbone import TimmBackbone
 from edge_ad_runtime.errors import ConfigError, FitError
 
@@ -19,8 +21,8 @@ _PUBLISHED = "https://download.pytorch.org/models/"
 WARNINGS = {
     "untrained": "weights: UNTRAINED (seeded random numbers): good enough to try edge_ad, not for "
     "a line; use --weights imagenet or a weight file",
-    "default": "weights: DEFAULT (fixed filters): good for surfaces and for trying edge_ad; they "
-    "do not see what things are, so on a line prefer --weights imagenet",
+    "default": "weights: DEFAULT (trained on drawn images alone): no download and no photograph's "
+    "licence; ImageNet's find more on most parts (--weights imagenet): measure both on yours",
 }
 
 
@@ -44,8 +46,10 @@ def load_weights(backbone: Backbone, name: str, weights: str, *, seed: int = 0) 
         )
     if isinstance(backbone, TimmBackbone):
         backbone.load(weights, seed)
+    elif isinstance(backbone, Scattering):
+        pass  # its filters are in place
     elif weights == "default":
-        assert name == "scattering", "the config has checked it; its filters are in place"
+        _assign(backbone, _read(WEIGHTS), str(WEIGHTS))
     elif weights == "untrained":
         _randomise(backbone, seed)
     elif weights == "imagenet":

@@ -8,7 +8,8 @@ An int8 graph carries Q/DQ pairs: scales per output channel for weights, one per
 activations, from what held-out good images show. How the ranges are taken, and which convolutions
 stay in float, is decided by the error of image scores on those images and on damaged copies of
 them: the patch that decides the score of a defective part is the one that good images say least
-about.
+about. Fixed filters (`edge_ad.scattering`) stay in float: of the square roots of energies, 8 bits
+do not hold the small ones beside the large.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import copy
 import io
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -98,18 +99,21 @@ def _int8(
             f"{FEWEST_IMAGES} are needed; fit with more images or a larger --holdout-fraction"
         )
     graph = _with_scale_in_weights(graph)
-    convolutions = [
-        node.name
-        for node in onnx.load_from_string(graph).graph.node
-        if node.op_type == "Conv" and not _aggregates(node)
-    ]
+    nodes = onnx.load_from_string(graph).graph.node
+    in_float = _in_float(nodes)
+    convolutions = [n.name for n in nodes if n.op_type == "Conv" and n.name not in in_float]
+    if not convolutions:
+        raise ExportError(
+            f"the backbone {fitted.config.resolved_backbone!r} is fixed filters alone, which int8 "
+            "would spoil; use fp16 or bf16, or another backbone"
+        )
     trial = _Trial(fitted, images, partial(extract, network), config.seed)
     candidates: list[tuple[float, str, bytes]] = []
     options = list(product(_IN_FLOAT, _RANGES))
     with _quiet(), tempfile.TemporaryDirectory() as folder:
         for kept, ranges in tqdm(options, "int8", unit="candidate", disable=not progress):
-            in_float = [convolutions[i] for i in _IN_FLOAT[kept]]
-            quantised = _quantise(graph, images, ranges, in_float, config, Path(folder))
+            names = [*in_float, *(convolutions[i] for i in _IN_FLOAT[kept])]
+            quantised = _quantise(graph, images, ranges, names, config, Path(folder))
             error = trial.error(open_engine("onnxruntime", Graph(onnx=quantised)).run)
             candidates.append((error, f"{ranges}, {kept}", quantised))
     best = min(error for error, _, _ in candidates)
@@ -159,10 +163,7 @@ def _quantise(
             out,
             _Images(images),
             op_types_to_quantize=list(_QUANTISED),
-            nodes_to_exclude=[
-                *in_float,
-                *(n.name for n in model.graph.node if _aggregates(n)),
-            ],
+            nodes_to_exclude=in_float,
             per_channel=True,
             activation_type=quantization.QuantType.QInt8
             if symmetric
@@ -181,9 +182,19 @@ def _quantise(
     return out.read_bytes()
 
 
-def _aggregates(node: onnx.NodeProto) -> bool:
-    """Whether it is a convolution of the aggregation or the whitening."""
-    return any(name.startswith(("aggregation.", "whitening.")) for name in node.input)
+def _in_float(nodes: Iterable[onnx.NodeProto]) -> set[str]:
+    """Names of what is not the trained part of the backbone: what comes before it, and after."""
+    trained: set[str] = set()  # what it has reached
+    names = set()
+    for node in nodes:  # in the order of computation
+        weights = {n for n in node.input if n.startswith("backbone.") and n.endswith(".weight")}
+        if weights or trained.intersection(node.input):
+            trained.update(node.output)
+        else:
+            names.add(node.name)
+        if any(n.startswith(("aggregation.", "whitening.")) for n in node.input):
+            names.add(node.name)
+    return names
 
 
 class _Images:

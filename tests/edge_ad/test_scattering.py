@@ -5,14 +5,13 @@ import torch
 from edge_ad import PatchCoreConfig
 from edge_ad.features import build_network, extract
 from edge_ad.scattering import Scattering, morlets
-from edge_ad_runtime.errors import ConfigError
 
 ORIENTATIONS = len(morlets()) // 2
 IMAGES = np.random.default_rng(0).integers(0, 180, (2, 64, 96, 3), dtype=np.uint8)
 
 
 def features(images=IMAGES, **settings):
-    config = PatchCoreConfig(weights="default", size=images.shape[1:3], **settings)
+    config = PatchCoreConfig(backbone="scattering", size=images.shape[1:3], **settings)
     return extract(build_network(config), images)
 
 
@@ -97,24 +96,3 @@ def test_turning_the_image_by_a_right_angle_turns_the_orientations():
 
 def test_one_image_alone_has_the_features_it_has_in_a_batch():
     assert np.allclose(features(IMAGES[1:])[0], features()[1], rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"weights": "default", "backbone": "resnet18"},
-        {"weights": "default", "backbone": "timm:resnet18"},
-        {"weights": "untrained", "backbone": "scattering"},
-    ],
-)
-def test_the_default_weights_are_the_scattering_network_and_it_has_no_others(settings):
-    with pytest.raises(ConfigError, match="'default' are the backbone 'scattering'"):
-        PatchCoreConfig(**settings)
-
-
-def test_auto_is_resolved_by_the_weights():
-    assert PatchCoreConfig(weights="default").resolved_backbone == "scattering"
-    assert PatchCoreConfig(weights="untrained").resolved_backbone == "resnet18"
-    assert PatchCoreConfig(weights="default").resolved_whiten
-    assert not PatchCoreConfig(weights="default", whiten=False).resolved_whiten
-    assert not PatchCoreConfig(weights="untrained").resolved_whiten

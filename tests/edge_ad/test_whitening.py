@@ -57,7 +57,9 @@ def test_until_it_is_learned_it_changes_nothing():
 
 @pytest.fixture(scope="module", params=["default", "untrained"])
 def whitened(request, parts, small) -> FittedDetector:
-    return fit(parts / "train/good", replace(small, weights=request.param, whiten=True))
+    return fit(
+        parts / "train/good", replace(small, weights=request.param, layers=(2, 3), whiten=True)
+    )
 
 
 def test_the_bank_is_of_the_whitened_networks_features(whitened):

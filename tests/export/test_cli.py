@@ -32,13 +32,13 @@ def artifact(parts, tmp_path_factory):
 
 
 def test_the_default_weights_need_no_download_and_info_names_them(parts, tmp_path):
-    settings = (*FIT, "--weights", "default")
+    settings = (*FIT, "--weights", "default", "--layers", "2,3")
     result = run("fit", parts / "train/good", "--out", tmp_path / "plate.fit", *settings)
     assert result.exit_code == 0, result.output
-    assert "weights: DEFAULT (fixed filters)" in result.stderr
+    assert "weights: DEFAULT (trained on drawn images alone)" in result.stderr
     result = run("export", tmp_path / "plate.fit", "--out", tmp_path / "plate.edgead")
     assert result.exit_code == 0, result.output
-    assert "scattering, fp32, weights default" in run("info", tmp_path / "plate.edgead").stdout
+    assert "procedural, fp32, weights default" in run("info", tmp_path / "plate.edgead").stdout
     assert run("verify", tmp_path / "plate.edgead").exit_code == 0
 
 
@@ -126,7 +126,7 @@ def test_evaluate_leaves_a_broken_image_out_and_exits_1(artifact, parts, tmp_pat
     [
         (("--weights", "nowhere.pth"), "there is no such file"),
         (("--backbone", "vgg16"), "backbone is 'vgg16'"),
-        (("--backbone", "scattering"), "'default' are the backbone 'scattering'"),
+        (("--backbone", "scattering"), "backbone is 'scattering' and weights 'untrained'"),
         (("--layers", "2,7"), "layers is [2, 7]"),
         (("--false-reject-rate", "0.01"), "the smallest rate they support is 0.3333"),
         (("--coreset-fraction", "0.0001"), "fewer than the 9 neighbours"),

@@ -101,6 +101,32 @@ def test_int8_graphs(many_held_out, engine):
     assert all_zero == (engine == "tensorrt")
 
 
+def test_int8_leaves_fixed_filters_in_float(good, small):
+    config = replace(small, weights="default", layers=(2, 3), holdout_fraction=0.7)
+    fitted = fit(good, config)
+    network = restore_network(config, fitted.backbone)
+    plain = to_onnx(network, config.size)
+    reduced, _ = reduce(fitted, network, plain, ExportConfig(precision="int8"))
+    graph = onnx.load_from_string(reduced).graph
+    producers = {name: node.op_type for node in graph.node for name in node.output}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    fixed = [node for node in convolutions if producers.get(node.input[1]) is None]
+    trained = [node for node in convolutions if producers.get(node.input[1]) is not None]
+    assert len(fixed) > 10
+    assert len(trained) > 10
+    assert not any(producers[node.input[0]] == "DequantizeLinear" for node in fixed)
+    assert all(producers[node.input[0]] == "DequantizeLinear" for node in trained)
+
+
+def test_int8_of_fixed_filters_alone_is_refused(good, small):
+    config = replace(small, backbone="scattering", weights="default", holdout_fraction=0.7)
+    fitted = fit(good, config)
+    network = restore_network(config, fitted.backbone)
+    plain = to_onnx(network, config.size)
+    with pytest.raises(ExportError, match="'scattering' is fixed filters alone"):
+        reduce(fitted, network, plain, ExportConfig(precision="int8"))
+
+
 def test_more_loss_than_tolerated_is_refused_with_the_report(many_held_out, tmp_path):
     config = ExportConfig(precision="int8", loss_tolerance=1e-6)
     with pytest.raises(ExportError, match=r"int8 moves scores by .* patch distances .*accept-loss"):

@@ -16,8 +16,11 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 DEPLOYING = ROOT / "runtime/DEPLOYING.md"
 UNIT = ROOT / "runtime/edge-ad-watch.service"
-# downloads are not tested here: the same commands, on a network that is there
-SUBSTITUTES = {"--weights imagenet": "--weights untrained --size 64x80"}
+# downloads are not tested here: the same commands, on a network that is there; and small
+SUBSTITUTES = {
+    "--weights imagenet": "--weights untrained --size 64x80",
+    "--out line3.fit": "--out line3.fit --size 64x80",
+}
 
 
 def blocks(language: str, guide: Path = README) -> list[str]:
