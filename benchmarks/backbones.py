@@ -3,6 +3,7 @@
 Choices are made on generated parts (``--on generated``); real data are read to report (``--on
 real``). Both by the path of `fit` with a 1% coreset and the default settings: the whole image
 stretched to 224 px, nothing set per data set. What is recorded already is not measured again.
+``--on time`` runs the exported networks beside each other.
 """
 
 from __future__ import annotations
@@ -35,9 +36,18 @@ from edge_ad.features import (
 from edge_ad.metrics import auroc
 from edge_ad.testset import TestImage
 from edge_ad.whitening import learn_whitening
+from edge_ad_export.onnx_graph import to_onnx
+from edge_ad_runtime.engines import EngineName, Graph, Precision, open_engine
 
 _FEW_GOOD, _FOLDS = 20, 5  # good test images: with fewer, all good ones take turns
 _BATCH = 8
+_TIMED, _ROUNDS = ("procedural (the default)", "scattering", "ResNet18, untrained"), 200
+_ENGINES: tuple[tuple[EngineName, Precision], ...] = (
+    ("onnxruntime", "fp32"),
+    ("openvino", "fp32"),
+    ("openvino", "bf16"),
+)
+_PARTS = ("explored", "generated", "real", "time")
 
 Test = Callable[[PatchCoreConfig], dict[str, Any]]
 
@@ -59,12 +69,15 @@ def candidates() -> dict[str, PatchCoreConfig]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--on", choices=("generated", "real"), nargs="+", required=True)
+    parser.add_argument("--on", choices=("generated", "real", "time"), nargs="+", required=True)
     options = parser.parse_args()
     path = RESULTS / "backbones.json"
     kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    content = {name: kept[name] for name in ("explored", "generated", "real") if name in kept}
-    for where in options.on:
+    content = {name: kept[name] for name in _PARTS if name in kept}
+    if "time" in options.on:
+        content["time"] = time_exported()
+        write_record("backbones", content)
+    for where in sorted({*options.on} - {"time"}):
         tests = GENERATED if where == "generated" else _real_sets()
         for name, config in candidates().items():
             found = content.setdefault(where, {}).setdefault(name, {})
@@ -73,6 +86,31 @@ def main() -> None:
                     found[data] = test(config)
                     print(where, name, data, _short(found[data]), flush=True)
                     write_record("backbones", content)
+
+
+def time_exported() -> dict[str, dict[str, list[float]]]:
+    """Milliseconds for one image, by network and engine; all of them in turn, many times over."""
+    image = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), np.uint8)
+    runs: dict[str, dict[str, Callable[[NDArray[np.uint8]], object]]] = {}
+    for name in _TIMED:
+        config = candidates()[name]
+        network = to_onnx(build_network(config), config.size)
+        runs[name] = {
+            f"{engine} {precision}": open_engine(
+                engine, Graph(onnx=network, precision=precision)
+            ).run
+            for engine, precision in _ENGINES
+        }
+    samples: dict[str, dict[str, list[float]]] = {
+        name: {engine: [] for engine in by_engine} for name, by_engine in runs.items()
+    }
+    for _ in tqdm(range(_ROUNDS), desc="time"):
+        for name, by_engine in runs.items():
+            for engine, run in by_engine.items():
+                start = time.perf_counter()
+                run(image)
+                samples[name][engine].append((time.perf_counter() - start) * 1e3)
+    return samples
 
 
 def _short(found: dict[str, Any]) -> dict[str, Any]:
@@ -117,7 +155,7 @@ def _real_sets() -> dict[str, Test]:
 def on_real(config: PatchCoreConfig, data: DataSet) -> dict[str, Any]:
     """Image AUROC by the project's path, the mean over folds."""
     folds = [_fold(good, test, config) for good, test in _splits(data)]
-    averaged = ("image_auroc", "image_auroc_without_equation_7", "torch_ms")
+    averaged = ("image_auroc", "image_auroc_without_equation_7")
     return {
         "fitted": len(data.good),
         "tested": len(data.test),
@@ -153,13 +191,10 @@ def _fold(good: list[Path], test: list[TestImage], config: PatchCoreConfig) -> d
     fitted = fit(good, config, progress=True)
     run = partial(extract, restore_network(config, fitted.backbone))
     scorer = BankScorer(fitted.bank, config.scoring)
-    scores, largest, times_ms = [], [], []
+    scores, largest = [], []
     for image in tqdm(test, desc="test"):
         pixels = load_preprocessed(image.path, config.preprocessing)[np.newaxis]
-        start = time.perf_counter()
-        features = run(pixels)
-        times_ms.append((time.perf_counter() - start) * 1e3)
-        distances, score = scorer.score(features)
+        distances, score = scorer.score(run(pixels))
         scores.append(score)
         largest.append(float(distances.max()))
     is_defective = np.array([image.is_defective for image in test])
@@ -167,7 +202,6 @@ def _fold(good: list[Path], test: list[TestImage], config: PatchCoreConfig) -> d
         "dimension": fitted.record.dimension,
         "image_auroc": auroc(np.array(scores), is_defective),
         "image_auroc_without_equation_7": auroc(np.array(largest), is_defective),
-        "torch_ms": float(np.median(times_ms)),
         "scores": scores,
     }
 

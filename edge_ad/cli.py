@@ -44,7 +44,7 @@ def parse_layers(ctx: click.Context, param: click.Parameter, value: str) -> tupl
     "--backbone",
     default="auto",
     help=", ".join(BACKBONES) + "; or timm:NAME (with the extra edge-ad[timm]).  "
-    "[default: resnet18; procedural with the weights default]",
+    "[default: procedural; resnet18 with other weights]",
 )
 @click.option(
     "--weights",
