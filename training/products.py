@@ -1,7 +1,7 @@
 """Procedural products: of what materials, outlines and strokes, and how far good ones differ.
 
-No photograph is involved, and none of the kinds on which choices are made
-(`benchmarks/generated_parts.py`) is imitated.
+No photograph is involved. The parts on which choices are made are drawn by other code
+(`benchmarks/generated_parts.py`).
 """
 
 from __future__ import annotations
