@@ -191,7 +191,8 @@ def _input(episode: Episode, device: str) -> Tensor:
 def _rate(options: argparse.Namespace, step: int) -> float:
     """Linear warm-up and a cosine to zero."""
     warm = min(1.0, (step + 1) / _WARM_UP_STEPS)
-    return float(options.rate * warm * (0.5 + 0.5 * math.cos(math.pi * step / options.fall)))
+    fallen = min(1.0, step / options.fall)
+    return float(options.rate * warm * (0.5 + 0.5 * math.cos(math.pi * fallen)))
 
 
 @torch.no_grad()
