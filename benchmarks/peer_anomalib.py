@@ -13,13 +13,12 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.peer_process import Predict, serve, take_stdout
+from benchmarks.peer_process import Predict, preparation, serve, take_stdout
 
 BATCH = 32  # anomalib's default
 PACKAGES = ("anomalib", "torch", "torchvision", "timm", "openvino", "onnxruntime", "numpy")
@@ -65,15 +64,14 @@ def prepare(folder: Path, weights: Path, picks: int) -> dict[str, Any]:
     as_exported = model.to_openvino(folder / "default", input_size=size)
     model.to_openvino(folder / "one", input_size=size, onnx_kwargs={"dynamic_shapes": None})
     model.to_onnx(folder / "one", input_size=size, dynamic_shapes=None)
-    return {
-        "patches": len(embedding),
-        "exported_batch": _batch(as_exported),
-        "features_s": features_s,
-        "projection_s": seconds[0],
-        "picks": picks,
-        "picks_s": seconds[1] - seconds[0],
-        "versions": {package: version(package) for package in PACKAGES},
-    }
+    made = preparation(
+        patches=len(embedding),
+        features_s=features_s,
+        picks=picks,
+        seconds=seconds,
+        packages=PACKAGES,
+    )
+    return {**made, "exported_batch": _batch(as_exported)}
 
 
 def _batch(model: Path) -> int:

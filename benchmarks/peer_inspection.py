@@ -14,14 +14,13 @@ import json
 import os
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.peer_process import Predict, serve, take_stdout
+from benchmarks.peer_process import Predict, preparation, serve, take_stdout
 
 BATCH = 2  # its default
 PACKAGES = ("torch", "torchvision", "faiss-cpu", "numpy")
@@ -83,14 +82,13 @@ def prepare(model: Any, folder: Path, picks: int) -> dict[str, Any]:
         seconds.append(time.perf_counter() - start)
     model.anomaly_scorer.fit([features[np.load(folder / "rows.npy")]])
     model.anomaly_scorer.save(str(folder))
-    return {
-        "patches": len(features),
-        "features_s": features_s,
-        "projection_s": seconds[0],
-        "picks": picks,
-        "picks_s": seconds[1] - seconds[0],
-        "versions": {package: version(package) for package in PACKAGES},
-    }
+    return preparation(
+        patches=len(features),
+        features_s=features_s,
+        picks=picks,
+        seconds=seconds,
+        packages=PACKAGES,
+    )
 
 
 def load(model: Any, folder: str) -> Predict:

@@ -13,8 +13,9 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +87,33 @@ def run_module(python: Path, folder: Path, *command: str) -> subprocess.Popen[st
         stdout=subprocess.PIPE,
         text=True,
     )
+
+
+def preparation(
+    *,
+    patches: int,
+    features_s: float,
+    picks: int,
+    seconds: Sequence[float],
+    packages: Sequence[str],
+) -> dict[str, Any]:
+    """What a peer's preparation took.
+
+    Args:
+        patches: of the good images, and
+        features_s: how long they took.
+        picks: patches chosen from them.
+        seconds: for one pick, which is nearly all projection, and for ``picks``.
+        packages: whose versions to record.
+    """
+    return {
+        "patches": patches,
+        "features_s": features_s,
+        "projection_s": seconds[0],
+        "picks": picks,
+        "picks_s": seconds[1] - seconds[0],
+        "versions": {package: version(package) for package in packages},
+    }
 
 
 class Peer:

@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.products import ROOM, SIDE, Layer, Points, Product, Rng
-from training.scenes import Instance, draw_instance, paint, photograph
-
-_Y, _X = np.mgrid[:SIDE, :SIDE].astype(np.float32)
+from training.scenes import Instance, X, Y, draw_instance, paint, photograph
 
 
 @dataclass(frozen=True)
@@ -99,13 +97,13 @@ def _strength(rng: Rng, low: float, high: float) -> float:
 
 
 def _blob(rng: Rng, at: Points, radius: float) -> Layer:
-    theta = np.arctan2(_Y - at[1], _X - at[0])
+    theta = np.arctan2(Y - at[1], X - at[0])
     outline = np.ones_like(theta)
     for k in (1, 2, 3, 5):
         outline += np.float32(rng.uniform(-0.22, 0.22)) * np.cos(k * theta + rng.uniform(0, 6.28))
     squeeze, tilt = rng.uniform(1, 2.5), rng.uniform(0, np.pi)
-    u = (_X - at[0]) * np.cos(tilt) + (_Y - at[1]) * np.sin(tilt)
-    v = ((_Y - at[1]) * np.cos(tilt) - (_X - at[0]) * np.sin(tilt)) * squeeze
+    u = (X - at[0]) * np.cos(tilt) + (Y - at[1]) * np.sin(tilt)
+    v = ((Y - at[1]) * np.cos(tilt) - (X - at[0]) * np.sin(tilt)) * squeeze
     inside = 1 - np.hypot(u, v) / (radius * outline)
     return np.asarray(0.5 + 0.5 * np.tanh(np.exp(rng.uniform(0.3, 2.3)) * inside), np.float32)
 
@@ -178,7 +176,7 @@ def _dent(scene: Layer, product: Product, rng: Rng, at: Points) -> Layer:
 
 def _swirl(scene: Layer, product: Product, rng: Rng, at: Points) -> Layer:
     """Pulled, pinched or turned."""
-    dx, dy = _X - np.float32(at[0]), _Y - np.float32(at[1])
+    dx, dy = X - np.float32(at[0]), Y - np.float32(at[1])
     falloff = np.exp(-(dx**2 + dy**2) / rng.uniform(7, 20) ** 2)
     angle, pull = rng.uniform(-1.5, 1.5), rng.uniform(-0.6, 0.6)
     moved = rng.uniform(-9, 9, 2)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from training import textures
 from training.products import SIDE, Item, Layer, Points, Product, Rng
 
-_Y, _X = np.mgrid[:SIDE, :SIDE].astype(np.float32)
+Y, X = np.mgrid[:SIDE, :SIDE].astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def _paint_item(
     alpha = mask[box].astype(np.float32) / 255
     if placed.cut is not None:
         normal, at = placed.cut
-        side = (_X[box] - placed.place[0]) * np.cos(normal) + (_Y[box] - placed.place[1]) * np.sin(
+        side = (X[box] - placed.place[0]) * np.cos(normal) + (Y[box] - placed.place[1]) * np.sin(
             normal
         )
         alpha = alpha * np.clip(at - side, 0, 1).astype(np.float32)
@@ -161,7 +161,7 @@ def photograph(product: Product, scene: Layer, rng: Rng, drift: float = 0) -> ND
     """Light, tint, focus and noise; ``drift``: how far off exposure and focus are."""
     vary = product.vary
     angle = rng.uniform(0, 2 * np.pi)
-    across = ((_X - SIDE / 2) * np.cos(angle) + (_Y - SIDE / 2) * np.sin(angle)) / (SIDE / 2)
+    across = ((X - SIDE / 2) * np.cos(angle) + (Y - SIDE / 2) * np.sin(angle)) / (SIDE / 2)
     gain = 1 + rng.uniform(-1, 1) * vary.light + rng.uniform(-1, 1) * drift
     lit = scene * (gain * (1 + rng.uniform(0, 1) * vary.slope / 2 * across))[..., None]
     if not product.is_grey:
