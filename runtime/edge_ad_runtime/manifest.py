@@ -17,6 +17,8 @@ from edge_ad_runtime.engines import EngineName, Precision
 from edge_ad_runtime.errors import ArtifactError
 from edge_ad_runtime.preprocess import Preprocessing
 
+QuantisedFor = Literal["any", "vnni", "aarch64", "gpu"]  # processors, of an int8 graph
+
 SCHEMA = 3
 FILE_NAME = "manifest.json"
 
@@ -27,6 +29,8 @@ class Network:
 
     Attributes:
         precision: what the backbone computes in; engines must be told.
+        quantised_for: the processors that an int8 graph gives its exported values on; None for
+            other precisions, and for int8 graphs from before this was stated.
     """
 
     backbone: str
@@ -37,6 +41,7 @@ class Network:
     patch_size: int
     grid: tuple[int, int]
     dimension: int
+    quantised_for: QuantisedFor | None = strict.optional()
 
 
 @dataclass(frozen=True, kw_only=True)
