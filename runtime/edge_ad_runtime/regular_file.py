@@ -33,13 +33,13 @@ def read_regular(path: Path, *, most_bytes: int) -> bytes:
         OSError: not there, not readable, no plain file, or larger than ``most_bytes``; its
             ``strerror`` says which.
     """
-    with _opened(path, most_bytes) as (file, size_bytes):
+    with open_regular(path, most_bytes=most_bytes) as (file, size_bytes):
         return file.read(size_bytes)
 
 
 def read_buffer(path: Path, *, most_bytes: int) -> NDArray[np.uint8]:
     """The same as ``(n,)`` uint8, read-only: arrays can be taken from it without a copy."""
-    with _opened(path, most_bytes) as (file, size_bytes):
+    with open_regular(path, most_bytes=most_bytes) as (file, size_bytes):
         buffer = np.empty(size_bytes, np.uint8)
         buffer = buffer[: file.readinto(buffer.data)]
     buffer.flags.writeable = False
@@ -47,7 +47,8 @@ def read_buffer(path: Path, *, most_bytes: int) -> NDArray[np.uint8]:
 
 
 @contextmanager
-def _opened(path: Path, most_bytes: int) -> Iterator[tuple[BufferedReader, int]]:
+def open_regular(path: Path, *, most_bytes: int) -> Iterator[tuple[BufferedReader, int]]:
+    """Open a plain file, and say how many bytes it has; raises as `read_regular` does."""
     try:
         # without O_NONBLOCK, opening a FIFO waits for somebody to write to it
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
