@@ -95,6 +95,15 @@ def test_a_decompression_bomb_is_refused_without_decoding_it():
         decode_image(header + bytes(5))
 
 
+@pytest.mark.parametrize("length", [2**31 - 1, 2**32 - 1, 10**6])
+def test_a_png_chunk_longer_than_the_file_is_refused_without_room_for_it(length):
+    """OpenCV made room first, and filled it: 5 s, or for ever."""
+    data = bytearray(encode(".png", RGB))
+    struct.pack_into(">I", data, data.index(b"IDAT") - 4, length)
+    with pytest.raises(ImageError, match=f"a chunk of {length:,} bytes, which are not there"):
+        decode_image(bytes(data))
+
+
 def test_floating_point_pixels_are_refused():
     with pytest.raises(ImageError, match="float32 pixels; save it with 8 or 16 bits"):
         decode_image(encode(".tiff", RGB.astype(np.float32)))

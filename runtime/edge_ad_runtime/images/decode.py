@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ad_runtime.errors import ImageError
-from edge_ad_runtime.images import jpeg, tiff
+from edge_ad_runtime.images import jpeg, png, tiff
 from edge_ad_runtime.images.header import image_size
 from edge_ad_runtime.regular_file import read_regular
 
@@ -83,6 +83,8 @@ def _decode(data: bytes) -> RGBImage:
         pixels = jpeg.decode(data)
         if pixels is not None:
             return pixels
+    if data.startswith(png.MAGIC):
+        png.check_chunks(data)
     inverted = False
     if data.startswith(tiff.MAGICS):
         data, inverted = tiff.prepared(data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from edge_ad_runtime.images import jpeg, tiff
+from edge_ad_runtime.images import jpeg, png, tiff
 
 _BMP_UNCOMPRESSED = (0, 3)  # 3: with masks for the channels
 
@@ -16,8 +16,8 @@ def image_size(data: bytes) -> tuple[int, int]:
         ValueError: not an image of a known format, or one that is not read.
         struct.error, IndexError: the file ends inside its header.
     """
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        height, width = _png_size(data)
+    if data.startswith(png.MAGIC):
+        height, width = png.size(data)
     elif data.startswith(jpeg.MAGIC):
         height, width = jpeg.size(data)
     elif data.startswith(b"BM"):
@@ -30,13 +30,6 @@ def image_size(data: bytes) -> tuple[int, int]:
         raise ValueError("not a PNG, JPEG, BMP, TIFF or WebP image")
     if width <= 0 or height <= 0:
         raise ValueError(f"the header says {height} x {width} pixels")
-    return height, width
-
-
-def _png_size(data: bytes) -> tuple[int, int]:
-    _, kind, width, height = struct.unpack_from(">I4sII", data, 8)
-    if kind != b"IHDR":
-        raise ValueError("a PNG whose first chunk is no header; the file is damaged")
     return height, width
 
 
