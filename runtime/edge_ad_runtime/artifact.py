@@ -23,9 +23,11 @@ REFERENCE_VALUES = "reference/values.npz"
 
 def hash_file(path: Path) -> FileEntry:
     """Size and SHA-256 of a file."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileEntry(size_bytes=path.stat().st_size, sha256=digest)
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return FileEntry(size_bytes=path.stat().st_size, sha256=digest.hexdigest())
 
 
 @dataclass(frozen=True)

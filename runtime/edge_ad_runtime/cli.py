@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -429,7 +429,7 @@ def _watch_line(detector: Detector, path: Path, maps: Path | None) -> dict[str, 
                 _write_overlay(detector, path, prediction, maps / f"{path.name}.png")
             except EdgeADError as exc:
                 line["map_error"] = str(exc)
-    return {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **line}
+    return {"time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"), **line}
 
 
 def _score_text(line: dict[str, Any]) -> str:
