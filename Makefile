@@ -25,6 +25,10 @@ test: .venv/.ready ## run all tests (those on real data need EDGE_AD_DATA)
 test-runtime: .venv/.ready ## install the runtime wheel alone, without torch, and test that
 	bash tests/runtime/in_empty_environment.sh $(BIN)/python
 
+.PHONY: test-oldest
+test-oldest: .venv/.ready ## the same with the oldest versions it allows, on Python 3.10 if there is one
+	bash tests/runtime/in_empty_environment.sh $(BIN)/python oldest
+
 .PHONY: lint
 lint: .venv/.ready ## ruff: rules and format
 	$(BIN)/ruff check .
