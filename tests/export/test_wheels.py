@@ -44,6 +44,16 @@ def test_every_pin_of_the_runtime_is_one_version_within_its_bounds(python):
     assert {needed.name for needed in map(Requirement, PROJECT["dependencies"])} <= set(versions)
 
 
+def test_the_guide_names_the_versions_that_a_jetson_gets():
+    guide = (ROOT / "runtime/DEPLOYING.md").read_text(encoding="utf-8")
+    pins = applying(PINS, target_environment("3.10", "aarch64"))
+    cpu = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["cpu"]
+    names = {Requirement(text).name for text in cpu}
+    for pin in pins:
+        if pin.name in names:
+            assert str(pin).replace("-", "_").replace("==", "-") in guide, pin
+
+
 @pytest.mark.parametrize("needed", REQUIRED, ids=lambda needed: needed.name)
 def test_every_requirement_of_the_runtime_is_bounded_on_both_sides(needed):
     assert sorted(part.operator for part in needed.specifier) == ["<", ">="]
