@@ -471,7 +471,7 @@ def _line(
 
 
 def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")  # noqa: UP017  # 3.10
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
 def _prediction_line(path: Path, prediction: Prediction) -> dict[str, Any]:
