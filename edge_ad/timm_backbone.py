@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from edge_ad_runtime.errors import ConfigError
 
 PREFIX = "timm:"
-_OLDEST = (1, 0, 26)  # those before it read a .pth file with torch.load(weights_only=False)
+_OLDEST = (1, 0, 26)  # those before it run the code in a .pth file
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
