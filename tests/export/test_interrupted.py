@@ -4,9 +4,9 @@ import errno
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -22,14 +22,19 @@ EXACT = ExportConfig(search="exact")
 def test_kill_9_during_export_leaves_no_artifact_and_the_next_export_works(fitted, tmp_path):
     fitted.save(tmp_path / "plate.fit")
     out = tmp_path / "plate.edgead"
-    command = [sys.executable, "-m", "edge_ad_runtime", "export", tmp_path / "plate.fit"]
-    with subprocess.Popen([*command, "--out", out], stderr=subprocess.DEVNULL) as child:
-        deadline = time.monotonic() + 120
-        while not list(tmp_path.glob(".plate.edgead.partial-*")):  # until it is writing
-            assert child.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-        child.send_signal(signal.SIGKILL)
+    code = (  # the graph and the bank are written by then
+        "import os, signal, sys; from edge_ad_export import exporting;"
+        "from edge_ad_runtime.cli import main;"
+        "exporting.choose_search = lambda *given: os.kill(os.getpid(), signal.SIGKILL);"
+        "main(['export', sys.argv[1], '--out', sys.argv[2]])"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "plate.fit", out],
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    assert child.returncode == -signal.SIGKILL
+    assert list(tmp_path.glob(".plate.edgead.partial-*/features.onnx"))
     assert not out.exists()
     export(fitted, out, EXACT)
     assert verify(Detector.load(out)).ok
@@ -68,13 +73,13 @@ def test_a_really_full_disk_is_refused_too(fitted, tmp_path):
 
 
 def test_of_two_exports_to_one_place_at_once_one_wins_whole_and_the_other_is_told(fitted, tmp_path):
-    out = tmp_path / "a.edgead"
+    out, all_are_writing = tmp_path / "a.edgead", Barrier(4, timeout=60)
 
     def attempt(_: int) -> str:
         try:
             with atomic_folder(out, overwrite=False) as partial:
                 (partial / "file").write_text("x" * 1000)
-                time.sleep(0.2)
+                all_are_writing.wait()
         except EdgeADError as exc:
             return str(exc)
         return "won"

@@ -127,7 +127,8 @@ def watching(*arguments):
     ) as child:  # fmt: skip
         try:
             assert child.stderr is not None
-            assert child.stderr.readline().startswith("watching ")
+            lines = iter(child.stderr.readline, "")  # libraries may not know the processor, and say so
+            assert any(line.startswith("watching ") for line in lines)
             yield child
         finally:
             child.kill()
