@@ -127,7 +127,7 @@ def watching(*arguments):
     ) as child:  # fmt: skip
         try:
             assert child.stderr is not None
-            lines = iter(child.stderr.readline, "")  # libraries may not know the processor, and say so
+            lines = iter(child.stderr.readline, "")  # libraries may say that the processor is new
             assert any(line.startswith("watching ") for line in lines)
             yield child
         finally:
