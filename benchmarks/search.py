@@ -157,7 +157,7 @@ def sweep(bank: FloatArray, test: list[FloatArray]) -> list[dict[str, Any]]:
         with tempfile.TemporaryDirectory() as folder:
             projection = build_index(bank, settings, 0, Path(folder))
             size = (Path(folder) / INDEX).stat().st_size + projection.nbytes
-            search = HnswSearch(Path(folder) / INDEX, bank, projection, settings, grid=GRID)
+            search = read_index(Path(folder) / INDEX, bank, projection, settings)
         for ef, candidates, rounds in product(
             SWEEP["ef_search"], SWEEP["candidates"], SWEEP["rounds"]
         ):
@@ -202,7 +202,7 @@ def methods(
     config = ExportConfig(search="hnsw")
     settings = choose_search(bank, held_out, scoring, GRID, config, folder)
     projection = np.load(folder / PROJECTION)
-    ours = HnswSearch(folder / INDEX, bank, projection, settings, grid=GRID)
+    ours = read_index(folder / INDEX, bank, projection, settings)
     index_bytes = (folder / INDEX).stat().st_size + projection.nbytes
     about["edge_ad"] = {
         "choose_s": time.perf_counter() - start,
@@ -233,6 +233,13 @@ def plain(bank: FloatArray) -> Find:
         return np.asarray(sq_distances.argmin(axis=1))
 
     return find
+
+
+def read_index(
+    path: Path, bank: NDArray[np.float32], projection: NDArray[np.float32], settings: SearchSettings
+) -> HnswSearch:
+    content = np.fromfile(path, np.uint8)
+    return HnswSearch(content, bank, projection, settings, path=path, grid=GRID)
 
 
 def nearest(search: ExactSearch | HnswSearch) -> Find:

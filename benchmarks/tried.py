@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from benchmarks.datasets import read_data_set
 from benchmarks.record import data_root, write_record
-from benchmarks.search import FITTED, GRID, Extractor, distances
+from benchmarks.search import FITTED, GRID, Extractor, distances, read_index
 from edge_ad.coreset import greedy_coreset
 from edge_ad_export.search_choice import build_index
 from edge_ad_runtime.artifact import INDEX
@@ -58,7 +58,7 @@ def main() -> None:
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         projection = build_index(bank, settings, 0, Path(folder))
-        index = HnswSearch(Path(folder) / INDEX, bank, projection, settings, grid=GRID)
+        index = read_index(Path(folder) / INDEX, bank, projection, settings)
     results: dict[str, dict[str, Any]] = {
         "matrix product": {"ms": [_ms(product_of, bank, q) for q in test]},
         "layer-wise": {"ms": [_ms(layer_wise, bank, q) for q in test]},

@@ -155,9 +155,11 @@ def _trials(
         own = folder / str(dimension)
         own.mkdir()
         projection = build_index(bank, settings, config.seed, own)
+        index = own / INDEX
         search = HnswSearch(
-            own / INDEX, bank, projection, settings, grid=grid, squared=scoring.squared
-        )
+            np.fromfile(index, np.uint8), bank, projection, settings, path=index, grid=grid,
+            squared=scoring.squared,
+        )  # fmt: skip
         for ef in (ef for ef in _EF_SEARCHES if ef >= scoring.neighbours):
             trials = []
             for candidates, rounds in product(_CANDIDATES, _ROUNDS):

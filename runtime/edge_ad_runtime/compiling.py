@@ -124,7 +124,7 @@ def _gpu() -> Gpu:
 def _graphs(artifact: Artifact) -> list[Graph]:
     """The networks; those of an ensemble may be the same one."""
     names = (member.file(files.GRAPH) for member in artifact.manifest.members)
-    graphs = [Graph(onnx=artifact.file(name).read_bytes()) for name in names]
+    graphs = [Graph(onnx=artifact.graph(name)) for name in names]
     return list({graph.sha256: graph for graph in graphs}.values())
 
 

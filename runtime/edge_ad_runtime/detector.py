@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections import deque
@@ -18,7 +19,13 @@ from numpy.typing import NDArray
 from edge_ad_runtime.artifact import Artifact
 from edge_ad_runtime.device import SearchChoice, has_int8_instructions, read_device_settings
 from edge_ad_runtime.engines import Engine, EngineChoice
-from edge_ad_runtime.errors import ConfigError, EdgeADError, EdgeADWarning, ImageError
+from edge_ad_runtime.errors import (
+    ConfigError,
+    EdgeADError,
+    EdgeADWarning,
+    EngineError,
+    ImageError,
+)
 from edge_ad_runtime.images import RGBImage, read_image
 from edge_ad_runtime.manifest import Manifest
 from edge_ad_runtime.patch_search import Observed, PatchSearch
@@ -83,6 +90,7 @@ class Detector:
         self.artifact = artifact
         self.members = tuple(members)
         self.threads = threads
+        self._process = os.getpid()
 
     @classmethod
     def load(
@@ -157,7 +165,7 @@ class Detector:
 
         Raises:
             ImageError: the image cannot be read or used.
-            EngineError: the network failed.
+            EngineError: the network failed, or this is a fork of the process that has loaded it.
         """
         (prediction,) = self.predict_batch([image], with_map=with_map)
         return prediction
@@ -229,6 +237,12 @@ class Detector:
         return _Prepared(preprocessed, clock.laps_ms)
 
     def _judge(self, prepared: Sequence[_Prepared], *, with_map: bool) -> list[Prediction]:
+        if os.getpid() != self._process:
+            raise EngineError(
+                f"this detector was loaded in process {self._process} and is used in a fork of it, "
+                f"{os.getpid()}, which lacks its threads and would wait for them for ever; load it "
+                "in the process that uses it, or start that one with the method 'spawn'"
+            )
         clock = _Stopwatch()
         batch = np.stack([image.pixels for image in prepared])
         observed = [member.observe(batch) for member in self.members]  # [member][image]

@@ -10,13 +10,16 @@ import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from edge_ad_runtime import strict
 from edge_ad_runtime.artifact import Artifact
 from edge_ad_runtime.errors import ArtifactError
+from edge_ad_runtime.regular_file import read_regular
+from edge_ad_runtime.strict import AtMost, Between
 
 FILE_NAME = "device.json"
+_MOST_BYTES = 100_000  # of the file
 _INT8_FLAGS = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"}  # x86, then ARM
 
 SearchChoice = Literal["artifact", "exact"]
@@ -35,12 +38,16 @@ class DeviceSettings:
         reason: one sentence with the measurement that decided.
     """
 
-    artifact_sha256: str
-    cpu: str
-    cores: int
+    artifact_sha256: Annotated[str, AtMost(64)]
+    cpu: Annotated[str, AtMost(1000)]
+    cores: Annotated[int, Between(1, 65_536)]
     search: SearchChoice
-    threads: int
-    reason: str
+    threads: Annotated[int, Between(1, 65_536)]
+    reason: Annotated[str, AtMost(2000)]
+
+    def __post_init__(self) -> None:
+        if self.threads > self.cores:
+            raise ValueError(f"threads is {self.threads}, more than the {self.cores} cores")
 
 
 def machine() -> dict[str, str | int]:
@@ -76,12 +83,15 @@ def read_device_settings(artifact: Artifact) -> DeviceSettings | None:
         ArtifactError: damaged, or of another artifact or machine; says what to do.
     """
     path = artifact.folder / FILE_NAME
-    if not path.exists():
-        return None
     advice = "run edge-ad tune again, or delete it"
     try:
-        settings = strict.parse(DeviceSettings, strict.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, OSError) as exc:
+        text = read_regular(path, most_bytes=_MOST_BYTES).decode("utf-8")
+        settings = strict.parse(DeviceSettings, strict.loads(text))
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise ArtifactError(f"cannot be read: {exc.strerror}; {advice}", path=path) from exc
+    except ValueError as exc:
         raise ArtifactError(f"{exc}; {advice}", path=path) from exc
     here = machine()
     if (settings.cpu, settings.cores) != (here["cpu"], here["cores"]):

@@ -10,17 +10,35 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from edge_ad_runtime import strict
 from edge_ad_runtime.engines import EngineName, Precision
 from edge_ad_runtime.errors import ArtifactError
 from edge_ad_runtime.preprocess import Preprocessing
+from edge_ad_runtime.regular_file import read_regular
+from edge_ad_runtime.strict import AtMost, Between, Matching
 
 QuantisedFor = Literal["any", "vnni", "aarch64", "gpu"]  # processors, of an int8 graph
 
 SCHEMA = 3
 FILE_NAME = "manifest.json"
+
+_MOST_BYTES = 4_000_000  # of the file
+_MOST_MEMBERS = 16
+_MOST_REFERENCES = 1000
+
+# What a field may hold. Bounds are wide: they keep out what would hang, overflow or leave the
+# folder, not what is unusual.
+_PART = "[A-Za-z0-9_][A-Za-z0-9._-]{0,99}"
+_Text = Annotated[str, AtMost(2000)]
+_Folder = Annotated[str, Matching(f"({_PART})?", "the name of a folder in the artifact, or empty")]
+_File = Annotated[str, Matching(f"({_PART}/){{0,3}}{_PART}", "a path below the artifact's folder")]
+_Sha256 = Annotated[str, Matching("[0-9a-f]{64}", "a SHA-256")]
+_Side = Annotated[int, Between(1, 65_536)]
+_Rows = Annotated[int, Between(1, 2**31 - 1)]
+_Share = Annotated[float, Between(0, 1)]
+_Positive = Annotated[float, Between(1e-12, 1e12)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,14 +51,14 @@ class Network:
             other precisions, and for int8 graphs from before this was stated.
     """
 
-    backbone: str
+    backbone: _Text
     precision: Precision
-    weights: str
-    weights_sha256: str
-    layers: tuple[int, ...]
-    patch_size: int
-    grid: tuple[int, int]
-    dimension: int
+    weights: _Text
+    weights_sha256: _Sha256
+    layers: Annotated[tuple[int, ...], AtMost(100)]
+    patch_size: _Side
+    grid: tuple[_Side, _Side]
+    dimension: _Side
     quantised_for: QuantisedFor | None = strict.optional()
 
 
@@ -57,12 +75,16 @@ class Scoring:
         border: of the gaussian, scipy's names: reflect d c b a | a b c d, mirror d c b | a b c d.
     """
 
-    neighbours: int
+    neighbours: Annotated[int, Between(1, 1000)]
     squared: bool
-    reweight_neighbours: int
-    blur_sigma_px: float
+    reweight_neighbours: Annotated[int, Between(0, 1000)]
+    blur_sigma_px: Annotated[float, Between(0, 100)]
     upsampling: Literal["bilinear", "nearest"]
     border: Literal["reflect", "mirror"]
+
+    def __post_init__(self) -> None:
+        if self.reweight_neighbours == 1:
+            raise ValueError("reweight_neighbours is 1, which makes every score 0; it is 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,14 +105,21 @@ class SearchSettings:
     """
 
     kind: Literal["exact", "hnsw", "graph"]
-    rows: int
-    code_dimension: int
-    links: int
-    ef_construction: int
-    ef_search: int
-    candidates: int
-    rounds: int
-    reason: str
+    rows: _Rows
+    code_dimension: Annotated[int, Between(0, 65_536)]
+    links: Annotated[int, Between(0, 256)]
+    ef_construction: Annotated[int, Between(0, 10_000)]
+    ef_search: Annotated[int, Between(0, 10_000)]
+    candidates: Annotated[int, Between(0, 10_000)]
+    rounds: Annotated[int, Between(0, 100)]
+    reason: _Text
+
+    def __post_init__(self) -> None:
+        least = min(
+            self.code_dimension, self.links, self.ef_construction, self.ef_search, self.candidates
+        )
+        if self.kind == "hnsw" and least < 1:
+            raise ValueError("a number of hnsw is 0; all but rounds must be 1 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,16 +133,21 @@ class Member:
             taken; 1 where there is only one.
     """
 
-    folder: str
+    folder: _Folder
     bank_precision: Literal["float32", "float16"]
     network: Network
     scoring: Scoring
     search: SearchSettings
-    scale: float
+    scale: _Positive
 
     def __post_init__(self) -> None:
-        if not self.scale > 0:
-            raise ValueError(f"scale is {self.scale}; it must be above 0")
+        search, k = self.search, self.scoring.neighbours
+        most = max(k, self.scoring.reweight_neighbours)
+        if most > search.rows or (search.kind == "hnsw" and k > search.ef_search):
+            raise ValueError(
+                f"asks for {most} neighbours of a bank of {search.rows} rows searched with ef "
+                f"{search.ef_search}"
+            )
 
     def file(self, name: str) -> str:
         """The name that the manifest lists one of its files by."""
@@ -136,11 +170,11 @@ class Calibration:
     """
 
     method: Literal["split-conformal", "given"]
-    threshold: float
-    false_reject_rate: float
-    requested_rate: float | None
-    interval: tuple[float, float]
-    images: int
+    threshold: Annotated[float, Between(0, 1e12)]
+    false_reject_rate: _Share
+    requested_rate: _Share | None
+    interval: tuple[_Share, _Share]
+    images: Annotated[int, Between(0, 10**9)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,12 +189,12 @@ class Tolerances:
     of scores to the float32 network, where there is a `PrecisionLoss`, and else 0.
     """
 
-    preprocess_levels: int
-    features: float
-    distances: float
-    map: float
-    score: float
-    precision: float
+    preprocess_levels: Annotated[int, Between(0, 8)]
+    features: Annotated[float, Between(0, 0.1)]
+    distances: Annotated[float, Between(0, 11)]
+    map: Annotated[float, Between(0, 0.1)]
+    score: Annotated[float, Between(0, 0.1)]
+    precision: Annotated[float, Between(0, 1000)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,13 +213,13 @@ class PrecisionLoss:
         accepted: whether somebody has accepted more than the tolerated loss.
     """
 
-    images: int
-    features: float
-    distances: float
-    score_mean: float
-    score_worst: float
-    auroc_fp32: float | None
-    auroc: float | None
+    images: Annotated[int, Between(1, 10**9)]
+    features: Annotated[float, Between(0, 1e12)]
+    distances: Annotated[float, Between(0, 1e12)]
+    score_mean: Annotated[float, Between(0, 1e12)]
+    score_worst: Annotated[float, Between(0, 1e12)]
+    auroc_fp32: _Share | None
+    auroc: _Share | None
     accepted: bool
 
 
@@ -193,16 +227,16 @@ class PrecisionLoss:
 class ReferenceImage:
     """One image that ``verify`` replays: a lossless PNG, and what was done to it."""
 
-    file: str
-    damage: str
+    file: _File
+    damage: _Text
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileEntry:
     """Size and SHA-256 of one file of the artifact."""
 
-    size_bytes: int
-    sha256: str
+    size_bytes: Annotated[int, Between(0, 2**50)]
+    sha256: _Sha256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,18 +253,21 @@ class Manifest:
     head: Literal["patch-search"]
     engine: EngineName
     preprocessing: Preprocessing
-    members: tuple[Member, ...]
+    members: Annotated[tuple[Member, ...], AtMost(_MOST_MEMBERS)]
     calibration: Calibration
     tolerances: Tolerances
     precision_loss: PrecisionLoss | None
-    reference: tuple[ReferenceImage, ...]
-    versions: dict[str, str]
-    files: dict[str, FileEntry]
-    sha256: str = ""
+    reference: Annotated[tuple[ReferenceImage, ...], AtMost(_MOST_REFERENCES)]
+    versions: Annotated[dict[_Text, _Text], AtMost(100)]
+    files: Annotated[dict[_File, FileEntry], AtMost(10_000)]
+    sha256: Annotated[str, Matching("([0-9a-f]{64})?", "a SHA-256")] = ""
 
     def __post_init__(self) -> None:
         if not self.members:
             raise ValueError("members: expected at least one, found []")
+        folders = [member.folder for member in self.members]
+        if len(set(folders)) != len(folders):
+            raise ValueError(f"members: expected a folder for each, found {folders}")
 
     def sealed(self) -> Manifest:
         """The same manifest with ``sha256`` filled in."""
@@ -250,16 +287,7 @@ def read_manifest(folder: Path) -> Manifest:
             changed after it was written.
     """
     path = folder / FILE_NAME
-    if not folder.is_dir():
-        raise ArtifactError("no such folder; an artifact is a folder named *.edgead", path=folder)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ArtifactError(
-            f"holds no {FILE_NAME}; not an edge_ad artifact, or not copied whole", path=folder
-        ) from None
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ArtifactError(f"cannot be read: {exc}", path=path) from exc
+    text = _read_text(folder, path)
     try:
         raw = strict.loads(text)
         _check_schema(raw, path)
@@ -271,6 +299,24 @@ def read_manifest(folder: Path) -> Manifest:
             "changed after export (its SHA-256 does not match); copy the artifact again", path=path
         )
     return manifest
+
+
+def _read_text(folder: Path, path: Path) -> str:
+    try:
+        # not as text, which would forgive line ends that were changed
+        return read_regular(path, most_bytes=_MOST_BYTES).decode("utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        if not folder.is_dir():
+            raise ArtifactError(
+                "no such folder; an artifact is a folder named *.edgead", path=folder
+            ) from None
+        raise ArtifactError(
+            f"holds no {FILE_NAME}; not an edge_ad artifact, or not copied whole", path=folder
+        ) from None
+    except UnicodeDecodeError as exc:
+        raise ArtifactError(f"cannot be read: {exc}; copy the artifact again", path=path) from exc
+    except OSError as exc:
+        raise ArtifactError(f"cannot be read: {exc.strerror}", path=path) from exc
 
 
 def _check_schema(raw: object, path: Path) -> None:

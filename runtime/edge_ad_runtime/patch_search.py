@@ -16,9 +16,12 @@ from edge_ad_runtime.artifact import Artifact
 from edge_ad_runtime.engines import Engine, EngineName, Graph, open_engine
 from edge_ad_runtime.errors import ArtifactError, EdgeADError
 from edge_ad_runtime.manifest import Member
+from edge_ad_runtime.npy import Shaped
 from edge_ad_runtime.score import anomaly_map, image_score, patch_distances
 from edge_ad_runtime.search import Nearest, Search, measured
 from edge_ad_runtime.search.exact import ExactSearch
+
+_BEYOND = 10  # times what features are expected to be
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,7 +49,7 @@ class PatchSearch:
         bank: NDArray[np.float32],
         bank_neighbours: NDArray[np.int32] | None,
     ) -> None:
-        self._graph = graph
+        self._graph = graph  # for messages
         self.member = member
         self.engine = engine
         self.search = search
@@ -65,14 +68,14 @@ class PatchSearch:
     ) -> PatchSearch:
         """Load one member; see `edge_ad_runtime.Detector.load`."""
         bank, neighbours = _load_bank(artifact, member)
-        graph = artifact.file(member.file(files.GRAPH))
+        name = member.file(files.GRAPH)
         return cls(
-            graph,
+            artifact.folder / name,
             member,
             open_engine(
                 engine,
                 Graph(
-                    onnx=graph.read_bytes(),
+                    onnx=artifact.graph(name),
                     precision=member.network.precision,
                     plans=artifact.plans,
                 ),
@@ -101,6 +104,10 @@ class PatchSearch:
         else:
             features = self.engine.run(images)
         expected = (len(images), *network.grid, network.dimension)
+        if not isinstance(features, np.ndarray):
+            raise ArtifactError(
+                f"gives a {type(features).__name__}, not an array; export again", path=self._graph
+            )
         if features.shape != expected or features.dtype != np.float32:
             raise ArtifactError(
                 f"gives {features.dtype} features of shape {features.shape}, the manifest says "
@@ -128,10 +135,15 @@ class PatchSearch:
         found = observed.rows
         assert found is not None, "the graph searches"
         rows = len(self._bank)
-        if found.shape != (len(flat), k) or found.min() < 0 or found.max() >= rows:
+        is_shaped = isinstance(found, np.ndarray) and found.dtype == np.int64
+        if not is_shaped or found.shape != (len(flat), k):
             raise ArtifactError(
-                f"finds rows of shape {found.shape}, from {found.min()} to {found.max()}, in a "
-                f"bank of {rows}; the two come from different exports, export again",
+                f"gives no int64 rows of shape {(len(flat), k)}; export again", path=self._graph
+            )
+        if found.min() < 0 or found.max() >= rows:
+            raise ArtifactError(
+                f"finds rows from {found.min()} to {found.max()}, in a bank of {rows}; the two "
+                "come from different exports, export again",
                 path=self._graph,
             )
         return measured(flat, self._bank, found)
@@ -161,23 +173,41 @@ def _flat(features: NDArray[np.float32]) -> NDArray[np.float32]:
 def _load_bank(
     artifact: Artifact, member: Member
 ) -> tuple[NDArray[np.float32], NDArray[np.int32] | None]:
-    rows, k = member.search.rows, member.scoring.neighbours
-    if k > rows or (member.search.kind == "hnsw" and k > member.search.ef_search):
-        raise ArtifactError(
-            f"asks for {k} neighbours of a bank of {rows} rows searched with ef "
-            f"{member.search.ef_search}; export again",
-            path=artifact.folder,
-        )
+    rows = member.search.rows
     half, shape = member.bank_precision == "float16", (rows, member.network.dimension)
-    bank = artifact.array(member.file(files.BANK), np.float16 if half else np.float32, shape)
-    bank = bank.astype(np.float32) if half else bank
+    name = member.file(files.BANK)
+    stored = artifact.array(name, Shaped(np.float16 if half else np.float32, shape))
+    bank = stored.astype(np.float32, copy=False)
+    _check_threshold(bank, artifact, member)
     b, name = member.scoring.reweight_neighbours, member.file(files.BANK_NEIGHBOURS)
-    neighbours = artifact.array(name, np.int32, (rows, b)) if b else None
+    neighbours = artifact.array(name, Shaped(np.int32, (rows, b))) if b else None
     if neighbours is not None and not (0 <= neighbours.min() and neighbours.max() < rows):
         raise ArtifactError(
             f"names rows outside the bank's {rows}; export again", path=artifact.folder / name
         )
     return bank, neighbours  # type: ignore[return-value]  # dtypes checked by Artifact.array
+
+
+def _check_threshold(bank: NDArray[np.float32], artifact: Artifact, member: Member) -> None:
+    """Refuse a bank or a threshold with which every image would be good.
+
+    A patch is at most |f| + |b| from the bank. Features as long as ten times the bank's longest
+    (and as its dimension lets one expect, where all good images are the same) are not met.
+    """
+    longest = float(np.sqrt(np.einsum("nd,nd->n", bank, bank).max()))  # nan where one row has it
+    reach = _BEYOND * (2 * longest + member.network.dimension**0.5)
+    threshold = artifact.manifest.calibration.threshold * member.scale
+    if not np.isfinite(longest):
+        raise ArtifactError(
+            "holds numbers that are not finite, or too large to square; export again",
+            path=artifact.folder / member.file(files.BANK),
+        )
+    if threshold > (reach**2 if member.scoring.squared else reach):
+        raise ArtifactError(
+            f"no image could be anomalous: the threshold is {threshold:g}, and the bank's features "
+            f"are {longest:g} long at most; export again",
+            path=artifact.folder,
+        )
 
 
 def _load_search(
@@ -196,11 +226,13 @@ def _load_search(
     from edge_ad_runtime.search.hnsw import HnswSearch
 
     shape = (member.search.code_dimension + 1, member.network.dimension)
+    index, projection = member.file(files.INDEX), member.file(files.PROJECTION)
     return HnswSearch(
-        artifact.file(member.file(files.INDEX)),
+        artifact.read(index),
         bank,
-        artifact.array(member.file(files.PROJECTION), np.float32, shape).astype(np.float32),
+        artifact.array(projection, Shaped(np.float32, shape)).astype(np.float32, copy=False),
         member.search,
+        path=artifact.folder / index,
         grid=member.network.grid,
         squared=member.scoring.squared,
         threads=threads,

@@ -50,7 +50,7 @@ def tune(folder: Path | str, *, tick: Callable[[], None] = lambda: None) -> Tune
         EdgeADError: two options do not give the same scores; nothing is written.
     """
     artifact = Artifact.open(folder)
-    images = [artifact.file(reference.file) for reference in artifact.manifest.reference]
+    images = {r.file: artifact.image(r.file) for r in artifact.manifest.reference}
     cores = int(machine()["cores"])
     indexed = any(member.search.kind == "hnsw" for member in artifact.manifest.members)
     searches: tuple[SearchChoice, ...] = ("artifact", "exact") if indexed else ("artifact",)
@@ -61,9 +61,9 @@ def tune(folder: Path | str, *, tick: Callable[[], None] = lambda: None) -> Tune
     }
     times: dict[tuple[SearchChoice, int], list[float]] = {key: [] for key in detectors}
     for _ in range(ROUNDS):
-        for image in images:
+        for name, image in images.items():
             found = {key: detector.predict(image) for key, detector in detectors.items()}
-            _check_same(found, image, artifact)
+            _check_same(found, artifact.folder / name, artifact)
             for key, prediction in found.items():
                 times[key].append(prediction.timings_ms["total"])
         tick()

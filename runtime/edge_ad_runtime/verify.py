@@ -21,8 +21,8 @@ from edge_ad_runtime import artifact as files
 from edge_ad_runtime.detector import Detector
 from edge_ad_runtime.device import machine
 from edge_ad_runtime.errors import ArtifactError
-from edge_ad_runtime.images import read_image
 from edge_ad_runtime.manifest import ReferenceImage
+from edge_ad_runtime.npy import Shaped, parse_npz
 
 STAGES = ("preprocess", "features", "distances", "map", "score", "verdict")
 PRECISION = "precision"  # one stage more: the loss against the float32 network, where there is any
@@ -144,32 +144,61 @@ class _Expected:
 
 
 def _expected(detector: Detector) -> list[_Expected]:
-    path = detector.artifact.file(files.REFERENCE_VALUES)
+    artifact, images = detector.artifact, range(len(detector.manifest.reference))
     members = range(len(detector.members))
+    shapes = {f"{i}.{name}": shaped for i in images for name, shaped in _shapes(detector).items()}
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return [
-                _Expected(
-                    preprocessed=archive[f"{i}.preprocessed"],
-                    features=[archive[f"{i}.{member}.features"] for member in members],
-                    distances=[archive[f"{i}.{member}.distances"] for member in members],
-                    map=archive[f"{i}.map"],
-                    score=float(archive[f"{i}.score"]),
-                    score_fp32=float(archive[f"{i}.score_fp32"]),
-                    anomalous=bool(archive[f"{i}.anomalous"]),
-                )
-                for i in range(len(detector.manifest.reference))
-            ]
-    except (KeyError, ValueError, OSError) as exc:
+        values = parse_npz(artifact.read(files.REFERENCE_VALUES), shapes)
+        if bad := [
+            n for n, v in values.items() if v.dtype.kind == "f" and not np.isfinite(v).all()
+        ]:
+            raise ValueError(f"{bad[0]} holds numbers that are not finite")
+    except ValueError as exc:
+        path = artifact.folder / files.REFERENCE_VALUES
         raise ArtifactError(f"not the reference values: {exc}; export again", path=path) from exc
+    return [
+        _Expected(
+            preprocessed=values[f"{i}.preprocessed"],
+            features=[values[f"{i}.{member}.features"] for member in members],
+            distances=[values[f"{i}.{member}.distances"] for member in members],
+            map=values[f"{i}.map"],
+            score=float(values[f"{i}.score"]),
+            score_fp32=float(values[f"{i}.score_fp32"]),
+            anomalous=bool(values[f"{i}.anomalous"]),
+        )
+        for i in images
+    ]
+
+
+def _shapes(detector: Detector) -> dict[str, Shaped]:
+    """What the reference values of one image are."""
+    size, networks = (
+        detector.manifest.preprocessing.size,
+        [m.member.network for m in detector.members],
+    )
+    return {
+        "preprocessed": Shaped(np.uint8, (*size, 3)),
+        "map": Shaped(np.float32, size),
+        "score": Shaped(np.float64, ()),
+        "score_fp32": Shaped(np.float64, ()),
+        "anomalous": Shaped(np.bool_, ()),
+        **{
+            f"{i}.features": Shaped(np.float32, (*network.grid, network.dimension))
+            for i, network in enumerate(networks)
+        },
+        **{
+            f"{i}.distances": Shaped(np.float32, (network.grid[0] * network.grid[1],))
+            for i, network in enumerate(networks)
+        },
+    }
 
 
 def _differences(
     detector: Detector, reference: ReferenceImage, expected: _Expected
 ) -> dict[str, float]:
-    path = detector.artifact.file(reference.file)
-    preprocessed = detector.manifest.preprocessing.apply(read_image(path))
-    prediction = detector.predict(path)
+    image = detector.artifact.image(reference.file)
+    preprocessed = detector.manifest.preprocessing.apply(image)
+    prediction = detector.predict(image)
     near = abs(expected.score - prediction.threshold) <= (
         detector.manifest.tolerances.score * expected.score
     )

@@ -113,7 +113,7 @@ def test_a_file_that_the_manifest_does_not_list_is_never_opened(artifact):
     (artifact / "Thumbs.db").write_bytes(b"left by a file manager")
     assert Artifact.open(artifact).check_all() > 0
     with pytest.raises(ArtifactError, match="lists no Thumbs.db"):
-        Artifact.open(artifact).file("Thumbs.db")
+        Artifact.open(artifact).read("Thumbs.db")
 
 
 @pytest.mark.parametrize("seed", range(80))

@@ -1,4 +1,8 @@
+import os
 import struct
+import subprocess
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -48,14 +52,6 @@ def test_16_bits_become_8_by_rounding(suffix):
     assert decode_image(encode(suffix, values))[0, :, 0].tolist() == expected
 
 
-def test_exif_orientation_is_applied():
-    jpeg = encode(".jpg", RGB)
-    entry = struct.pack(">HHIHH", 0x0112, 3, 1, 6, 0)  # orientation 6: turn clockwise
-    exif = b"Exif\0\0MM\0*" + struct.pack(">IH", 8, 1) + entry + struct.pack(">I", 0)
-    turned = jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
-    assert np.array_equal(decode_image(turned), np.rot90(decode_image(jpeg), -1))
-
-
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_every_truncation_is_refused(suffix):
     whole = encode(suffix, RGB)
@@ -99,6 +95,15 @@ def test_a_decompression_bomb_is_refused_without_decoding_it():
         decode_image(header + bytes(5))
 
 
+@pytest.mark.parametrize("length", [2**31 - 1, 2**32 - 1, 10**6])
+def test_a_png_chunk_longer_than_the_file_is_refused_without_room_for_it(length):
+    """OpenCV made room first, and filled it: 5 s, or for ever."""
+    data = bytearray(encode(".png", RGB))
+    struct.pack_into(">I", data, data.index(b"IDAT") - 4, length)
+    with pytest.raises(ImageError, match=f"a chunk of {length:,} bytes, which are not there"):
+        decode_image(bytes(data))
+
+
 def test_floating_point_pixels_are_refused():
     with pytest.raises(ImageError, match="float32 pixels; save it with 8 or 16 bits"):
         decode_image(encode(".tiff", RGB.astype(np.float32)))
@@ -115,6 +120,81 @@ def test_what_is_no_image_is_refused_with_its_path(tmp_path, content, message):
         read_image(path)
     assert caught.value.path == path
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", [(3000, 500), (3000, 500, 3), (3000, 500, 4)])
+def test_16_bit_pixels_take_no_more_memory_than_is_said(shape, tmp_path):
+    """In a process of its own: a high-water mark never falls."""
+    path = tmp_path / "wide.png"
+    path.write_bytes(encode(".png", np.zeros(shape, np.uint16)))
+    code = (
+        "import resource, sys; import numpy as np; from pathlib import Path\n"
+        "from edge_ad_runtime.images import read_image\n"
+        "from edge_ad_runtime.images.folder import write_png\n"
+        "write_png(Path(sys.argv[2]), np.zeros((9, 9, 3), np.uint8)); read_image(sys.argv[2])\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
+        "before = peak(); read_image(sys.argv[1]); print(peak() - before)"
+    )
+    command = [sys.executable, "-c", code, path, tmp_path / "small.png"]
+    grown = int(subprocess.check_output(command, text=True))
+    assert grown <= 16 * 3000 * 500 + path.stat().st_size + 2_000_000
+
+
+def test_a_header_that_is_not_what_was_decoded_is_refused(monkeypatch):
+    monkeypatch.setattr("edge_ad_runtime.images.decode.image_size", lambda data: (30, 41))
+    with pytest.raises(ImageError, match="the header says 30 x 41 pixels, it holds 30 x 40"):
+        decode_image(encode(".png", RGB))
+
+
+def test_a_compressed_bmp_is_refused():
+    data = bytearray(encode(".bmp", RGB))
+    data[30] = 1  # RLE8
+    with pytest.raises(ImageError, match="compressed BMP, in which missing pixels pass unseen"):
+        decode_image(bytes(data))
+
+
+def test_the_older_header_of_a_bmp_holds_its_size_elsewhere():
+    rows = RGB[::-1, :, ::-1].tobytes()  # 40 pixels of three bytes: no padding
+    header = struct.pack("<2sIHHIIHHHH", b"BM", 26 + len(rows), 0, 0, 26, 12, 40, 30, 1, 24)
+    assert np.array_equal(decode_image(header + rows), RGB)
+    with pytest.raises(ImageError, match="30 x 40"):
+        decode_image(header + rows, max_pixels=1199)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (os.mkfifo, "is a FIFO, not a plain file"),
+        (lambda path: path.symlink_to("/dev/zero"), "is a device, not a plain file"),
+        (lambda path: path.symlink_to(path.name), "Too many levels of symbolic links"),
+        (lambda path: path.symlink_to("nowhere.png"), "No such file"),
+        (lambda path: os.truncate(os.open(path, os.O_CREAT | os.O_RDWR), 2**40), "more than the"),
+    ],
+    ids=["fifo", "device", "loop", "dangling", "sparse"],
+)
+def test_what_is_no_plain_file_or_too_large_is_refused_at_once(tmp_path, make, message):
+    path = tmp_path / "part.png"
+    make(path)
+    with pytest.raises(ImageError, match=message):
+        read_image(path)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "nul\0l.png"])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path, name):
+    with pytest.raises(ImageError, match="cannot be read"):
+        read_image(tmp_path / name)
+
+
+def test_a_png_that_cannot_be_written_whole_is_not_there(tmp_path, monkeypatch):
+    def full(self, mode):
+        assert mode == "wb"
+        return open("/dev/full", "wb")  # noqa: PTH123  # not by the patched method
+
+    monkeypatch.setattr(Path, "open", full)
+    (tmp_path / "a.png").touch()
+    with pytest.raises(ImageError, match="No space left on device"):
+        write_png(tmp_path / "a.png", RGB)
+    assert not (tmp_path / "a.png").exists()
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):

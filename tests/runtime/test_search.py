@@ -12,7 +12,8 @@ from edge_ad_runtime.manifest import SearchSettings
 from edge_ad_runtime.search.candidates import nearest_of, with_those_around
 from edge_ad_runtime.search.codes import Codes
 from edge_ad_runtime.search.exact import ExactSearch
-from edge_ad_runtime.search.hnsw import HnswSearch, read_header
+from edge_ad_runtime.search.hnsw import HnswSearch
+from edge_ad_runtime.search.index_file import read_header
 
 RNG = np.random.default_rng(0)
 BANK = RNG.standard_normal((5000, 24)).astype(np.float32)  # more rows than one block
@@ -41,7 +42,11 @@ def hnsw(
         kind="hnsw", rows=len(bank), code_dimension=8, links=16, ef_construction=100,
         ef_search=ef, candidates=ef, rounds=rounds, reason="",
     )  # fmt: skip
-    return HnswSearch(path, bank, projection_of(bank), settings, grid=grid)
+    return search_of(path, bank, projection_of(bank), settings, grid=grid)
+
+
+def search_of(path: Path, *arguments, grid) -> HnswSearch:
+    return HnswSearch(np.fromfile(path, np.uint8), *arguments, path=path, grid=grid)
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +114,7 @@ def test_an_approximate_distance_is_never_below_the_true_one_and_the_largest_is_
 
 
 def test_the_header_is_read_without_hnswlib(index):
-    header = read_header(index)
+    header = read_header(np.fromfile(index, np.uint8))
     assert (header.rows, header.dimension, header.links, header.ef_construction) == (
         (5000, 9, 16, 100)
     )
@@ -124,7 +129,7 @@ def test_an_index_of_another_bank_is_refused(index, bank):
 def test_an_index_of_another_code_dimension_is_refused(index):
     settings = hnsw(index)._settings
     with pytest.raises(ArtifactError, match=r"codes are 5000 of 10; .* different exports"):
-        HnswSearch(index, BANK, projection_of(BANK, 9), settings, grid=(5, 10))
+        search_of(index, BANK, projection_of(BANK, 9), settings, grid=(5, 10))
 
 
 def test_an_index_that_reaches_fewer_rows_than_asked_for_is_refused(index, monkeypatch):

@@ -10,16 +10,20 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from edge_ad_runtime import strict
 from edge_ad_runtime.errors import ArtifactError, EngineError
 from edge_ad_runtime.manifest import FileEntry
+from edge_ad_runtime.regular_file import open_regular
+from edge_ad_runtime.strict import AtMost
 
 LibraryName = Literal["tensorrt", "tensorrt_rtx"]
 
 _SCHEMA = 1
 _END_OF_HEADER = b"\n\n"  # JSON that is indented has no blank line
+_MOST_HEADER_BYTES = 4096
+_MOST_BYTES = 1 << 36
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +38,9 @@ class PlanKey:
     """
 
     library: LibraryName
-    version: str
-    target: str
-    graph_sha256: str
+    version: Annotated[str, AtMost(100)]
+    target: Annotated[str, AtMost(100)]
+    graph_sha256: Annotated[str, AtMost(64)]
 
     @property
     def file_name(self) -> str:
@@ -66,31 +70,38 @@ def read_plan(folder: Path | None, key: PlanKey) -> bytes:
         EngineError: there is none; names those that there are, of other devices and versions.
         ArtifactError: the file is damaged, or is another plan under this one's name.
     """
-    there = {} if folder is None else {path.name: path for path in folder.glob("*.plan")}
-    path = there.get(key.file_name)
-    if path is None:
+    there = sorted(path.name for path in folder.glob("*.plan")) if folder else []
+    if folder is None or key.file_name not in there:
         raise EngineError(
             f"no plan for {key.library} {key.version} on {key.target} of this features.onnx "
-            f"({key.file_name}); found {', '.join(sorted(there)) or 'none'}; "
+            f"({key.file_name}); found {', '.join(there) or 'none'}; "
             "run edge-ad compile ARTIFACT"
         )
+    path = folder / key.file_name
     try:
-        text, _, plan = path.read_bytes().partition(_END_OF_HEADER)
-        header = strict.parse(_Header, strict.loads(text.decode()))
-        _check(header, key, plan)
+        return _read(path, key)
     except OSError as exc:
         raise ArtifactError(f"cannot be read: {exc.strerror}", path=path) from exc
     except ValueError as exc:
         raise ArtifactError(f"{exc}; run edge-ad compile again", path=path) from exc
+
+
+def _read(path: Path, key: PlanKey) -> bytes:
+    """The plan in a file, which is not read further than its header if that is wrong."""
+    with open_regular(path, most_bytes=_MOST_BYTES) as (file, size_bytes):
+        text, _, plan = file.read(_MOST_HEADER_BYTES).partition(_END_OF_HEADER)
+        header = strict.parse(_Header, strict.loads(text.decode()))
+        _check_header(header, key, size_bytes - len(text) - len(_END_OF_HEADER))
+        plan += file.read()
+    if hashlib.sha256(plan).hexdigest() != header.plan.sha256:
+        raise ValueError("damaged: the plan's SHA-256 is not the header's")
     return plan
 
 
-def _check(header: _Header, key: PlanKey, plan: bytes) -> None:
+def _check_header(header: _Header, key: PlanKey, plan_bytes: int) -> None:
     if header.schema != _SCHEMA:
         raise ValueError(f"plan file of schema {header.schema}, this runtime reads {_SCHEMA}")
     if header.key != key:
         raise ValueError(f"holds the plan of {header.key}, not of {key}")
-    if len(plan) != header.plan.size_bytes:
-        raise ValueError(f"damaged: {len(plan)} bytes of plan, not {header.plan.size_bytes}")
-    if hashlib.sha256(plan).hexdigest() != header.plan.sha256:
-        raise ValueError("damaged: the plan's SHA-256 is not the header's")
+    if plan_bytes != header.plan.size_bytes:
+        raise ValueError(f"damaged: {plan_bytes} bytes of plan, not {header.plan.size_bytes}")

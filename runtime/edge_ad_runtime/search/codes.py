@@ -14,8 +14,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ad_runtime.errors import ShapeError
+
 FloatArray = NDArray[np.float32]
 
+_ORTHONORMAL = 1e-3  # products of axes are float32 sums
 _SLACK = 1e-5  # of the squared lengths involved: float32 rounding of the products below
 
 
@@ -25,9 +28,16 @@ class Codes:
     Args:
         projection: ``(d + 1, D)`` float32: the bank's mean, then d orthonormal axes.
         bank: ``(n, D)``.
+
+    Raises:
+        ShapeError: the axes are not orthonormal, so that codes would prove nothing.
     """
 
     def __init__(self, projection: FloatArray, bank: FloatArray) -> None:
+        axes = projection[1:]
+        is_finite = bool(np.isfinite(projection).all())
+        if not is_finite or not np.allclose(axes @ axes.T, np.eye(len(axes)), atol=_ORTHONORMAL):
+            raise ShapeError(f"the {len(axes)} axes of the codes are not orthonormal")
         self._mean, self._axes = projection[0], np.ascontiguousarray(projection[1:].T)
         self._onto = np.ascontiguousarray(projection.T)  # mean and axes: one product
         self._mean_code = self._mean @ self._axes

@@ -1,17 +1,15 @@
 """HNSW (Malkov & Yashunin 2018) through hnswlib, with the checks that hnswlib does not make.
 
 hnswlib answers queries of the wrong width, loads files of another dimension, forgets ``ef`` on
-loading and overflows the heap on a crafted file. So the file is hashed by the caller, its header
-is compared here with what the bank needs, and ``ef`` comes from the manifest.
+loading and reads beyond its memory on a crafted file. So the file is hashed by the caller, checked
+from end to end by `check_index`, and ``ef`` comes from the manifest.
 """
 
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
@@ -27,66 +25,21 @@ from edge_ad_runtime.search.candidates import nearest_of, with_those_around
 from edge_ad_runtime.search.certify import certified
 from edge_ad_runtime.search.codes import Codes
 from edge_ad_runtime.search.exact import ExactSearch
+from edge_ad_runtime.search.index_file import Content, check_index
 
-# hnswalg.h, saveIndex (0.8.0): six size_t, int, unsigned, three size_t, double, size_t.
-_HEADER = struct.Struct("<6QiI3QdQ")
 # BLAS threads wait for more work by spinning: after a product of matrices they are in the way of
 # the graph search's own threads, which on two cores takes twice as long. The limit is the whole
 # process's, hence the lock.
 _LIMITING_BLAS = Lock()
-_FLOAT_BYTES = 4
-_LABEL_BYTES = 8
-_LINK_BYTES = 4
 _FEWEST_IN_A_PART = 64  # queries; handing over fewer costs more than it gains
-
-
-@dataclass(frozen=True)
-class IndexHeader:
-    """The sizes an hnswlib file claims."""
-
-    rows: int
-    dimension: int
-    links: int
-    ef_construction: int
-
-
-def read_header(path: Path) -> IndexHeader:
-    """Read an hnswlib file's header without hnswlib.
-
-    Raises:
-        ArtifactError: too short, or its sizes contradict one another.
-    """
-    with path.open("rb") as file:
-        raw = file.read(_HEADER.size)
-        size_bytes = file.seek(0, 2)
-    if len(raw) < _HEADER.size:
-        raise ArtifactError(f"{size_bytes} bytes is too short for an HNSW index", path=path)
-    header = _HEADER.unpack(raw)
-    level0, capacity, rows, row_bytes, label_at, data_at = header[:6]
-    top_level, entry, max_links, max_links0, links, _, ef_construction = header[6:]
-    vector_bytes = label_at - data_at
-    consistent = (
-        level0 == 0
-        and 0 < rows <= capacity
-        and data_at == _LINK_BYTES * (max_links0 + 1)
-        and row_bytes == label_at + _LABEL_BYTES
-        and vector_bytes > 0
-        and vector_bytes % _FLOAT_BYTES == 0
-        and (max_links, max_links0) == (links, 2 * links)
-        and top_level >= 0
-        and entry < rows
-        and size_bytes >= _HEADER.size + rows * row_bytes
-    )
-    if not consistent:
-        raise ArtifactError("its header contradicts itself; not an HNSW index of ours", path=path)
-    return IndexHeader(rows, vector_bytes // _FLOAT_BYTES, links, ef_construction)
 
 
 class HnswSearch:
     """HNSW over codes; candidates ranked by true distances; the largest distance certified.
 
     Args:
-        path: ``index.hnsw``, of the codes.
+        content: of ``index.hnsw``, of the codes.
+        path: where that is from, for messages.
         bank: ``(n, D)``.
         projection: of the codes, see `Codes`.
         settings: ``ef_search``, ``candidates`` and ``rounds``.
@@ -95,31 +48,28 @@ class HnswSearch:
         threads: of all but the certificate; None: all cores.
 
     Raises:
-        ArtifactError: the file is not an index of these codes.
+        ArtifactError: the file is not an index of these codes, or they are none.
     """
 
     kind = "hnsw"
 
     def __init__(
         self,
-        path: Path,
+        content: Content,
         bank: NDArray[np.float32],
         projection: NDArray[np.float32],
         settings: SearchSettings,
         *,
+        path: Path,
         grid: tuple[int, int],
         squared: bool = False,
         threads: int | None = None,
     ) -> None:
-        self._codes = Codes(projection, bank)
-        rows, dimension = self._codes.rows.shape
-        header = read_header(path)
-        if (header.rows, header.dimension) != (rows, dimension):
-            raise ArtifactError(
-                f"indexes {header.rows} vectors of {header.dimension} dimensions, the bank's codes "
-                f"are {rows} of {dimension}; the two come from different exports, export again",
-                path=path,
-            )
+        try:
+            self._codes = Codes(projection, bank)
+            check_index(content, self._codes.rows)
+        except ValueError as exc:
+            raise ArtifactError(f"{exc}; export again", path=path) from exc
         self._path = path
         self._exact = ExactSearch(bank)
         self._grid = grid
@@ -127,10 +77,10 @@ class HnswSearch:
         self._threads = threads or os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(self._threads)
         self._blas = ThreadpoolController()
-        self._index = hnswlib.Index(space="l2", dim=dimension)
+        self._index = hnswlib.Index(space="l2", dim=self._codes.rows.shape[1])
         try:
-            self._index.load_index(str(path))
-        except RuntimeError as exc:
+            _load(self._index, content)
+        except (RuntimeError, OSError) as exc:
             raise ArtifactError(f"hnswlib refuses it: {exc}", path=path) from exc
         self.use(settings)
 
@@ -192,3 +142,17 @@ class HnswSearch:
         self, queries: NDArray[np.float32], candidates: NDArray[np.int64], k: int
     ) -> NDArray[np.int64]:
         return nearest_of(queries, candidates, k, self._exact.bank, self._exact.half_sq_norms)
+
+
+def _load(index: hnswlib.Index, content: Content) -> None:
+    """Have hnswlib read the very bytes that were checked: it takes names only, of what may change.
+
+    Raises:
+        RuntimeError: hnswlib refuses them.
+        OSError: there is no memory for another copy.
+    """
+    descriptor = os.memfd_create("index.hnsw")
+    with open(descriptor, "wb") as file:  # noqa: PTH123  # of a descriptor
+        file.write(content.data)
+        file.flush()
+        index.load_index(f"/proc/self/fd/{descriptor}")

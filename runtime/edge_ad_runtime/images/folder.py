@@ -1,0 +1,59 @@
+"""Which files of a folder are images, and writing one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import cv2
+
+from edge_ad_runtime.errors import ConfigError, ImageError
+from edge_ad_runtime.images.decode import RGBImage
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+
+
+def expand_folders(paths: Iterable[Path]) -> Iterator[Path]:
+    """Files as given; a folder as the images in it, sorted.
+
+    A folder that cannot be listed is given as it is: reading it says why.
+
+    Raises:
+        ConfigError: a folder without images.
+    """
+    for path in paths:
+        try:
+            entries = sorted(path.iterdir()) if path.is_dir() else [path]
+        except (OSError, ValueError):  # no permission, a name that is too long, a NUL in it
+            entries = [path]
+        if entries == [path]:
+            yield path
+            continue
+        found = [entry for entry in entries if entry.suffix.lower() in IMAGE_SUFFIXES]
+        if not found:
+            kinds = ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
+            raise ConfigError(f"{path}: no images in this folder ({kinds})")
+        yield from found
+
+
+def write_png(path: Path, image: RGBImage) -> None:
+    """Write an RGB image as PNG, whole or not at all, making its folder.
+
+    Raises:
+        ImageError: it cannot be written.
+    """
+    ok, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    if not ok:
+        raise ImageError(f"OpenCV cannot encode an image of shape {image.shape}", path=path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            try:
+                file.write(data.tobytes())
+                file.flush()
+            except OSError:
+                path.unlink(missing_ok=True)
+                raise
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else exc
+        raise ImageError(f"cannot be written: {reason}", path=path) from exc

@@ -1,0 +1,36 @@
+"""PNG (ISO 15948): its chunks carry checksums, which the decoder checks; their lengths do not."""
+
+from __future__ import annotations
+
+import struct
+
+MAGIC = b"\x89PNG\r\n\x1a\n"
+
+
+def size(data: bytes) -> tuple[int, int]:
+    """Height and width.
+
+    Raises:
+        ValueError: there is no header where it should be.
+        struct.error: the data end before it.
+    """
+    _, kind, width, height = struct.unpack_from(">I4sII", data, len(MAGIC))
+    if kind != b"IHDR":
+        raise ValueError("a PNG whose first chunk is no header; the file is damaged")
+    return height, width
+
+
+def check_chunks(data: bytes) -> None:
+    """Each must end inside the file: OpenCV fills a buffer of 4 GB for one that says it is so long.
+
+    Raises:
+        ValueError: one does not, or the last one is missing.
+    """
+    at, kind = len(MAGIC), b""
+    while kind != b"IEND":
+        if at + 12 > len(data):
+            raise ValueError("a PNG without its last chunk; the file is truncated")
+        length, kind = struct.unpack_from(">I4s", data, at)
+        at += 12 + length
+        if at > len(data):
+            raise ValueError(f"a PNG with a chunk of {length:,} bytes, which are not there")

@@ -1,0 +1,108 @@
+"""NumPy's file formats, read from bytes that may be hostile: nothing evaluated, nothing trusted.
+
+``numpy.load`` parses a header with Python's tokenizer, allocates what the header says, and raises
+half a dozen kinds of errors. What these files must hold is known beforehand, so that is all they
+may hold. (Format: ``numpy.lib.format``, versions 1 to 3.)
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+import zipfile
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MAGIC = b"\x93NUMPY"
+_MOST_HEADER_BYTES = 4096
+_HEADER = re.compile(
+    r"\{'descr': '(?P<dtype>[<>|=]?[a-zA-Z]\d{1,4})', 'fortran_order': (?P<fortran>True|False), "
+    r"'shape': \((?P<shape>[\d, ]{0,200})\), \} *\n"
+)
+
+
+class Shaped(NamedTuple):
+    """What an array must be."""
+
+    dtype: type[np.generic]
+    shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{np.dtype(self.dtype)} of shape {self.shape}"
+
+
+def parse_npy(content: NDArray[np.uint8], expected: Shaped) -> NDArray[Any]:
+    """The array in the bytes of a ``.npy`` file, ``(n,)`` uint8; a view of them, not a copy.
+
+    Raises:
+        ValueError: it is not such a file, or holds something else.
+    """
+    found, order, at = _header(content)
+    if found != str(expected) or order != "C":
+        raise ValueError(
+            f"holds {found} in {order} order, the manifest says {expected}, in C order; the two "
+            "come from different exports"
+        )
+    dtype = np.dtype(expected.dtype)
+    count = math.prod(expected.shape)
+    if len(content) != at + count * dtype.itemsize:
+        raise ValueError(
+            f"not a .npy array: {len(content) - at} bytes of data, {count * dtype.itemsize} make "
+            f"{expected}"
+        )
+    return np.frombuffer(content.data, dtype, count, at).reshape(expected.shape)
+
+
+def parse_npz(
+    content: NDArray[np.uint8], expected: Mapping[str, Shaped]
+) -> dict[str, NDArray[Any]]:
+    """The arrays of those names in the bytes of an uncompressed ``.npz`` file; others are ignored.
+
+    Raises:
+        ValueError: it is not such a file, or holds something else.
+    """
+    try:
+        with zipfile.ZipFile(BytesIO(content.tobytes())) as archive:
+            return {name: _member(archive, name, shaped) for name, shaped in expected.items()}
+    except ValueError:
+        raise
+    except Exception as exc:  # zipfile's exception types are many
+        raise ValueError(f"not an .npz archive: {exc!r}") from exc
+
+
+def _member(archive: zipfile.ZipFile, name: str, expected: Shaped) -> NDArray[Any]:
+    entry = archive.getinfo(f"{name}.npy")
+    size_bytes = math.prod(expected.shape) * np.dtype(expected.dtype).itemsize
+    if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
+        raise ValueError(f"{name} is compressed")
+    if entry.file_size > size_bytes + _MOST_HEADER_BYTES:
+        raise ValueError(f"{name} is {entry.file_size} bytes, {expected} is {size_bytes}")
+    try:
+        return parse_npy(np.frombuffer(archive.read(entry), np.uint8), expected)
+    except ValueError as exc:
+        raise ValueError(f"{name} {exc}") from exc
+
+
+def _header(content: NDArray[np.uint8]) -> tuple[str, str, int]:
+    """What it says it holds, in which order, and where the data begin."""
+    start = content[: _MOST_HEADER_BYTES + 12].tobytes()
+    if not start.startswith(_MAGIC) or len(start) < 12:
+        raise ValueError("not a .npy array")
+    form, at = ("<H", 10) if start[6] == 1 else ("<I", 12)
+    (length,) = struct.unpack_from(form, start, 8)
+    text = start[at : at + length].decode("latin-1")
+    match = _HEADER.fullmatch(text) if length <= _MOST_HEADER_BYTES else None
+    if match is None:
+        raise ValueError("not a .npy array: its header is not NumPy's")
+    shape = tuple(int(side) for side in match["shape"].replace(" ", "").split(",") if side)
+    try:
+        dtype = np.dtype(match["dtype"])
+    except TypeError as exc:
+        raise ValueError(f"not a .npy array: {exc}") from exc
+    order = "Fortran" if match["fortran"] == "True" else "C"
+    return f"{dtype} of shape {shape}", order, at + length

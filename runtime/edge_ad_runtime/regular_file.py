@@ -1,0 +1,69 @@
+"""Read a file that may be anything: only plain files are read, and no more of them than expected.
+
+A name can stand for a FIFO, which blocks for ever, for a device, which never ends, or for a sparse
+file of a terabyte. Everything that comes from outside is read through here.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+_KINDS = {
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFDIR: "a folder",
+}
+
+
+def read_regular(path: Path, *, most_bytes: int) -> bytes:
+    """The content of a plain file (or of what a symbolic link to one names).
+
+    Raises:
+        OSError: not there, not readable, no plain file, or larger than ``most_bytes``; its
+            ``strerror`` says which.
+    """
+    with open_regular(path, most_bytes=most_bytes) as (file, size_bytes):
+        return file.read(size_bytes)
+
+
+def read_buffer(path: Path, *, most_bytes: int) -> NDArray[np.uint8]:
+    """The same as ``(n,)`` uint8, read-only: arrays can be taken from it without a copy."""
+    with open_regular(path, most_bytes=most_bytes) as (file, size_bytes):
+        buffer = np.empty(size_bytes, np.uint8)
+        buffer = buffer[: file.readinto(buffer.data)]
+    buffer.flags.writeable = False
+    return buffer
+
+
+@contextmanager
+def open_regular(path: Path, *, most_bytes: int) -> Iterator[tuple[BufferedReader, int]]:
+    """Open a plain file, and say how many bytes it has; raises as `read_regular` does."""
+    try:
+        # without O_NONBLOCK, opening a FIFO waits for somebody to write to it
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except ValueError as exc:  # a NUL in the name
+        raise OSError(errno.EINVAL, str(exc)) from exc
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            what = _KINDS.get(stat.S_IFMT(status.st_mode), "no plain file")
+            raise OSError(errno.EINVAL, f"is {what}, not a plain file")
+        if status.st_size > most_bytes:
+            raise OSError(
+                errno.EFBIG, f"is {status.st_size:,} bytes, more than the {most_bytes:,} allowed"
+            )
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            yield file, status.st_size
+    finally:
+        os.close(descriptor)
