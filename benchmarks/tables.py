@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.backbone_tables import backbones_section
+from benchmarks.int8_tables import int8_section
 from benchmarks.markdown import refused_row, table
 from benchmarks.peers_tables import peers
 from benchmarks.record import RESULTS
@@ -32,6 +33,7 @@ def main() -> None:
         "mvtec_mini": _mvtec_mini,
         "backbones": backbones_section,
         "engines": _engines,
+        "int8": int8_section,
         "peers": peers,
     }
     parts = [_INTRO]
