@@ -1,4 +1,4 @@
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+INTERPRETER ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
@@ -9,7 +9,7 @@ help: ## say what each target does
 
 # Set-up: both distributions, editable, at the versions of constraints.txt.
 .venv/.ready: pyproject.toml runtime/pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
+	$(INTERPRETER) -m venv .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt -e './runtime[cpu]' -e '.[dev]'
 	touch $@
 
@@ -25,14 +25,19 @@ test: .venv/.ready ## run all tests (those on real data need EDGE_AD_DATA)
 test-runtime: .venv/.ready ## install the runtime wheel alone, without torch, and test that
 	bash tests/runtime/in_empty_environment.sh $(BIN)/python
 
+.PHONY: test-oldest
+test-oldest: .venv/.ready ## the same with the oldest versions it allows, on Python 3.10 if there is one
+	bash tests/runtime/in_empty_environment.sh $(BIN)/python oldest
+
 .PHONY: lint
 lint: .venv/.ready ## ruff: rules and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 .PHONY: types
-types: .venv/.ready ## mypy, strict
+types: .venv/.ready ## mypy, strict; the runtime for Python 3.10 too
 	$(BIN)/mypy
+	$(BIN)/mypy --python-version 3.10 runtime/edge_ad_runtime
 
 # From nothing but the code, on two cores in half an hour; started again, it goes on where it was.
 .PHONY: backbone
@@ -56,17 +61,25 @@ bench: .venv/.ready ## measure on real data (needs EDGE_AD_DATA); records in ben
 	$(BIN)/python -m benchmarks.paper_tables
 
 # Everything that a device without a network installs; its engine is an extra of runtime/pyproject.toml
-# (none: EXTRA=). hnswlib is built for any processor of this kind, not for this very one.
+# (none: EXTRA=). hnswlib is built for any processor of this kind, not for this very one. With PLATFORM or
+# PYTHON, for a device unlike this machine; hnswlib's source is collected then, and how to build it is said.
 EXTRA ?= cpu
+PLATFORM ?=
+PYTHON ?=
 .PHONY: wheels
-wheels: .venv/.ready ## build both wheels; collect all that a device needs in dist/ (EXTRA=cpu)
+wheels: .venv/.ready ## collect all that a device needs in dist/ (EXTRA=cpu PLATFORM=aarch64 PYTHON=3.10)
 	rm -rf dist
 	$(BIN)/python -m build --quiet --wheel --outdir dist runtime
 	$(BIN)/python -m build --quiet --wheel --outdir dist .
+ifeq ($(PLATFORM)$(PYTHON),)
 	HNSWLIB_NO_NATIVE=1 $(BIN)/pip wheel --quiet --no-deps --no-binary hnswlib --no-cache-dir \
 		--constraint constraints.txt --wheel-dir dist hnswlib
 	$(BIN)/pip wheel --quiet --constraint constraints.txt --find-links dist --wheel-dir dist \
 		"$$(echo dist/edge_ad_runtime-*.whl)$(if $(EXTRA),[$(EXTRA)])"
+else
+	$(BIN)/python runtime/collect_wheels.py --dest dist $(if $(EXTRA),--extra $(EXTRA)) \
+		$(if $(PLATFORM),--platform $(PLATFORM)) $(if $(PYTHON),--python $(PYTHON))
+endif
 
 .PHONY: clean
 clean: ## remove what the targets above made

@@ -139,16 +139,17 @@ def fit(
     \b
     Example: edge-ad fit good_parts --out line3.fit
     """
-    from edge_ad.atomic import check_free
     from edge_ad.config import PatchCoreConfig
     from edge_ad.dataset import list_images
+    from edge_ad.fitted import FIT
     from edge_ad.isolation import draw_contact_sheet
     from edge_ad.patchcore import fit as fit_patchcore
     from edge_ad.weights import WARNINGS
+    from edge_ad_runtime.atomic import check_free
     from edge_ad_runtime.images import write_png
 
     config = PatchCoreConfig(**settings)  # type: ignore[arg-type]  # click has checked the types
-    check_free(out, overwrite=overwrite)
+    check_free(out, overwrite=overwrite, kind=FIT, inputs=[good_dir, Path(config.weights)])
     if config.weights in WARNINGS:
         click.secho(WARNINGS[config.weights], err=True, fg="yellow")
     fitted = fit_patchcore(list_images(good_dir, pattern), config, progress=True)
@@ -190,14 +191,14 @@ def evaluate(
     \b
     Example: edge-ad evaluate line3.edgead test_parts --report line3-report
     """
-    from edge_ad.atomic import check_free
     from edge_ad.evaluate import evaluate as evaluate_detector
-    from edge_ad.report import write_report
+    from edge_ad.report import REPORT, write_report
     from edge_ad.testset import list_test_images
+    from edge_ad_runtime.atomic import check_free
     from edge_ad_runtime.detector import Detector
 
     if report is not None:
-        check_free(report, overwrite=overwrite)
+        check_free(report, overwrite=overwrite, kind=REPORT, inputs=[artifact, test_dir])
     images = list_test_images(test_dir, layout)
     detector = Detector.load(artifact)
     evaluation = evaluate_detector(detector, images, progress=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from edge_ad.convention import CONVENTIONS
@@ -153,8 +154,8 @@ class PatchCoreConfig:
             f"false_reject_rate is {self.false_reject_rate}; it must be between 0 and 1",
         )
         _require(
-            self.exclude_outliers is None or self.exclude_outliers > 1,
-            f"exclude_outliers is {self.exclude_outliers}; it must be above 1, such as 2",
+            self.exclude_outliers is None or 1 < self.exclude_outliers < math.inf,
+            f"exclude_outliers is {self.exclude_outliers}; it must be a number above 1, such as 2",
         )
         _require(self.seed >= 0, f"seed is {self.seed}; it must be 0 or more")
         _ = self.preprocessing  # validates size and resize_px

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -14,6 +13,7 @@ from edge_ad import metrics
 from edge_ad.testset import TestImage, read_mask
 from edge_ad_runtime.detector import Detector, Verdict
 from edge_ad_runtime.errors import ConfigError, EdgeADError
+from edge_ad_runtime.escaping import json_text
 from edge_ad_runtime.images import read_image
 
 
@@ -76,7 +76,7 @@ class Evaluation:
 
     def to_json(self) -> str:
         """One JSON object; fields are only ever added."""
-        return json.dumps(asdict(self), indent=2, ensure_ascii=False)
+        return json_text(asdict(self), indent=2)
 
 
 def evaluate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -152,7 +153,14 @@ def _allocate(shape: tuple[int, ...]) -> NDArray[np.float32]:
             f"{free_bytes / 1e9:.1f} GB; set TMPDIR to a larger disk, or use fewer images"
         )
     with tempfile.TemporaryFile(dir=folder) as file:  # the mapping keeps it alive
-        return np.memmap(file, np.float32, mode="w+", shape=shape)
+        try:
+            os.posix_fallocate(file.fileno(), 0, size_bytes)  # a disk that fills up later is SIGBUS
+        except OSError as exc:
+            raise FitError(
+                f"{folder}: {size_bytes / 1e9:.1f} GB of scratch space cannot be had: "
+                f"{exc.strerror}; set TMPDIR to another disk"
+            ) from exc
+        return np.memmap(file, np.float32, mode="r+", shape=shape)
 
 
 def load_preprocessed(path: Path, preprocessing: Preprocessing) -> RGBImage:

@@ -22,15 +22,18 @@ from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_file as save_torch_file
 from torch import Tensor
 
-from edge_ad.atomic import atomic_folder
 from edge_ad.bank import Bank
 from edge_ad.config import PatchCoreConfig
 from edge_ad.isolation import IsolatedPatch
 from edge_ad_runtime import strict
+from edge_ad_runtime.atomic import FolderKind, atomic_folder
 from edge_ad_runtime.errors import ArtifactError, ConfigError, ShapeError
 from edge_ad_runtime.images import RGBImage
 from edge_ad_runtime.manifest import Calibration
 
+FIT = FolderKind(
+    name="a fit", marker="fit.json", keys=frozenset({"schema", "config", "weights_sha256"})
+)
 SCHEMA = 1
 
 
@@ -112,16 +115,20 @@ class FittedDetector:
         """Write the fit folder atomically.
 
         Raises:
-            ConfigError: the folder exists and ``overwrite`` is false.
+            ConfigError: the folder exists and is none of a fit, or ``overwrite`` is false, or the
+                images that were fitted are in it.
             ExportError: it cannot be written.
         """
         originals = {f"original.{i}": image for i, image in enumerate(self.originals)}
-        with atomic_folder(Path(folder), overwrite=overwrite) as partial:
-            save_torch_file(self.backbone, partial / "backbone.safetensors")
-            save_file(_bank_tensors(self.bank), partial / "bank.safetensors")
-            save_file(
-                {"preprocessed": self.held_out, **originals}, partial / "held_out.safetensors"
-            )
+        held_out = {"preprocessed": self.held_out, **originals}
+        images = [Path(image.path) for image in self.record.images]
+        with atomic_folder(Path(folder), overwrite=overwrite, kind=FIT, inputs=images) as partial:
+            try:
+                save_torch_file(self.backbone, partial / "backbone.safetensors")
+                save_file(_bank_tensors(self.bank), partial / "bank.safetensors")
+                save_file(held_out, partial / "held_out.safetensors")
+            except SafetensorError as exc:  # a full disk too
+                raise OSError(str(exc)) from exc
             text = strict.dumps(self.record) + "\n"
             (partial / "fit.json").write_text(text, encoding="utf-8")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
@@ -28,7 +29,7 @@ from edge_ad.fitted import SCHEMA, FitImage, FitRecord, FittedDetector
 from edge_ad.isolation import find_isolated
 from edge_ad.weights import fingerprint
 from edge_ad.whitening import learn_whitening, whiten_in_place
-from edge_ad_runtime.errors import ConfigError, FitError
+from edge_ad_runtime.errors import ConfigError, EdgeADWarning, FitError
 from edge_ad_runtime.images import read_image
 from edge_ad_runtime.manifest import Calibration
 
@@ -89,6 +90,7 @@ def fit(
         isolated=tuple(isolated),
         versions=_versions(),
     )
+    _warn_of_copies(record.images)
     shown = (held_out_paths or bank_paths)[:_KEPT_PREPROCESSED]
     return FittedDetector(
         record=record,
@@ -149,6 +151,21 @@ def _split(paths: list[Path], config: PatchCoreConfig) -> tuple[list[Path], list
         )
     order = np.random.default_rng(config.seed).permutation(len(paths))[:count]
     return [paths[i] for i in sorted(order[held_out:])], [paths[i] for i in order[:held_out]]
+
+
+def _warn_of_copies(images: Iterable[FitImage]) -> None:
+    """Held-out images that are in the bank too score nearly 0, and say nothing of new parts."""
+    images = list(images)
+    in_bank = {image.sha256 for image in images if image.held_out_score is None}
+    held_out = [image for image in images if image.held_out_score is not None]
+    if copies := [image.path for image in held_out if image.sha256 in in_bank]:
+        warnings.warn(
+            f"{len(copies)} of {len(held_out)} held-out images are copies of images in the bank "
+            f"({copies[0]} is one), so that the threshold may be too low and the rate means less; "
+            "remove copies and fit again",
+            EdgeADWarning,
+            stacklevel=3,
+        )
 
 
 def _scores(

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from html import escape
 from pathlib import Path
 
 import numpy as np
 
 from edge_ad import metrics
-from edge_ad.atomic import atomic_folder
 from edge_ad.evaluate import Evaluation, ScoredImage
+from edge_ad_runtime.atomic import FolderKind, atomic_folder
 from edge_ad_runtime.detector import Detector
 from edge_ad_runtime.images import read_image, write_png
 from edge_ad_runtime.overlay import draw_overlay
+
+REPORT = FolderKind(
+    name="a report", marker="report.json", keys=frozenset({"artifact_sha256", "image_auroc"})
+)
 
 _WORST = 8
 
@@ -20,12 +26,20 @@ _WORST = 8
 def write_report(
     evaluation: Evaluation, detector: Detector, folder: Path, *, overwrite: bool = False
 ) -> None:
-    """Write ``index.html``, ``report.json``, ``curves.png`` and ``images/`` atomically."""
-    with atomic_folder(folder, overwrite=overwrite) as partial:
+    """Write ``index.html``, ``report.json``, ``curves.png`` and ``images/`` atomically.
+
+    Raises:
+        ConfigError: the folder exists and is none of a report, or ``overwrite`` is false, or the
+            artifact or an image is in it.
+        ExportError: it cannot be written.
+    """
+    inputs = [detector.artifact.folder, *(Path(image.path) for image in evaluation.scores)]
+    with atomic_folder(folder, overwrite=overwrite, kind=REPORT, inputs=inputs) as partial:
         (partial / "report.json").write_text(evaluation.to_json() + "\n", encoding="utf-8")
         _draw_curves(evaluation, partial / "curves.png")
+        numbers = itertools.count(1)
         sections = [
-            (title, [_write_overlay(detector, image, partial) for image in images])
+            (title, [_write_overlay(detector, i, next(numbers), partial) for i in images])
             for title, images in _worst(evaluation).items()
             if images
         ]
@@ -44,8 +58,12 @@ def _worst(evaluation: Evaluation) -> dict[str, list[ScoredImage]]:
     }
 
 
-def _write_overlay(detector: Detector, image: ScoredImage, folder: Path) -> tuple[str, ScoredImage]:
-    name = f"images/{image.kind}-{Path(image.path).name}.png"
+def _write_overlay(
+    detector: Detector, image: ScoredImage, number: int, folder: Path
+) -> tuple[str, ScoredImage]:
+    """Write one picture; its number keeps its name unlike any other's, in this folder and valid."""
+    called = re.sub(r"[^A-Za-z0-9]+", "-", f"{image.kind}-{Path(image.path).stem}")[:60]
+    name = f"images/{number:02}-{called}.png"
     pixels = read_image(image.path)
     overlay = draw_overlay(pixels, detector.predict(pixels), detector.manifest.preprocessing)
     write_png(folder / name, overlay)

@@ -22,6 +22,7 @@ import csv
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,10 @@ from numpy.typing import NDArray
 
 from edge_ad_runtime.errors import ConfigError, ImageError
 from edge_ad_runtime.images import IMAGE_SUFFIXES, read_image
+from edge_ad_runtime.regular_file import read_regular
 
 _GOOD_LABELS = {"good", "normal", "ok", "0"}
+_MOST_LIST_BYTES = 1_000_000_000
 _NOT_KINDS = {"ground_truth", "train"}
 
 
@@ -171,9 +174,11 @@ def _frames(folder: Path) -> list[TestImage]:
 
 def _list(file: Path) -> list[TestImage]:
     try:
-        rows = json.loads(file.read_text("utf-8")) if file.suffix == ".json" else _read_csv(file)
+        rows = json.loads(_read_text(file)) if file.suffix == ".json" else _read_csv(file)
         return _listed(rows, file.parent)
-    except (ValueError, TypeError, KeyError, AttributeError) as exc:
+    except OSError as exc:
+        raise ConfigError(f"{file}: cannot be read: {exc.strerror}") from exc
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, csv.Error) as exc:
         raise ConfigError(
             f"{file}: not a list of path, label and mask (a .csv with that first line, or .json "
             f"objects): {exc!r}"
@@ -227,8 +232,11 @@ def _mask_of(image: Path, folder: Path) -> Path | None:
 
 
 def _read_csv(file: Path) -> list[dict[str, str]]:
-    with file.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
+    return list(csv.DictReader(StringIO(_read_text(file), newline="")))
+
+
+def _read_text(file: Path) -> str:
+    return read_regular(file, most_bytes=_MOST_LIST_BYTES).decode("utf-8")
 
 
 def _load(file: Path) -> NDArray[Any]:

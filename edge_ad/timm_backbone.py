@@ -5,6 +5,7 @@ timm is an optional extra: ``pip install 'edge-ad[timm]'``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from edge_ad_runtime.errors import ConfigError
 
 PREFIX = "timm:"
+_OLDEST = (1, 0, 26)  # those before it read a .pth file with torch.load(weights_only=False)
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -102,6 +104,13 @@ def _import_timm() -> ModuleType:
         raise ConfigError(
             f"backbone {PREFIX}... needs timm ({exc}); pip install 'edge-ad[timm]'"
         ) from exc
+    found = tuple(int(part) for part in re.findall(r"\d+", timm.__version__)[:3])
+    if found < _OLDEST:
+        oldest = ".".join(map(str, _OLDEST))
+        raise ConfigError(
+            f"timm {timm.__version__} can run code from a weights file; "
+            f"pip install 'timm>={oldest}'"
+        )
     module: ModuleType = timm
     return module
 

@@ -84,17 +84,38 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 def _imagenet(name: str) -> dict[str, Tensor]:
     file = IMAGENET_FILES[name]
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
-    try:
-        state: dict[str, Tensor] = torch.hub.load_state_dict_from_url(
-            _PUBLISHED + file, map_location="cpu", check_hash=True, weights_only=True
-        )
-    except (URLError, OSError, RuntimeError) as exc:
+    path = Path(torch.hub.get_dir()) / "checkpoints" / file
+    if not path.is_file():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(_PUBLISHED + file, str(path), _digits_of(file))
+        except (URLError, OSError, RuntimeError) as exc:
+            raise ConfigError(
+                f"weights 'imagenet' could not be had ({exc}); download {_PUBLISHED}{file} "
+                f"on another machine and put it at {path}, or give its path as --weights"
+            ) from exc
+    _check_published(path)
+    return _read(path)
+
+
+def _digits_of(file: str) -> str:
+    """The first digits of its SHA-256, which torchvision has in a file's name."""
+    return Path(file).stem.rpartition("-")[2]
+
+
+def _check_published(path: Path) -> None:
+    """Refuse a file that is not the published one, wherever it came from.
+
+    Raises:
+        ConfigError: its SHA-256 does not begin as its name says.
+    """
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if not found.startswith(_digits_of(path.name)):
         raise ConfigError(
-            f"weights 'imagenet' could not be had ({exc}); download {_PUBLISHED}{file} "
-            f"on another machine and put it at {folder / file}, or give its path as --weights"
-        ) from exc
-    return state
+            f"{path}: its SHA-256 begins with {found[:8]}, the published file's with "
+            f"{_digits_of(path.name)}; delete it, and it is downloaded again"
+        )
 
 
 def _assign(backbone: Backbone, state: dict[str, Tensor], origin: str) -> None:

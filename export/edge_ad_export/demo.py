@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_ad.atomic import atomic_folder
 from edge_ad.config import PatchCoreConfig
 from edge_ad.evaluate import Evaluation, evaluate
 from edge_ad.parts import DEFECTS, HEIGHT_PX, WIDTH_PX, write_parts
@@ -16,6 +15,7 @@ from edge_ad.patchcore import fit
 from edge_ad.report import write_report
 from edge_ad.testset import list_test_images
 from edge_ad_export import ExportConfig, export
+from edge_ad_runtime.atomic import FolderKind, atomic_folder
 from edge_ad_runtime.detector import Detector
 from edge_ad_runtime.images import RGBImage, read_image, write_png
 from edge_ad_runtime.overlay import draw_overlay
@@ -23,6 +23,7 @@ from edge_ad_runtime.verify import StageCheck, VerifyReport, verify
 
 Echo = Callable[[str], object]
 _CONFIG = PatchCoreConfig(weights="default", size=(HEIGHT_PX, WIDTH_PX), coreset_fraction=0.03)
+_DEMO = FolderKind(name="a demo", marker="plate.fit/fit.json", keys=frozenset({"config"}))
 
 
 def run_demo(out: Path, *, overwrite: bool, echo: Echo) -> None:
@@ -31,7 +32,7 @@ def run_demo(out: Path, *, overwrite: bool, echo: Echo) -> None:
     Raises:
         EdgeADError: any step failed; ``out`` is then as it was.
     """
-    with atomic_folder(out, overwrite=overwrite) as folder:
+    with atomic_folder(out, overwrite=overwrite, kind=_DEMO) as folder:
         echo("drawing parts: 120 good ones to fit, 12 good and 24 defective ones to test")
         write_parts(folder / "parts", good=120, test_good=12, per_defect=6)
         fitted = fit(folder / "parts/train/good", _CONFIG, progress=True)

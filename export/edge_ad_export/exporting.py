@@ -11,7 +11,6 @@ import onnx
 from tqdm import tqdm
 
 import edge_ad
-from edge_ad.atomic import atomic_folder, check_free
 from edge_ad.ensemble import Ensemble, join
 from edge_ad.features import Run
 from edge_ad.fitted import FittedDetector
@@ -26,6 +25,7 @@ from edge_ad_export.reference_set import Reference, make_references, write_refer
 from edge_ad_export.search_choice import Queries, choose_search
 from edge_ad_runtime import artifact as files
 from edge_ad_runtime.artifact import hash_file
+from edge_ad_runtime.atomic import ARTIFACT, atomic_folder, check_free
 from edge_ad_runtime.compiling import compile_plans
 from edge_ad_runtime.detector import Detector
 from edge_ad_runtime.engines.cuda import Gpu
@@ -84,14 +84,15 @@ def export(
             be made for it: the artifact is there, without one.
     """
     out_path, config = Path(out_path), config or ExportConfig()
-    check_free(out_path, overwrite=overwrite)
+    inputs = [config.labelled] if config.labelled else []
+    check_free(out_path, overwrite=overwrite, kind=ARTIFACT, inputs=inputs)
     check_target(config)
     members = [fitted] if isinstance(fitted, FittedDetector) else list(fitted)
     exact = join([with_rows(member, config) for member in members])
     exact.calibration(config.threshold)  # refused before the long work
     with (
         tqdm(total=2 * len(members) + 2, desc="export", unit="step", disable=not progress) as steps,
-        atomic_folder(out_path, overwrite=overwrite) as folder,
+        atomic_folder(out_path, overwrite=overwrite, kind=ARTIFACT, inputs=inputs) as folder,
     ):
         networks = []
         for member in exact.members:

@@ -7,6 +7,8 @@ distances relative to their mean.
 
 from __future__ import annotations
 
+import errno
+import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -115,7 +117,9 @@ def build_index(
         random_seed=seed,
     )  # fmt: skip
     index.add_items(codes, np.arange(len(codes)), num_threads=1)
-    index.save_index(str(folder / INDEX))
+    index.save_index(str(folder / INDEX))  # which says nothing of a full disk
+    if (folder / INDEX).stat().st_size != index.index_file_size():
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / INDEX))
     np.save(folder / PROJECTION, projection, allow_pickle=False)
     return projection
 

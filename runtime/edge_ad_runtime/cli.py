@@ -1,19 +1,25 @@
 """The ``edge-ad`` command. Results go to stdout, talk to stderr; exit 0 fine, 1 refused, 2 usage.
 
+Whatever is printed of names and messages from outside is escaped: see `edge_ad_runtime.escaping`.
+
 ``score``, ``verify``, ``profile`` and ``info`` live here and run on a device. Other distributions
 add commands through the entry-point group ``edge_ad.commands``, imported only when used.
 """
 
 from __future__ import annotations
 
-import json
+import errno
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,6 +29,7 @@ from edge_ad_runtime import __version__
 from edge_ad_runtime.cli_options import ARTIFACT, AS_JSON, ENGINE, THREADS, write_text
 from edge_ad_runtime.detector import Detector, Prediction
 from edge_ad_runtime.errors import EdgeADError
+from edge_ad_runtime.escaping import json_text, shown
 from edge_ad_runtime.images import expand_folders, read_image, write_png
 from edge_ad_runtime.profile.command import profile
 
@@ -31,6 +38,11 @@ if TYPE_CHECKING:
     from edge_ad_runtime.engines import EngineChoice
     from edge_ad_runtime.manifest import Calibration, Member, PrecisionLoss
     from edge_ad_runtime.verify import VerifyReport
+
+
+# What a disk may answer to any write, of any command; everything else that is no EdgeADError is
+# our bug and keeps its traceback.
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 
 class EdgeADGroup(click.Group):
@@ -53,8 +65,20 @@ class EdgeADGroup(click.Group):
         try:
             return super().invoke(ctx)
         except EdgeADError as exc:
-            click.echo(f"edge-ad: {exc}", err=True)
+            _tell(str(exc))
             ctx.exit(1)
+        except OSError as exc:
+            if exc.errno not in _DISK:
+                raise
+            where = f"{exc.filename}: " if exc.filename else ""
+            _tell(f"{where}cannot be written: {exc.strerror}")
+            ctx.exit(1)
+
+
+def _tell(text: str) -> None:
+    """Say one line on stderr, which may be full too."""
+    with suppress(OSError):
+        click.echo(f"edge-ad: {shown(text)}", err=True)
 
 
 def _plugins() -> Iterable[Any]:
@@ -63,7 +87,8 @@ def _plugins() -> Iterable[Any]:
 
 @click.group(cls=EdgeADGroup)
 @click.version_option(__version__, prog_name="edge-ad")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Learn what good parts look like; ship a compiled detector that a factory device can trust.
 
     \b
@@ -71,12 +96,29 @@ def main() -> None:
     """
     # its decoders' chatter; we report the file ourselves
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    warnings.showwarning = lambda message, *_: click.echo(f"edge-ad: warning: {message}", err=True)
+    warnings.showwarning = lambda message, *_: _tell(f"warning: {message}")
+    if threading.current_thread() is threading.main_thread():
+        ctx.with_resource(_cleaned_up_on(signal.SIGTERM, signal.SIGHUP))
+
+
+@contextmanager
+def _cleaned_up_on(*numbers: signal.Signals) -> Iterator[None]:
+    """These signals end the process as an exception does, so that temporary folders are removed."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    previous = [signal.signal(number, end) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, previous, strict=True):
+            signal.signal(number, handler)
 
 
 @main.command()
 @ARTIFACT
-@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False))
 @AS_JSON
 @click.option("--maps", type=click.Path(path_type=Path), help="Write an overlay per image here.")
 @click.option("--no-map", is_flag=True, help="Scores only: leave out what only maps need.")
@@ -94,7 +136,7 @@ def score(
     """Score images, one line each.
 
     A folder stands for the images in it. An image that cannot be read gets verdict "error", the
-    others go on, and the exit code is 1.
+    others go on, and the exit code is 1; so it is if an overlay cannot be written ("map_error").
 
     \b
     Example: edge-ad score line3.edgead part.png --maps overlays
@@ -103,20 +145,18 @@ def score(
         raise click.UsageError("--no-map and --maps exclude one another")
     detector = Detector.load(artifact, engine=engine, threads=threads)
     paths = list(expand_folders(images))
-    failed = 0
+    names = _overlay_names(paths) if maps is not None else {}
+    failed = without_map = 0
     for path in paths:
-        try:
-            prediction = detector.predict(path, with_map=not no_map)
-        except EdgeADError as exc:
-            failed += 1
-            line = _error_line(path, exc, detector)
-        else:
-            line = _prediction_line(path, prediction)
-        click.echo(json.dumps(line, ensure_ascii=False) if as_json else _score_text(line))
-        if maps is not None and line["verdict"] != "error":
-            _write_overlay(detector, path, prediction, maps / _overlay_name(path, paths))
+        overlay = None if maps is None else maps / names[path]
+        line = _line(detector, path, overlay=overlay, with_map=not no_map)
+        failed += line["verdict"] == "error"
+        without_map += "map_error" in line
+        click.echo(json_text(line) if as_json else _score_text(line))
     if failed:
         raise EdgeADError(f"{failed} of {len(paths)} images could not be scored")
+    if without_map:
+        raise EdgeADError(f"{without_map} of {len(paths)} overlays could not be written")
 
 
 @main.command("watch")
@@ -147,26 +187,28 @@ def watch_folder(
     """Score images as they come into a folder, one JSON line each.
 
     Goes on until SIGTERM or Ctrl-C, then finishes the image in hand and exits with 0. An image
-    that cannot be read gets verdict "error".
+    that cannot be read gets verdict "error"; a folder that is gone is waited for.
 
     \b
     Example: edge-ad watch line3.edgead /var/spool/camera --json-lines verdicts.jsonl
     """
+    from edge_ad_runtime.lines_file import LinesFile
     from edge_ad_runtime.watch import WatchedFolder, stop_signals, watch
 
     if maps is not None and maps.resolve() == folder.resolve():
         raise click.UsageError("--maps must be another folder than the one that is watched")
     with stop_signals() as stopped:
         watched = WatchedFolder(folder, existing=existing)
-        if json_lines is not None:
-            write_text(json_lines, "", mode="a")
+        lines_file = None if json_lines is None else LinesFile(json_lines)
         detector = Detector.load(artifact, engine=engine, threads=threads)
-        click.echo(f"watching {folder}", err=True)
-        for path in watch(watched, every_s=every_ms / 1e3, stopped=stopped):
-            line = json.dumps(_watch_line(detector, path, maps), ensure_ascii=False)
+        click.echo(f"watching {shown(str(folder))}", err=True)
+        for path in watch(watched, every_s=every_ms / 1e3, stopped=stopped, tell=_tell):
+            overlay = None if maps is None else maps / f"{path.name}.png"
+            found = _line(detector, path, overlay=overlay, with_map=overlay is not None)
+            line = json_text({"time": _now(), **found})
+            if lines_file is not None:
+                lines_file.append(line)  # first: what is printed has been kept
             click.echo(line)
-            if json_lines is not None:
-                write_text(json_lines, line + "\n", mode="a")
 
 
 @main.command()
@@ -191,7 +233,7 @@ def verify(
         report = verifying.verify(Detector.load(artifact, engine=engine, threads=threads))
     except EdgeADError as exc:
         if as_json:
-            click.echo(json.dumps({"ok": False, "error": str(exc)}, ensure_ascii=False))
+            click.echo(json_text({"ok": False, "error": str(exc)}))
         if junit is not None:
             write_text(junit, verifying.junit_refusal(str(exc)))
         raise
@@ -230,7 +272,7 @@ def tune(artifact: Path, as_json: bool) -> None:
     with click.progressbar(length=tuning.ROUNDS, label="timing", file=sys.stderr) as bar:
         report = tuning.tune(artifact, tick=lambda: bar.update(1))
     if as_json:
-        click.echo(json.dumps(asdict(report), ensure_ascii=False, indent=2))
+        click.echo(json_text(asdict(report), indent=2))
         return
     for option in report.options:
         chosen = (option.search, option.threads) == (
@@ -281,7 +323,7 @@ def compile_(
         timing_cache=timing_cache,
     )
     if as_json:
-        click.echo(json.dumps(asdict(report), ensure_ascii=False, indent=2))
+        click.echo(json_text(asdict(report), indent=2))
         return
     for name in report.plans:
         click.echo(f"engines/{name}")
@@ -306,13 +348,16 @@ def info(artifact: Path, as_json: bool) -> None:
 
     opened = Artifact.open(artifact)
     manifest, tuned = opened.manifest, read_device_settings(opened)
+    missing = opened.missing()
     if as_json:
         here = {
             "runtime_version": __version__,
             "machine": machine(),
             "tuned": None if tuned is None else asdict(tuned),
+            "missing": missing,
         }
-        click.echo(json.dumps({**asdict(manifest), **here}, ensure_ascii=False, indent=2))
+        click.echo(json_text({**asdict(manifest), **here}, indent=2))
+        _refuse_missing(artifact, missing)
         return
     calibration = manifest.calibration
     size, resize = manifest.preprocessing.size, manifest.preprocessing.resize_px
@@ -336,7 +381,16 @@ def info(artifact: Path, as_json: bool) -> None:
     if manifest.precision_loss is not None:
         rows["precision loss"] = _precision_loss(manifest.precision_loss)
     for name, text in rows.items():
-        click.echo(f"{name:<14} {text}")
+        click.echo(f"{name:<14} {shown(text)}")
+    _refuse_missing(artifact, missing)
+
+
+def _refuse_missing(artifact: Path, missing: Sequence[str]) -> None:
+    if missing:
+        raise EdgeADError(
+            f"{artifact}: {', '.join(missing)} missing, or not of the size that the manifest says; "
+            "copy the artifact again"
+        )
 
 
 def _member_rows(members: Sequence[Member]) -> dict[str, str]:
@@ -382,15 +436,43 @@ def _tuned(settings: DeviceSettings | None) -> str:
     return f"tuned: {settings.search} search on {settings.threads} threads, {settings.reason}"
 
 
-def _overlay_name(path: Path, paths: list[Path]) -> Path:
-    """The path below the deepest folder that all images share: names cannot collide."""
-    folders = [p.absolute().parent.parts for p in paths]
+def _overlay_names(paths: Sequence[Path]) -> dict[Path, Path]:
+    """Each image's path below the deepest folder that all share: names cannot collide."""
+    folders = [path.absolute().parent.parts for path in paths]
     shared = 0
     for level in zip(*folders, strict=False):
         if len(set(level)) > 1:
             break
         shared += 1
-    return Path(*path.absolute().parts[shared:-1], path.name + ".png")
+    return {p: Path(*p.absolute().parts[shared:-1], p.name + ".png") for p in paths}
+
+
+def _line(
+    detector: Detector, path: Path, *, overlay: Path | None, with_map: bool
+) -> dict[str, Any]:
+    """Score one image; an overlay that cannot be written is no reason to lose the verdict."""
+    try:
+        prediction = detector.predict(path, with_map=with_map)
+    except EdgeADError as exc:
+        return {
+            "path": str(path),
+            "score": None,
+            "threshold": detector.manifest.calibration.threshold,
+            "verdict": "error",
+            "timings_ms": {},
+            "error": str(exc),
+        }
+    line = _prediction_line(path, prediction)
+    if overlay is not None:
+        try:
+            _write_overlay(detector, path, prediction, overlay)
+        except EdgeADError as exc:
+            line["map_error"] = str(exc)
+    return line
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
 def _prediction_line(path: Path, prediction: Prediction) -> dict[str, Any]:
@@ -406,39 +488,13 @@ def _prediction_line(path: Path, prediction: Prediction) -> dict[str, Any]:
     }
 
 
-def _error_line(path: Path, error: EdgeADError, detector: Detector) -> dict[str, Any]:
-    return {
-        "path": str(path),
-        "score": None,
-        "threshold": detector.manifest.calibration.threshold,
-        "verdict": "error",
-        "timings_ms": {},
-        "error": str(error),
-    }
-
-
-def _watch_line(detector: Detector, path: Path, maps: Path | None) -> dict[str, Any]:
-    """Score one image; an overlay that cannot be written is no reason to lose the verdict."""
-    try:
-        prediction = detector.predict(path, with_map=maps is not None)
-    except EdgeADError as exc:
-        line = _error_line(path, exc, detector)
-    else:
-        line = _prediction_line(path, prediction)
-        if maps is not None:
-            try:
-                _write_overlay(detector, path, prediction, maps / f"{path.name}.png")
-            except EdgeADError as exc:
-                line["map_error"] = str(exc)
-    return {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **line}
-
-
 def _score_text(line: dict[str, Any]) -> str:
     if line["verdict"] == "error":
-        return f"{'error':<10} {line['error']}"
+        return f"{'error':<10} {shown(line['error'])}"
     return (
         f"{line['verdict']:<10} {line['score']:10.5g}  threshold {line['threshold']:.5g}  "
-        f"{line['timings_ms']['total']:7.1f} ms  {line['path']}"
+        f"{line['timings_ms']['total']:7.1f} ms  {shown(line['path'])}"
+        + (f"  (no overlay: {shown(line['map_error'])})" if "map_error" in line else "")
     )
 
 

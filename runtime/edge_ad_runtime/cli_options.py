@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import click
 
@@ -26,15 +25,14 @@ THREADS = click.option(
 )
 
 
-def write_text(path: Path, text: str, *, mode: Literal["w", "a"] = "w") -> None:
-    """Write a report, or append to one, making its folder.
+def write_text(path: Path, text: str) -> None:
+    """Write a report, making its folder.
 
     Raises:
         ConfigError: it cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open(mode, encoding="utf-8") as file:
-            file.write(text)
+        path.write_text(text, encoding="utf-8")
     except OSError as exc:
         raise ConfigError(f"{path}: cannot be written: {exc.strerror}") from exc

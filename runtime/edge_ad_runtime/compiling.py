@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_ad_runtime import artifact as files
 from edge_ad_runtime.artifact import Artifact
+from edge_ad_runtime.atomic import flush, scratch_folder
 from edge_ad_runtime.detector import Detector
 from edge_ad_runtime.engines import Graph
 from edge_ad_runtime.engines.cuda import Gpu
@@ -83,8 +83,7 @@ def compile_plans(
     gpu = None if capabilities else _gpu()
     targets = [(gpu.capability, gpu.name)] if gpu else [(c, "") for c in capabilities]
     try:
-        with tempfile.TemporaryDirectory(prefix=".engines-", dir=artifact.folder) as temporary:
-            staging = Path(temporary)
+        with scratch_folder(artifact.plans) as staging:
             for graph in _graphs(artifact):
                 for capability, name in targets:
                     plan = build_plan(
@@ -98,9 +97,11 @@ def compile_plans(
             if gpu is not None:
                 _check(replace(artifact, plans=staging))
             plans = sorted(staging.iterdir())
+            flush(staging)
             artifact.plans.mkdir(exist_ok=True)
             for plan_file in plans:
                 plan_file.replace(artifact.plans / plan_file.name)
+            flush(artifact.plans)
     except OSError as exc:
         raise ArtifactError(f"cannot be written: {exc.strerror}", path=artifact.plans) from exc
     return CompileReport(

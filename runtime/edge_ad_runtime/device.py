@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from edge_ad_runtime import strict
 from edge_ad_runtime.artifact import Artifact
+from edge_ad_runtime.atomic import write_file
 from edge_ad_runtime.errors import ArtifactError
 from edge_ad_runtime.regular_file import read_regular
 from edge_ad_runtime.strict import AtMost, Between
@@ -117,10 +118,7 @@ def write_device_settings(artifact: Artifact, settings: DeviceSettings) -> None:
         ArtifactError: the folder cannot be written.
     """
     path = artifact.folder / FILE_NAME
-    partial = path.with_name(f".{FILE_NAME}.partial")
     try:
-        partial.write_text(strict.dumps(settings) + "\n", encoding="utf-8")
-        partial.replace(path)
+        write_file(path, (strict.dumps(settings) + "\n").encode())
     except OSError as exc:
-        partial.unlink(missing_ok=True)
         raise ArtifactError(f"cannot be written: {exc.strerror}", path=path) from exc

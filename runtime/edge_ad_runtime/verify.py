@@ -7,7 +7,6 @@ from the PNG, as in production.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from edge_ad_runtime import artifact as files
 from edge_ad_runtime.detector import Detector
 from edge_ad_runtime.device import machine
 from edge_ad_runtime.errors import ArtifactError
+from edge_ad_runtime.escaping import json_text, shown
 from edge_ad_runtime.manifest import ReferenceImage
 from edge_ad_runtime.npy import Shaped, parse_npz
 
@@ -73,7 +73,7 @@ class VerifyReport:
 
     def to_json(self) -> str:
         """One JSON object; fields are only ever added."""
-        return json.dumps(asdict(self), indent=2)
+        return json_text(asdict(self), indent=2)
 
     def to_junit(self) -> str:
         """JUnit XML, one test case per stage."""
@@ -81,7 +81,7 @@ class VerifyReport:
         suite = _junit_suite(tests=len(self.stages), failures=failed)
         for stage in self.stages:
             case = ElementTree.SubElement(
-                suite, "testcase", classname=self.artifact, name=stage.stage
+                suite, "testcase", classname=shown(self.artifact), name=stage.stage
             )
             if not stage.ok:
                 message = f"{stage.worst_difference:.3g} > {stage.tolerance:.3g} on {stage.image}"
@@ -93,7 +93,7 @@ def junit_refusal(message: str) -> str:
     """JUnit XML for an artifact that could not even be replayed."""
     suite = _junit_suite(tests=1, failures=1)
     case = ElementTree.SubElement(suite, "testcase", classname="edge-ad", name="load")
-    ElementTree.SubElement(case, "failure", message=message)
+    ElementTree.SubElement(case, "failure", message=shown(message))
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
 
 

@@ -1,4 +1,8 @@
-"""Images as they come into a folder, each when it is complete."""
+"""Images as they come into a folder, each when it is complete.
+
+A watch is to outlive what happens to its folder: entries that cannot be read are given like images,
+so that they get a line that says why; a folder that is gone is waited for.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,11 @@ from types import FrameType
 from edge_ad_runtime.errors import ConfigError
 from edge_ad_runtime.images import IMAGE_SUFFIXES
 
-_Stamp = tuple[int, int]  # time of the last change in ns, bytes
+_LONGEST_SLEEP_S = 0.1  # so that a signal is seen soon
+
+# Time of the last change in ns, bytes, the file itself, and time of the last change of any of
+# these (or of its permissions): a copy with the time and size of the file before is another image.
+_Stamp = tuple[int, int, int, int]
 
 
 class WatchedFolder:
@@ -22,6 +30,9 @@ class WatchedFolder:
     An image is complete when two looks find it with the same size and time of change. It is given
     once; a file that changes later (a camera that uses its names again, a copy that had stalled)
     is another image.
+
+    Attributes:
+        error: why the last look did not see the folder; None: it did.
     """
 
     def __init__(self, folder: Path, *, existing: bool = False) -> None:
@@ -31,16 +42,26 @@ class WatchedFolder:
             ConfigError: there is no such folder.
         """
         self._folder = folder
-        self._seen = self._look()
+        self.error: str | None = None
+        try:
+            self._seen = self._look()
+        except OSError as exc:
+            raise ConfigError(f"{folder}: cannot be watched: {exc.strerror}") from exc
         self._given = {} if existing else self._seen
 
     def complete(self) -> list[Path]:
         """One more look: the images that are complete now and were not given yet, oldest first.
 
-        Raises:
-            ConfigError: the folder is gone.
+        None, while the folder is gone. What was given before is not given again when the same files
+        come back, as on a share that was not mounted for a while.
         """
-        before, self._seen = self._seen, self._look()
+        try:
+            found = self._look()
+        except OSError as exc:
+            self.error = f"{self._folder}: cannot be watched: {exc.strerror}"
+            return []
+        self.error = None
+        before, self._seen = self._seen, found
         ready = {
             path: stamp
             for path, stamp in self._seen.items()
@@ -51,32 +72,59 @@ class WatchedFolder:
         return sorted(ready, key=lambda path: (ready[path], path))
 
     def _look(self) -> dict[Path, _Stamp]:
-        try:
-            with os.scandir(self._folder) as entries:
-                found = {Path(entry.path): _stamp(entry) for entry in entries}
-        except OSError as exc:
-            raise ConfigError(f"{self._folder}: cannot be watched: {exc.strerror}") from exc
+        with os.scandir(self._folder) as entries:
+            found = {Path(entry.path): _stamp(entry) for entry in entries}
         return {path: stamp for path, stamp in found.items() if stamp is not None}
 
 
 def _stamp(entry: os.DirEntry[str]) -> _Stamp | None:
-    """None if it is no image, or gone since the folder was listed."""
+    """None if it is no image by its name, a folder, or gone since the folder was listed."""
+    if Path(entry.name).suffix.lower() not in IMAGE_SUFFIXES:
+        return None
     try:
-        if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and entry.is_file():
-            return entry.stat().st_mtime_ns, entry.stat().st_size
-    except FileNotFoundError:
-        pass
-    return None
+        if entry.is_dir():
+            return None
+        status = entry.stat()
+    except OSError:  # a link that leads nowhere, to itself or where nobody may look
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except OSError:
+            return None
+    return status.st_mtime_ns, status.st_size, status.st_ino, status.st_ctime_ns
 
 
-def watch(folder: WatchedFolder, *, every_s: float, stopped: Callable[[], bool]) -> Iterator[Path]:
-    """Complete images for ever, looking every ``every_s`` seconds, until ``stopped`` says so."""
+def watch(
+    folder: WatchedFolder,
+    *,
+    every_s: float,
+    stopped: Callable[[], bool],
+    tell: Callable[[str], object] = lambda text: None,
+) -> Iterator[Path]:
+    """Complete images for ever, looking every ``every_s`` seconds, until ``stopped`` says so.
+
+    Args:
+        folder: what to watch.
+        every_s: between two looks.
+        stopped: asked before each image, and ten times a second in between.
+        tell: told when the folder is gone, and when it is there again.
+    """
+    gone = None
     while not stopped():
-        for path in folder.complete():
+        images = folder.complete()
+        if folder.error != gone:
+            tell(f"{folder.error}; waiting for it" if folder.error else "the folder is back")
+            gone = folder.error
+        for path in images:
             if stopped():
                 return
             yield path
-        time.sleep(every_s)
+        _sleep(every_s, stopped)
+
+
+def _sleep(seconds: float, stopped: Callable[[], bool]) -> None:
+    until = time.monotonic() + seconds
+    while not stopped() and (left := until - time.monotonic()) > 0:
+        time.sleep(min(left, _LONGEST_SLEEP_S))
 
 
 @contextmanager

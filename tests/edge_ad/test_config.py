@@ -27,6 +27,7 @@ from edge_ad_runtime.errors import ConfigError
         ({"reweight_neighbours": 1}, "with 1 every score would be 0"),
         ({"holdout_fraction": 1.0}, "holdout_fraction is 1.0"),
         ({"false_reject_rate": 0.0}, "false_reject_rate is 0.0"),
+        ({"exclude_outliers": float("inf")}, "exclude_outliers is inf; it must be a number above"),
         ({"seed": -1}, "seed is -1"),
     ],
 )

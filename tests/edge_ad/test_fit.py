@@ -8,7 +8,14 @@ import pytest
 
 from edge_ad import FittedDetector, fit
 from edge_ad.reference import ReferenceDetector
-from edge_ad_runtime.errors import ArtifactError, ConfigError, FitError, ImageError, ShapeError
+from edge_ad_runtime.errors import (
+    ArtifactError,
+    ConfigError,
+    EdgeADWarning,
+    FitError,
+    ImageError,
+    ShapeError,
+)
 from edge_ad_runtime.images import read_image
 
 FILES = ["backbone.safetensors", "bank.safetensors", "fit.json", "held_out.safetensors"]
@@ -152,3 +159,11 @@ def test_a_fit_of_mixed_folders_is_refused(fitted, tmp_path):
     path.write_text(json.dumps(record))
     with pytest.raises(ShapeError, match="fit.json says dimension 99"):
         FittedDetector.load(tmp_path / "plate.fit")
+
+
+def test_copies_on_both_sides_of_the_hold_out_are_a_warning(parts, small, tmp_path):
+    good = shutil.copytree(parts / "train/good", tmp_path / "good")
+    for path in sorted(good.iterdir()):
+        shutil.copy(path, path.with_name(f"copy-{path.name}"))
+    with pytest.warns(EdgeADWarning, match="held-out images are copies of images in the bank"):
+        fit(good, small)

@@ -104,11 +104,24 @@ def test_lists_are_read_relative_to_themselves(tmp_path, suffix):
     ]
 
 
-@pytest.mark.parametrize("content", ["", "image,class\nx,y\n", "[1, 2]", '{"path": 3}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "image,class\nx,y\n",
+        "[1, 2]",
+        '{"path": 3}',
+        "[" * 100_000,
+        "path,label\n" + "x" * 200_000,
+        "path,label\nx,\0\n\0",
+        "path,label\n\ud800,good\n",
+    ],
+    ids=repr,
+)
 @pytest.mark.parametrize("suffix", [".csv", ".json"])
 def test_what_is_no_list_is_refused(tmp_path, content, suffix):
     file = tmp_path / f"test{suffix}"
-    file.write_text(content)
+    file.write_bytes(content.encode("utf-8", "surrogatepass"))
     with pytest.raises(ConfigError, match="test"):
         list_test_images(file)
 

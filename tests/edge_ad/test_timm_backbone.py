@@ -46,6 +46,15 @@ def test_without_timm_the_message_says_what_to_install(parts, small, monkeypatch
         fit(parts / "train/good", replace(small, backbone="timm:resnet18"))
 
 
+@pytest.mark.parametrize("version", ["1.0.9", "1.0.25", "0.9.16"])
+def test_a_timm_that_can_run_code_from_a_weights_file_is_refused(
+    parts, small, monkeypatch, version
+):
+    monkeypatch.setitem(sys.modules, "timm", SimpleNamespace(__version__=version))
+    with pytest.raises(ConfigError, match=rf"timm {version} can run code .*'timm>=1\.0\.26'"):
+        fit(parts / "train/good", replace(small, backbone="timm:resnet18"))
+
+
 @pytest.mark.parametrize(
     "name", ["convnext_atto", "efficientnet_b0", "swin_tiny_patch4_window7_224"]
 )

@@ -1,3 +1,4 @@
+import hashlib
 import pickle
 
 import pytest
@@ -147,6 +148,26 @@ def test_offline_the_message_says_which_file_to_put_where(tmp_path, monkeypatch)
         load("imagenet")
     assert "resnet18-f37072fd.pth" in str(caught.value)
     assert str(tmp_path / "checkpoints") in str(caught.value)
+
+
+def test_a_cached_file_that_is_not_the_published_one_is_refused(tmp_path, monkeypatch, state):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    path = tmp_path / "checkpoints/resnet18-f37072fd.pth"
+    path.parent.mkdir()
+    torch.save(state, path)
+    with pytest.raises(ConfigError, match="the published file's with f37072fd; delete it"):
+        load("imagenet")
+
+
+def test_a_cached_file_with_the_right_hash_is_used(tmp_path, monkeypatch, state):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    path = tmp_path / "weights.pth"
+    torch.save(state, path)
+    digits = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+    (tmp_path / "checkpoints").mkdir()
+    path.rename(tmp_path / f"checkpoints/resnet18-{digits}.pth")
+    monkeypatch.setitem(IMAGENET_FILES, "resnet18", f"resnet18-{digits}.pth")
+    assert torch.equal(load("imagenet").conv1.weight, state["conv1.weight"])
 
 
 def test_untrained_weights_depend_on_the_seed_alone():

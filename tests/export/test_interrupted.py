@@ -4,40 +4,78 @@ import errno
 import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from threading import Barrier
 
 import pytest
 
-from edge_ad.atomic import atomic_folder
 from edge_ad_export import ExportConfig, export
 from edge_ad_runtime import Detector
-from edge_ad_runtime.errors import ConfigError, EdgeADError, ExportError
+from edge_ad_runtime.errors import ConfigError, ExportError
 from edge_ad_runtime.verify import verify
 
 EXACT = ExportConfig(search="exact")
 
 
-def test_kill_9_during_export_leaves_no_artifact_and_the_next_export_works(fitted, tmp_path):
-    fitted.save(tmp_path / "plate.fit")
-    out = tmp_path / "plate.edgead"
-    code = (  # the graph and the bank are written by then
-        "import os, signal, sys; from edge_ad_export import exporting;"
+def sent_while_exporting(number, fitted, folder):
+    """The exit code of an export that gets a signal once the graph and the bank are written."""
+    fitted.save(folder / "plate.fit")
+    code = (
+        "import os, sys; from edge_ad_export import exporting;"
         "from edge_ad_runtime.cli import main;"
-        "exporting.choose_search = lambda *given: os.kill(os.getpid(), signal.SIGKILL);"
+        f"exporting.choose_search = lambda *given: os.kill(os.getpid(), {int(number)});"
         "main(['export', sys.argv[1], '--out', sys.argv[2]])"
     )
-    child = subprocess.run(
-        [sys.executable, "-c", code, tmp_path / "plate.fit", out],
-        stderr=subprocess.DEVNULL,
-        check=False,
-    )
-    assert child.returncode == -signal.SIGKILL
+    command = [sys.executable, "-c", code, folder / "plate.fit", folder / "plate.edgead"]
+    return subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode
+
+
+def test_kill_9_during_export_leaves_no_artifact_and_the_next_export_works(fitted, tmp_path):
+    out = tmp_path / "plate.edgead"
+    assert sent_while_exporting(signal.SIGKILL, fitted, tmp_path) == -signal.SIGKILL
     assert list(tmp_path.glob(".plate.edgead.partial-*/features.onnx"))
     assert not out.exists()
     export(fitted, out, EXACT)
     assert verify(Detector.load(out)).ok
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["plate.edgead", "plate.fit"]
+
+
+def test_sigterm_during_export_leaves_nothing(fitted, tmp_path):
+    assert sent_while_exporting(signal.SIGTERM, fitted, tmp_path) == 128 + signal.SIGTERM
+    assert [path.name for path in tmp_path.iterdir()] == ["plate.fit"]
+
+
+def test_no_export_replaces_its_own_fit_and_no_fit_its_own_images(fitted, tmp_path, parts):
+    fitted.save(tmp_path / "plate.fit")
+    with pytest.raises(ConfigError, match="is not an artifact .* only such a folder is overwritte"):
+        export(fitted, tmp_path / "plate.fit", EXACT, overwrite=True)
+    for folder in (parts, parts / "train", parts / "train/good"):
+        with pytest.raises(ConfigError, match="would be replaced, but .* is read from it"):
+            fitted.save(folder, overwrite=True)
+    assert sorted(path.name for path in (tmp_path / "plate.fit").iterdir()) == [
+        "backbone.safetensors", "bank.safetensors", "fit.json", "held_out.safetensors",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("limit", [0, 10_000, 300_000])
+def test_a_full_disk_during_fit_is_one_line_too(parts, tmp_path, limit):
+    """safetensors has an exception of its own for it."""
+    code = (
+        "import resource, signal, sys; from edge_ad_runtime.cli import main;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}));"
+        "main(['fit', *sys.argv[1:], '--weights', 'untrained', '--layers', '1,2', '--size', '64'])"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", code, parts / "train/good", "--out", tmp_path / "plate.fit"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert child.returncode == 1
+    assert "Traceback" not in child.stderr
+    last = child.stderr.splitlines()[-1]
+    assert last.startswith("edge-ad: ")
+    assert last.endswith("; nothing was changed")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("failing", ["write_references", "choose_search", "hash_file"])
@@ -70,48 +108,3 @@ def test_a_really_full_disk_is_refused_too(fitted, tmp_path):
     assert "Traceback" not in child.stderr
     assert child.stderr.splitlines()[-1].startswith("edge-ad: ")
     assert [p.name for p in tmp_path.iterdir()] == ["plate.fit"]
-
-
-def test_of_two_exports_to_one_place_at_once_one_wins_whole_and_the_other_is_told(fitted, tmp_path):
-    out, all_are_writing = tmp_path / "a.edgead", Barrier(4, timeout=60)
-
-    def attempt(_: int) -> str:
-        try:
-            with atomic_folder(out, overwrite=False) as partial:
-                (partial / "file").write_text("x" * 1000)
-                all_are_writing.wait()
-        except EdgeADError as exc:
-            return str(exc)
-        return "won"
-
-    with ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(attempt, range(4)))
-    assert results.count("won") == 1
-    assert all("appeared" in r or "cannot be written" in r for r in results if r != "won")
-    assert [p.name for p in tmp_path.iterdir()] == ["a.edgead"]
-    assert (out / "file").read_text() == "x" * 1000
-
-
-def test_a_failed_overwrite_leaves_the_old_folder(tmp_path):
-    out = tmp_path / "a"
-    with atomic_folder(out, overwrite=False) as partial:
-        (partial / "old").touch()
-    with pytest.raises(RuntimeError), atomic_folder(out, overwrite=True) as partial:
-        (partial / "new").touch()
-        raise RuntimeError
-    assert [p.name for p in out.iterdir()] == ["old"]
-
-
-def test_a_file_in_the_way_and_a_folder_that_cannot_be_made_are_refused(tmp_path):
-    (tmp_path / "file").touch()
-    for overwrite in (True, False):
-        with (
-            pytest.raises(ConfigError, match="is a file"),
-            atomic_folder(tmp_path / "file", overwrite=overwrite),
-        ):
-            raise AssertionError
-    with (
-        pytest.raises(ExportError, match="cannot be written"),
-        atomic_folder(Path("/proc/none/a"), overwrite=False),
-    ):
-        raise AssertionError

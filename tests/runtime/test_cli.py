@@ -1,8 +1,12 @@
+import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 from importlib.metadata import entry_points
+from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner
@@ -56,12 +60,106 @@ def test_maps_are_written_below_the_folder_images_share(tiny, good_image, tmp_pa
     assert found == ["maps/a/1.png.png", "maps/b/1.png.png"]
 
 
-def test_maps_that_cannot_be_written_are_an_error_after_the_score(tiny, good_image, tmp_path):
+def test_maps_that_cannot_be_written_cost_no_verdict_and_exit_with_1(tiny, good_image, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    result = run("score", tiny, good_image, "--maps", tmp_path / "file")
+    maps = ("--maps", tmp_path / "file")
+    result = run("score", tiny, good_image, good_image, *maps)
     assert result.exit_code == 1
-    assert "cannot be written" in result.stderr
-    assert result.stdout.startswith("good ")
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["good", "good"]
+    assert result.stdout.count("(no overlay: ") == 2
+    assert result.stderr == "edge-ad: 2 of 2 overlays could not be written\n"
+    line = json.loads(run("score", tiny, good_image, "--json", *maps).stdout)
+    assert line["verdict"] == "good"
+    assert "cannot be written" in line["map_error"]
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("x" * 300 + ".png", lambda path: None),
+        ("not utf-8 \udcff.png", lambda path: None),
+        ("fifo.png", os.mkfifo),
+        ("device.png", lambda path: path.symlink_to("/dev/zero")),
+        ("loop.png", lambda path: path.symlink_to(path.name)),
+    ],
+    ids=["long", "not utf-8", "fifo", "device", "loop"],
+)
+def test_whatever_a_name_stands_for_it_gets_its_line_and_the_others_go_on(
+    tiny, good_image, tmp_path, name, make
+):
+    bad = tmp_path / name
+    make(bad)
+    result = run("score", tiny, bad, good_image, "--json")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["verdict"] for line in lines] == ["error", "good"]
+    assert lines[0]["path"] == str(bad)
+    assert "cannot be read" in lines[0]["error"]
+    assert result.exit_code == 1
+
+
+@pytest.mark.parametrize("what", ["folder", "image"])
+def test_what_may_not_be_read_gets_its_line_and_the_others_go_on(
+    tiny, good_image, tmp_path, monkeypatch, what
+):
+    """Root may read everything, so the refusal is made."""
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    bad = locked if what == "folder" else locked / "part.png"
+    real_open, real_iterdir = os.open, Path.iterdir
+
+    def may_not(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    def guarded_open(path, *arguments, **settings):
+        return may_not(path) if path == bad else real_open(path, *arguments, **settings)
+
+    monkeypatch.setattr(os, "open", guarded_open)
+    monkeypatch.setattr(
+        Path, "iterdir", lambda self: may_not(self) if self == bad else real_iterdir(self)
+    )
+    result = run("score", tiny, bad, good_image, "--json")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["verdict"] for line in lines] == ["error", "good"]
+    assert "Permission denied" in lines[0]["error"]
+    assert result.exit_code == 1
+
+
+def test_a_name_is_shown_and_not_obeyed(tiny, good_image, tmp_path):
+    forged = tmp_path / "a.png\nanomalous\x1b]0;title\x07\x9b31m\udcff.png"
+    shutil.copy(good_image, os.fsencode(forged))
+    for arguments in ((), ("--json",)):
+        result = run("score", tiny, forged, *arguments)
+        assert result.exit_code == 0
+        (line,) = result.stdout.splitlines()
+        assert line.isprintable()
+
+
+def test_results_on_a_full_disk_are_one_line_and_exit_code_1(tiny, good_image):
+    command = [sys.executable, "-m", "edge_ad_runtime", "score", tiny, good_image]
+    with Path("/dev/full").open("w") as full:
+        child = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert child.returncode == 1
+    assert child.stderr == "edge-ad: cannot be written: No space left on device\n"
+
+
+def test_info_says_which_files_are_missing_or_cut(artifact):
+    (artifact / "bank.npy").unlink()
+    (artifact / "features.onnx").write_bytes(b"half")
+    for arguments in ((), ("--json",)):
+        result = run("info", artifact, *arguments)
+        assert result.exit_code == 1
+        assert "bank.npy, features.onnx missing, or not of the size" in result.stderr
+        assert "copy the artifact again" in result.stderr
+    assert json.loads(result.stdout)["missing"] == ["bank.npy", "features.onnx"]
+
+
+def test_junit_of_an_artifact_with_an_escape_in_its_name_is_xml(artifact, tmp_path):
+    hostile = artifact.rename(artifact.with_name("a\x1b\udcff.edgead"))
+    assert run("verify", hostile, "--junit", tmp_path / "verify.xml").exit_code == 0
+    assert ElementTree.parse(tmp_path / "verify.xml").getroot().get("failures") == "0"
+    (hostile / "bank.npy").unlink()
+    assert run("verify", hostile, "--junit", tmp_path / "verify.xml").exit_code == 1
+    assert ElementTree.parse(tmp_path / "verify.xml").getroot().get("failures") == "1"
 
 
 def test_an_empty_folder_of_images_is_refused(tiny, tmp_path):

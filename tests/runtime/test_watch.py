@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -83,11 +84,50 @@ def test_images_come_oldest_first_and_other_files_and_folders_do_not(folder):
     assert [path.name for path in watched.complete()] == ["b.JPG", "a.png", "c.bmp"]
 
 
-def test_a_folder_that_disappears_is_an_error(folder):
+def test_a_file_that_is_replaced_by_one_of_the_same_size_and_time_is_another_image(folder):
     watched = WatchedFolder(folder)
-    folder.rmdir()
-    with pytest.raises(ConfigError, match="camera: cannot be watched: No such file or directory"):
-        watched.complete()
+    image = put(folder / "a.png", b"part 1")
+    assert [watched.complete() for _ in range(2)] == [[], [image]]
+    put(folder / "b.tmp", b"part 2").rename(image)
+    assert [watched.complete() for _ in range(3)] == [[], [image], []]
+    put(image, b"part 3")  # the same file, its time set back
+    assert [watched.complete() for _ in range(3)] == [[], [image], []]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: path.symlink_to(path.name),
+        lambda path: path.symlink_to("nowhere.png"),
+        os.mkfifo,
+    ],
+    ids=["loop", "dangling", "fifo"],
+)
+def test_what_is_no_plain_file_is_given_once_to_get_its_line(folder, make):
+    watched = WatchedFolder(folder)
+    image = put(folder / "a.png", b"1")
+    make(folder / "x.png")
+    assert watched.complete() == []
+    assert set(watched.complete()) == {image, folder / "x.png"}
+    assert watched.complete() == []
+
+
+def test_a_folder_that_is_not_there_at_the_start_is_an_error(tmp_path):
+    with pytest.raises(ConfigError, match="none: cannot be watched: No such file or directory"):
+        WatchedFolder(tmp_path / "none")
+
+
+def test_a_folder_that_goes_away_is_waited_for_and_nothing_is_given_twice(folder):
+    watched = WatchedFolder(folder)
+    image = put(folder / "a.png", b"1")
+    assert [watched.complete() for _ in range(2)] == [[], [image]]
+    away = folder.rename(folder.with_name("away"))
+    assert watched.complete() == []
+    assert "camera: cannot be watched: No such file" in str(watched.error)
+    away.rename(folder)  # as a share that is mounted again: the same files
+    other = put(folder / "b.png", b"1")
+    assert [watched.complete() for _ in range(3)] == [[], [other], []]
+    assert watched.error is None
 
 
 def test_told_to_stop_it_gives_no_further_image(folder):
@@ -122,7 +162,7 @@ def watching(*arguments):
     """The command as a process, ready for images; killed if the test fails."""
     command = [sys.executable, "-m", "edge_ad_runtime", "watch", "--every-ms", "20"]
     with subprocess.Popen(
-        [*command, *map(str, arguments)],
+        [*command, *map(str, arguments)],  # a later --every-ms counts
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as child:  # fmt: skip
         try:
@@ -168,12 +208,47 @@ def test_it_scores_what_comes_whatever_comes_until_it_is_told_to_stop(
     assert sorted(path.name for path in maps.iterdir()) == ["bad.png.png", "good.png.png"]
 
 
-def test_a_folder_that_goes_away_ends_it_with_1_and_says_so(tiny, folder):
-    with watching(tiny, folder) as child:
-        folder.rmdir()
-        _, talk = child.communicate(timeout=60)
-    assert child.returncode == 1
-    assert talk.splitlines() == [f"edge-ad: {folder}: cannot be watched: No such file or directory"]
+def test_it_outlives_whatever_happens_to_its_folder(tiny, good_image, folder, tmp_path):
+    lines = tmp_path / "lines.jsonl"
+    with watching(tiny, folder, "--json-lines", lines) as child:
+        (folder / "loop.png").symlink_to("loop.png")
+        (folder / "huge.png").touch()
+        os.truncate(folder / "huge.png", 2**40)
+        deliver(Path(os.fsdecode(bytes(folder) + b"/b\xff.png")), good_image.read_bytes())
+        deliver(folder / "esc\x1b]0;x\x07\n.png", b"no image")
+        found = [child.stdout.readline() for _ in range(4)]
+        shutil.rmtree(folder)
+        assert "waiting for it" in child.stderr.readline()
+        folder.mkdir()
+        assert "the folder is back" in child.stderr.readline()
+        deliver(folder / "next.png", good_image.read_bytes())
+        found.append(child.stdout.readline())
+        child.send_signal(signal.SIGTERM)
+        rest, talk = child.communicate(timeout=60)
+    assert (child.returncode, rest, talk) == (0, "", "")
+    verdicts = {Path(line["path"]).name: line["verdict"] for line in map(json.loads, found)}
+    assert verdicts == {
+        "loop.png": "error", "huge.png": "error", "b\udcff.png": "good",
+        "esc\x1b]0;x\x07\n.png": "error", "next.png": "good",
+    }  # fmt: skip
+    assert "".join(found).isprintable() or "\n" in "".join(found)
+    assert not any(character in "".join(found) for character in "\x1b\x07\udcff")
+    assert lines.read_text() == "".join(found)
+
+
+def test_it_ends_within_a_second_however_seldom_it_looks(tiny, folder):
+    with watching(tiny, folder, "--every-ms", "60000") as child:
+        child.send_signal(signal.SIGTERM)
+        child.communicate(timeout=45)  # seconds, on a busy machine; it would be sixty
+    assert child.returncode == 0
+
+
+def test_a_lines_file_on_a_full_disk_ends_it_with_one_line(tiny, good_image, folder):
+    with watching(tiny, folder, "--json-lines", "/dev/full") as child:
+        deliver(folder / "good.png", good_image.read_bytes())
+        out, talk = child.communicate(timeout=60)
+    assert (child.returncode, out) == (1, "")
+    assert talk.splitlines() == ["edge-ad: /dev/full: cannot be written: No space left on device"]
 
 
 def test_a_map_that_cannot_be_written_does_not_cost_the_verdict(tiny, good_image, folder, tmp_path):

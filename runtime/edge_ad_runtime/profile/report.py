@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 
+from edge_ad_runtime.escaping import json_text
 from edge_ad_runtime.profile.drawing import draw_latency
 from edge_ad_runtime.profile.latency import Latency
 from edge_ad_runtime.profile.machine_state import MachineState
@@ -67,7 +67,7 @@ class ProfileReport:
             "sweep": [asdict(point) for point in self.sweep],
             "pace": None if self.pace is None else asdict(self.pace),
         }
-        return json.dumps(content, ensure_ascii=False, indent=2)
+        return json_text(content, indent=2)
 
     def to_svg(self) -> str:
         """The artifact's total latency, with the budget marked."""

@@ -48,7 +48,7 @@ class Codes:
 
     def encode(self, vectors: FloatArray) -> FloatArray:
         """``(q, D)`` to ``(q, d + 1)``, fast; the lengths left out may be off by some 0.1%."""
-        products = vectors @ self._onto  # (q, 1 + d)
+        products: FloatArray = vectors @ self._onto  # (q, 1 + d)
         codes = np.empty_like(products)
         np.subtract(products[:, 1:], self._mean_code, out=codes[:, :-1])
         rest = np.einsum("qd,qd->q", vectors, vectors) - 2 * products[:, 0] + self._sq_mean
