@@ -38,7 +38,7 @@ def int8_section(record: dict[str, Any]) -> str:
         "## int8 by processor\n\n"
         f"Magnetic tile, ImageNet ResNet18, a bank of {record['bank_rows']:,} patches (1%), learned anew through each network; {record['images']} test "
         "images, half of them defective; the networks' times in alternation, the ratio image by image. Errors and AUROC are beside float32 in ONNX "
-        "Runtime: with so many images an AUROC moves by 0.02 by chance. `--target any` has weights of 7 bits, the other targets of 8. "
+        "Runtime: an AUROC of so few images has a standard error of about 0.03. `--target any` has weights of 7 bits, the other targets of 8. "
         + _saturated(record)
         + "A processor with VNNI was not measured with 7-bit weights yet; the sections on engines and on anomalib are of before there were any.\n\n"
         + table(head, rows)
