@@ -30,11 +30,14 @@ from edge_ad_runtime.atomic import FolderKind, atomic_folder
 from edge_ad_runtime.errors import ArtifactError, ConfigError, ShapeError
 from edge_ad_runtime.images import RGBImage
 from edge_ad_runtime.manifest import Calibration
+from edge_ad_runtime.regular_file import read_regular
 
 FIT = FolderKind(
     name="a fit", marker="fit.json", keys=frozenset({"schema", "config", "weights_sha256"})
 )
 SCHEMA = 1
+
+_MOST_RECORD_BYTES = 1 << 30  # it names every image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,14 +147,17 @@ class FittedDetector:
         bank = _read(folder / "bank.safetensors")
         backbone = _read(folder / "backbone.safetensors")
         held_out = _read(folder / "held_out.safetensors")
-        preprocessed = held_out.pop("preprocessed")
-        fitted = cls(
-            record=record,
-            backbone={k: torch.from_numpy(v) for k, v in backbone.items()},
-            bank=Bank(features=bank["features"], neighbours=bank.get("neighbours")),
-            held_out=preprocessed,
-            originals=tuple(held_out[f"original.{i}"] for i in range(len(held_out))),
-        )
+        try:
+            preprocessed = held_out.pop("preprocessed")
+            fitted = cls(
+                record=record,
+                backbone={k: torch.from_numpy(v) for k, v in backbone.items()},
+                bank=Bank(features=bank["features"], neighbours=bank.get("neighbours")),
+                held_out=preprocessed,
+                originals=tuple(held_out[f"original.{i}"] for i in range(len(held_out))),
+            )
+        except KeyError as exc:
+            raise ArtifactError(f"a file lacks the tensor {exc}; fit again", path=folder) from exc
         shape = fitted.bank.features.shape
         if len(shape) != 2 or shape[1] != record.dimension:
             raise ShapeError(
@@ -169,7 +175,8 @@ def _bank_tensors(bank: Bank) -> dict[str, NDArray[Any]]:
 def _read_record(folder: Path) -> FitRecord:
     path = _existing(folder / "fit.json")
     try:
-        return strict.parse(FitRecord, strict.loads(path.read_text(encoding="utf-8")))
+        text = read_regular(path, most_bytes=_MOST_RECORD_BYTES).decode("utf-8")
+        return strict.parse(FitRecord, strict.loads(text))
     except (ValueError, OSError) as exc:
         raise ArtifactError(f"{exc}; fit again", path=path) from exc
 

@@ -20,7 +20,7 @@ from edge_ad_runtime.graph_check import check_graph
 from edge_ad_runtime.images import RGBImage, decode_image
 from edge_ad_runtime.manifest import FileEntry, Manifest, read_manifest
 from edge_ad_runtime.npy import Shaped, parse_npy
-from edge_ad_runtime.regular_file import open_regular, read_buffer
+from edge_ad_runtime.regular_file import open_regular, read_hashed
 
 GRAPH = "features.onnx"
 BANK = "bank.npy"
@@ -74,10 +74,9 @@ class Artifact:
         """
         path, expected = self._listed(name)
         try:
-            content = read_buffer(path, most_bytes=expected.size_bytes)
+            content, digest = read_hashed(path, most_bytes=expected.size_bytes)
         except OSError as exc:
             raise _unreadable(path, expected, exc) from exc
-        digest = hashlib.sha256(content.data).hexdigest()
         _check(path, FileEntry(size_bytes=len(content), sha256=digest), expected)
         return content
 

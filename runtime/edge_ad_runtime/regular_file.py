@@ -7,6 +7,7 @@ file of a terabyte. Everything that comes from outside is read through here.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+_BLOCK_BYTES = 1 << 18
 _KINDS = {
     stat.S_IFIFO: "a FIFO",
     stat.S_IFCHR: "a device",
@@ -37,13 +39,21 @@ def read_regular(path: Path, *, most_bytes: int) -> bytes:
         return file.read(size_bytes)
 
 
-def read_buffer(path: Path, *, most_bytes: int) -> NDArray[np.uint8]:
-    """The same as ``(n,)`` uint8, read-only: arrays can be taken from it without a copy."""
+def read_hashed(path: Path, *, most_bytes: int) -> tuple[NDArray[np.uint8], str]:
+    """The same as ``(n,)`` uint8, read-only, and its SHA-256.
+
+    Arrays can be taken from it without a copy. Each block is hashed while it is in the cache.
+    """
+    digest = hashlib.sha256()
     with open_regular(path, most_bytes=most_bytes) as (file, size_bytes):
         buffer = np.empty(size_bytes, np.uint8)
-        buffer = buffer[: file.readinto(buffer.data)]
+        filled = 0
+        while count := file.readinto(buffer[filled : filled + _BLOCK_BYTES].data):
+            digest.update(buffer[filled : filled + count].data)
+            filled += count
+    buffer = buffer[:filled]
     buffer.flags.writeable = False
-    return buffer
+    return buffer, digest.hexdigest()
 
 
 @contextmanager

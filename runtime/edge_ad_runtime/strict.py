@@ -41,7 +41,7 @@ from typing import (
 T = TypeVar("T")
 
 _MOST_DIGITS = 20  # of a whole number: 64 bits
-_MOST_ENTRIES = 100_000  # of a list or an object
+_MOST_ENTRIES = 10_000_000  # of a list or an object
 
 
 class Bound(Protocol):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from edge_ad import FittedDetector, fit
 from edge_ad.reference import ReferenceDetector
@@ -167,3 +168,10 @@ def test_copies_on_both_sides_of_the_hold_out_are_a_warning(parts, small, tmp_pa
         shutil.copy(path, path.with_name(f"copy-{path.name}"))
     with pytest.warns(EdgeADWarning, match="held-out images are copies of images in the bank"):
         fit(good, small)
+
+
+def test_a_fit_folder_that_lacks_a_tensor_is_refused(fitted, tmp_path):
+    fitted.save(tmp_path / "a.fit")
+    save_file({"preprocessed": fitted.held_out}, tmp_path / "a.fit/bank.safetensors")
+    with pytest.raises(ArtifactError, match="lacks the tensor 'features'; fit again"):
+        FittedDetector.load(tmp_path / "a.fit")

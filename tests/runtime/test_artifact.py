@@ -79,7 +79,7 @@ def test_an_index_of_another_dimension_is_refused_even_with_the_right_hash(artif
 
     resign(artifact, rehash)
     with pytest.raises(
-        ArtifactError, match="256 vectors of 32 dimensions, the bank.s codes are 832"
+        ArtifactError, match=r"vectors of shape \(256, 32\), the bank.s codes are \(832, 65\)"
     ):
         Detector.load(artifact)
 

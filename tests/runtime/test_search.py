@@ -128,7 +128,7 @@ def test_an_index_of_another_bank_is_refused(index, bank):
 
 def test_an_index_of_another_code_dimension_is_refused(index):
     settings = hnsw(index)._settings
-    with pytest.raises(ArtifactError, match=r"codes are 5000 of 10; .* different exports"):
+    with pytest.raises(ArtifactError, match=r"codes are \(5000, 10\); .* different exports"):
         search_of(index, BANK, projection_of(BANK, 9), settings, grid=(5, 10))
 
 

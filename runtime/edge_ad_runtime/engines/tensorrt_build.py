@@ -9,9 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from edge_ad_runtime.atomic import write_file
 from edge_ad_runtime.engines import Graph
 from edge_ad_runtime.engines.tensorrt import INPUT, Capability, Library
 from edge_ad_runtime.errors import ConfigError, EngineError
+from edge_ad_runtime.regular_file import read_regular
+
+_MOST_CACHE_BYTES = 1 << 30
 
 
 def build_plan(
@@ -100,7 +104,9 @@ def _read_timing_cache(library: Library, config: Any, path: Path) -> Any:
     if library.name == "tensorrt_rtx":
         raise ConfigError("timing-cache is for TensorRT; TensorRT-RTX measures nothing")
     try:
-        content = path.read_bytes() if path.exists() else b""
+        content = read_regular(path, most_bytes=_MOST_CACHE_BYTES)
+    except FileNotFoundError:
+        content = b""
     except OSError as exc:
         raise ConfigError(f"timing-cache {path} cannot be read: {exc.strerror}") from exc
     cached = config.create_timing_cache(content)
@@ -113,10 +119,7 @@ def _read_timing_cache(library: Library, config: Any, path: Path) -> Any:
 
 
 def _write_timing_cache(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_bytes(content)
-        partial.replace(path)
+        write_file(path, content)
     except OSError as exc:
-        partial.unlink(missing_ok=True)
         raise ConfigError(f"timing-cache {path} cannot be written: {exc.strerror}") from exc

@@ -2,7 +2,7 @@
 
 hnswlib answers queries of the wrong width, loads files of another dimension, forgets ``ef`` on
 loading and reads beyond its memory on a crafted file. So the file is hashed by the caller, checked
-from end to end by `check_index`, and ``ef`` comes from the manifest.
+from end to end by `read_vectors`, and ``ef`` comes from the manifest.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from edge_ad_runtime.search.candidates import nearest_of, with_those_around
 from edge_ad_runtime.search.certify import certified
 from edge_ad_runtime.search.codes import Codes
 from edge_ad_runtime.search.exact import ExactSearch
-from edge_ad_runtime.search.index_file import Content, check_index
+from edge_ad_runtime.search.index_file import Content, read_vectors
 
 # BLAS threads wait for more work by spinning: after a product of matrices they are in the way of
 # the graph search's own threads, which on two cores takes twice as long. The limit is the whole
@@ -66,8 +66,7 @@ class HnswSearch:
         threads: int | None = None,
     ) -> None:
         try:
-            self._codes = Codes(projection, bank)
-            check_index(content, self._codes.rows)
+            self._codes = Codes(projection, bank, read_vectors(content))
         except ValueError as exc:
             raise ArtifactError(f"{exc}; export again", path=path) from exc
         self._path = path

@@ -12,6 +12,7 @@ loadIndex, gives the layout.) A file consists of
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -82,27 +83,16 @@ def read_header(content: Content) -> IndexHeader:
     return IndexHeader(rows, dimension, links, ef_construction, top_level, entry, row_bytes)
 
 
-def check_index(content: Content, vectors: NDArray[np.float32]) -> None:
-    """Check that it is a whole index of ``(n, d)`` vectors, row i under the label i.
-
-    The vectors may differ by rounding, as they were computed by another processor.
+def read_vectors(content: Content) -> NDArray[np.float32]:
+    """Check that it is a whole index, row i under the label i, and give its vectors ``(n, d)``.
 
     Raises:
         ValueError: it is not; says what contradicts what.
     """
     header = read_header(content)
-    if (header.rows, header.dimension) != vectors.shape:
-        raise ValueError(
-            f"indexes {header.rows} vectors of {header.dimension} dimensions, the bank's codes "
-            f"are {vectors.shape[0]} of {vectors.shape[1]}; the two come from different exports"
-        )
-    level0 = _level0(content, header)
-    if not np.array_equal(level0["label"], np.arange(header.rows, dtype=np.uint64)):
+    rows, level0 = header.rows, _level0(content, header)
+    if not np.array_equal(level0["label"], np.arange(rows, dtype=np.uint64)):
         raise ValueError("its labels are not the bank's rows in their order")
-    scale = float(np.abs(vectors).max())
-    if not np.allclose(level0["vector"], vectors, rtol=0, atol=1e-3 * scale):
-        raise ValueError("its vectors are not the bank's codes; the two come from other exports")
-    rows = header.rows
     _check_links(level0["count"], level0["links"], np.ones(rows, bool))
     levels, lists = _upper_levels(content, header)
     if levels[header.entry] != header.top_level or levels.max() != header.top_level:
@@ -112,6 +102,7 @@ def check_index(content: Content, vectors: NDArray[np.float32]) -> None:
     on = np.arange(len(lists)) - starts[of_rows] + 1  # the level that each list is of
     for level in range(1, header.top_level + 1):
         _check_links(lists["count"][on == level], lists["links"][on == level], levels >= level)
+    return np.ascontiguousarray(level0["vector"])
 
 
 def _level0(content: Content, header: IndexHeader) -> NDArray[Any]:
@@ -157,16 +148,13 @@ def _rows_with_lists(words: NDArray[np.uint32], rows: int) -> Iterator[tuple[int
 
     The others are a word of 0 each, and passed over together.
     """
-    not_zero = np.flatnonzero(words)
+    not_zero: list[int] = np.flatnonzero(words).tolist()
     row, at, following = 0, 0, 0
-    while row < rows:
-        following += int(np.searchsorted(not_zero[following:], at))
-        if following == len(not_zero):
-            return
-        row += int(not_zero[following]) - at
+    while (following := bisect_left(not_zero, at, following)) < len(not_zero):
+        row += not_zero[following] - at
+        at = not_zero[following]
         if row >= rows:
             return
-        at = int(not_zero[following])
         size_bytes = int(words[at])
         yield row, at + 1, size_bytes
         row, at = row + 1, at + 1 + size_bytes // _LINK_BYTES
