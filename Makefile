@@ -53,6 +53,7 @@ bench: .venv/.ready ## measure on real data (needs EDGE_AD_DATA); records in ben
 	$(BIN)/python -m benchmarks.magnetic_tile
 	$(BIN)/python -m benchmarks.mvtec_mini
 	$(BIN)/python -m benchmarks.backbones --on generated real time
+	$(BIN)/python -m benchmarks.int8
 	$(BIN)/python -m benchmarks.peers
 	$(BIN)/python -m benchmarks.paper "$$EDGE_AD_DATA/data" \
 		--weights resnet18="$$EDGE_AD_DATA/weights/resnet18_imagenet_layers1-3.safetensors"

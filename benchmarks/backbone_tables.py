@@ -60,14 +60,17 @@ def _real(record: dict[str, Any]) -> str:
 
 
 def _time(record: dict[str, Any]) -> str:
-    medians = {
-        name: {engine: median(samples) for engine, samples in by_engine.items()}
-        for name, by_engine in record["time"].items()
-    }
-    resnet = medians[_UNTRAINED]
+    resnet = record["time"][_UNTRAINED]
+
+    def cell(engine: str, samples: Any) -> str:
+        if "refused" in samples:
+            return f"cannot run here: {samples['refused']}"
+        ratio = median(samples) / median(resnet[engine])
+        return f"{median(samples):.1f} ms ({ratio:.1f}x)"
+
     lines = [
-        [name, *(f"{ms:.1f} ms ({ms / resnet[engine]:.1f}x)" for engine, ms in by_engine.items())]
-        for name, by_engine in medians.items()
+        [name, *(cell(engine, samples) for engine, samples in by_engine.items())]
+        for name, by_engine in record["time"].items()
     ]
     return (
         "The exported networks, one image on all cores, run in turn: medians, and in brackets beside ResNet18.\n\n"

@@ -24,6 +24,7 @@ from tqdm import tqdm
 from benchmarks.datasets import DataSet, find_data_sets
 from benchmarks.generated_parts import KINDS, Category, draw_category
 from benchmarks.record import RESULTS, data_root, imagenet_resnet18, write_record
+from benchmarks.refused import or_refused
 from edge_ad import PatchCoreConfig, fit
 from edge_ad.bank import BankScorer, build_bank
 from edge_ad.features import (
@@ -88,29 +89,34 @@ def main() -> None:
                     write_record("backbones", content)
 
 
-def time_exported() -> dict[str, dict[str, list[float]]]:
-    """Milliseconds for one image, by network and engine; all of them in turn, many times over."""
+def time_exported() -> dict[str, dict[str, Any]]:
+    """Milliseconds for one image, by network and engine; all of them in turn, many times over.
+
+    In the place of an engine's samples: why it cannot run here.
+    """
     image = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), np.uint8)
     runs: dict[str, dict[str, Callable[[NDArray[np.uint8]], object]]] = {}
+    samples: dict[str, dict[str, Any]] = {}
     for name in _TIMED:
         config = candidates()[name]
         network = to_onnx(build_network(config), config.size)
-        runs[name] = {
-            f"{engine} {precision}": open_engine(
-                engine, Graph(onnx=network, precision=precision)
-            ).run
-            for engine, precision in _ENGINES
-        }
-    samples: dict[str, dict[str, list[float]]] = {
-        name: {engine: [] for engine in by_engine} for name, by_engine in runs.items()
-    }
+        runs[name], samples[name] = {}, {}
+        for engine, precision in _ENGINES:
+            opened = or_refused(_opened, engine, Graph(onnx=network, precision=precision))
+            if "run" in opened:
+                runs[name][f"{engine} {precision}"] = opened["run"]
+            samples[name][f"{engine} {precision}"] = [] if "run" in opened else opened
     for _ in tqdm(range(_ROUNDS), desc="time"):
         for name, by_engine in runs.items():
-            for engine, run in by_engine.items():
+            for way, run in by_engine.items():
                 start = time.perf_counter()
                 run(image)
-                samples[name][engine].append((time.perf_counter() - start) * 1e3)
+                samples[name][way].append((time.perf_counter() - start) * 1e3)
     return samples
+
+
+def _opened(engine: EngineName, graph: Graph) -> dict[str, Any]:
+    return {"run": open_engine(engine, graph).run}
 
 
 def _short(found: dict[str, Any]) -> dict[str, Any]:

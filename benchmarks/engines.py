@@ -2,7 +2,8 @@
 
 400 good magnetic tiles fitted at 224 px (320 of them in the bank: 25,088 patches at 10%); all the
 test images of the data set scored by every artifact, and the time of some of them taken in
-alternation; cold start and peak memory of a fresh process.
+alternation; cold start and peak memory of a fresh process. What is not installed, or what the
+processor cannot compute, is a row that says so.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import argparse
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
-from importlib.util import find_spec
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from benchmarks.datasets import read_data_set
 from benchmarks.record import data_root, imagenet_resnet18, write_record
+from benchmarks.refused import or_refused
 from edge_ad import FittedDetector, PatchCoreConfig, fit
 from edge_ad.metrics import auroc
 from edge_ad_export import ExportConfig, export
@@ -48,18 +49,22 @@ def main() -> None:
             config = PatchCoreConfig(weights=imagenet_resnet18())
             fit(data.good[:FITTED], config, progress=True).save(work / "tile.fit")
         fitted = FittedDetector.load(work / "tile.fit")
-        runs = {name: _compiled(fitted, name, work) for name in WAYS if _installed(name)}
-        detectors = {name: Detector.load(work / f"{name}.edgead") for name in runs}
+        runs = {name: or_refused(_compiled, fitted, name, work) for name in WAYS}
+        detectors = {
+            name: Detector.load(work / f"{name}.edgead")
+            for name, run in runs.items()
+            if "refused" not in run
+        }
         images = [image.path for image in data.test]
-        scores: dict[str, list[float]] = {name: [] for name in runs}
+        scores: dict[str, list[float]] = {name: [] for name in detectors}
         for path in tqdm(images, desc="score"):
             for name, detector in detectors.items():
                 scores[name].append(detector.predict(path, with_map=False).score)
         is_defective = np.array([image.is_defective for image in data.test])
         with ProcessPoolExecutor(1, get_context("spawn")) as fresh:  # torch is not there
             every = fresh.submit(_timed, [d.artifact.folder for d in detectors.values()], images)
-        for (name, run), latency in zip(runs.items(), every.result(), strict=True):
-            run |= {
+        for name, latency in zip(detectors, every.result(), strict=True):
+            runs[name] |= {
                 "image_auroc": auroc(np.array(scores[name]), is_defective),
                 "engine_version": latency.engine_version,
                 "cold_start_ms": latency.cold_start_ms,
@@ -76,10 +81,6 @@ def main() -> None:
 def _timed(artifacts: list[Path], images: list[Path]) -> list[Latency]:
     detectors = [Detector.load(artifact) for artifact in artifacts]
     return measure_latency(detectors, images, count=TIMED, warmup=10)
-
-
-def _installed(name: str) -> bool:
-    return find_spec(name.split()[0]) is not None
 
 
 def _compiled(fitted: FittedDetector, name: str, work: Path) -> dict[str, Any]:

@@ -14,7 +14,6 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.record import data_root, imagenet_resnet18, write_record
+from benchmarks.refused import or_refused
 from edge_ad_runtime import Detector
 from edge_ad_runtime.artifact import GRAPH
 from edge_ad_runtime.compiling import compile_plans
@@ -32,7 +32,6 @@ from edge_ad_runtime.engines.cuda import Gpu
 from edge_ad_runtime.engines.plans import write_plan
 from edge_ad_runtime.engines.tensorrt import open_library
 from edge_ad_runtime.engines.tensorrt_build import build_plan
-from edge_ad_runtime.errors import EdgeADError
 from edge_ad_runtime.images import read_image
 from edge_ad_runtime.verify import verify
 
@@ -57,12 +56,12 @@ def main() -> None:
     operations = json.loads((options.folder / OPERATIONS).read_text(encoding="utf-8"))
     runs, rates = [], []
     for name in options.engines:
-        found = {p.stem: _or_refused(rate, name, p) for p in options.folder.glob("*.onnx")}
+        found = {p.stem: or_refused(rate, name, p) for p in options.folder.glob("*.onnx")}
         rates.append({"engine": name, **found})
         print(rates[-1], flush=True)
         for folder in sorted(options.folder.glob("*.edgead")):
             run = {"engine": name, "artifact": folder.stem}
-            run |= _or_refused(measure, name, folder, options.repeats)
+            run |= or_refused(measure, name, folder, options.repeats)
             if "refused" not in run:
                 plain = found[folder.stem.split("-")[0]]
                 run["of_floor"] = of_floor(run["network_ms"], operations, plain)
@@ -134,13 +133,6 @@ def _times(engine: Engine, images: NDArray[np.uint8], repeats: int) -> list[floa
         if i >= 2:  # the first ones set things up
             times_ms.append((time.perf_counter() - start) * 1e3)
     return times_ms
-
-
-def _or_refused(what: Callable[..., dict[str, Any]], *arguments: object) -> dict[str, Any]:
-    try:
-        return what(*arguments)
-    except EdgeADError as exc:
-        return {"refused": str(exc)}
 
 
 def prepare(folder: Path, fitted_images: int) -> None:

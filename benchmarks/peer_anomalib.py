@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.peer_process import Predict, preparation, serve, take_stdout
+from benchmarks.peer_torchvision import import_torchvision
 
 BATCH = 32  # anomalib's default
 PACKAGES = ("anomalib", "torch", "torchvision", "timm", "openvino", "onnxruntime", "numpy")
@@ -37,6 +38,7 @@ def main() -> None:
 
 def prepare(folder: Path, weights: Path, picks: int) -> dict[str, Any]:
     """Time the fit on ``good.npy``, then export with the patches of ``rows.npy`` as memory bank."""
+    import_torchvision()
     import torch
     from anomalib.models.components import KCenterGreedy
 
@@ -107,6 +109,7 @@ def build(weights: Path) -> Any:
 
 
 def _torch(model: str) -> Predict:
+    import_torchvision()
     import torch
     from anomalib.deploy import TorchInferencer
 
@@ -120,6 +123,7 @@ def _torch(model: str) -> Predict:
 
 
 def _openvino(model: str, config: dict[str, str] | None = None) -> Predict:
+    import_torchvision()
     from anomalib.deploy import OpenVINOInferencer
 
     inferencer = OpenVINOInferencer(model, config=config)

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.peer_process import Predict, preparation, serve, take_stdout
+from benchmarks.peer_torchvision import import_torchvision
 
 BATCH = 2  # its default
 PACKAGES = ("torch", "torchvision", "faiss-cpu", "numpy")
@@ -42,6 +43,7 @@ def main() -> None:
 def build(checkout: str, weights: str, size: tuple[int, int] = (224, 224)) -> Any:
     """PatchCore on ResNet18 with the given weights."""
     sys.path.insert(0, f"{checkout}/src")
+    import_torchvision()
     import torch
     from patchcore.common import FaissNN
     from patchcore.patchcore import PatchCore

@@ -6,14 +6,16 @@ the time they took. Runs in every environment that is measured, so it needs nump
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -24,6 +26,10 @@ ROOT = Path(__file__).parents[1]
 
 Predict = Callable[[NDArray[np.uint8]], Sequence[float]]
 """Preprocessed images ``(n, H, W, 3)`` RGB to their scores; the maps are made and dropped."""
+
+
+class PeerError(Exception):
+    """A way to score images that cannot be had on this machine: why not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,23 +76,60 @@ def take_stdout() -> TextIO:
     return answers
 
 
-def run_module(python: Path, folder: Path, *command: str) -> subprocess.Popen[str]:
-    """Start ``python -m benchmarks.COMMAND`` in another environment, a pipe at either end.
+class Module:
+    """``python -m benchmarks.COMMAND`` in another environment, a pipe at either end.
 
     Args:
         python: the environment's interpreter.
         folder: to run in; libraries leave their caches there.
         command: module and arguments.
     """
-    module, *arguments = command
-    return subprocess.Popen(
-        [str(python), "-W", "ignore", "-m", f"benchmarks.{module}", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TRUST_REMOTE_CODE": "1"},  # anomalib's pickles
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+
+    def __init__(self, python: Path, folder: Path, *command: str) -> None:
+        module, *arguments = command
+        self._said = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        self.process = subprocess.Popen(
+            [str(python), "-W", "ignore", "-m", f"benchmarks.{module}", *arguments],
+            cwd=folder,
+            # anomalib's pickles
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TRUST_REMOTE_CODE": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+            text=True,
+        )
+
+    def result(self) -> str:
+        """What it prints until it ends.
+
+        Raises:
+            PeerError: it ends with an error.
+        """
+        out, _ = self.process.communicate()
+        if self.process.returncode != 0:
+            raise self.error()
+        self.close()
+        return out
+
+    def error(self) -> PeerError:
+        """Why it has ended: the last that it said; all of it goes to stderr."""
+        self.process.wait()
+        self._said.seek(0)
+        said = self._said.read()
+        self.close()
+        print(self.process.args, said, sep="\n", file=sys.stderr, flush=True)
+        return PeerError(last_line(said) or f"ended with {self.process.returncode}")
+
+    def close(self) -> None:
+        """End of stdin, end of the process."""
+        self.process.communicate()
+        self._said.close()
+
+
+def last_line(text: str) -> str:
+    """Of a traceback or of what pip says: the one that says what is wrong."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""
 
 
 def preparation(
@@ -104,7 +147,7 @@ def preparation(
         features_s: how long they took.
         picks: patches chosen from them.
         seconds: for one pick, which is nearly all projection, and for ``picks``.
-        packages: whose versions to record.
+        packages: whose versions to record, where they are installed.
     """
     return {
         "patches": patches,
@@ -112,7 +155,7 @@ def preparation(
         "projection_s": seconds[0],
         "picks": picks,
         "picks_s": seconds[1] - seconds[0],
-        "versions": {package: version(package) for package in packages},
+        "versions": {d.name: d.version for d in distributions() if d.name in packages},
     }
 
 
@@ -120,23 +163,32 @@ class Peer:
     """The benchmark's end of `serve`, once it has scored for the first time.
 
     Args:
-        process: that serves.
+        module: that serves.
         first: images to begin with.
+
+    Raises:
+        PeerError: it has ended.
     """
 
-    def __init__(self, process: subprocess.Popen[str], first: list[int]) -> None:
-        self._process = process
+    def __init__(self, module: Module, first: list[int]) -> None:
+        self._module = module
         self.score(first)
 
     def score(self, images: list[int]) -> Answer:
-        """Have images scored, in one call."""
-        assert self._process.stdin is not None and self._process.stdout is not None
-        print(images, file=self._process.stdin, flush=True)
-        line = self._process.stdout.readline()
+        """Have images scored, in one call.
+
+        Raises:
+            PeerError: it has ended.
+        """
+        process = self._module.process
+        assert process.stdin is not None and process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            print(images, file=process.stdin, flush=True)
+        line = process.stdout.readline()
         if not line:
-            raise SystemExit(f"{self._process.args!r} ended; what it said is above")
+            raise self._module.error()
         return Answer(**json.loads(line))
 
     def close(self) -> None:
         """End of stdin, end of the process."""
-        self._process.communicate()
+        self._module.close()

@@ -10,6 +10,8 @@ pick costs the same.
 
 The environments are made anew in the temporary folder (TMPDIR), at the versions of constraints.txt.
 torch comes with them: without PyTorch's CPU index (PIP_EXTRA_INDEX_URL) that is GBs of CUDA.
+
+What cannot be installed or cannot run on this machine is a row that says why; the others go on.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,7 @@ from numpy.typing import NDArray
 
 from benchmarks.coreset import seconds
 from benchmarks.datasets import read_data_set
-from benchmarks.peer_process import ROOT, Peer, run_module
+from benchmarks.peer_process import ROOT, Module, Peer, PeerError, last_line
 from benchmarks.record import data_root, imagenet_resnet18, write_record
 from edge_ad import FittedDetector, PatchCoreConfig, fit
 from edge_ad.coreset import greedy_coreset
@@ -40,6 +42,7 @@ from edge_ad.metrics import auroc
 from edge_ad.reference import ReferenceDetector
 from edge_ad.testset import TestImage
 from edge_ad_export import ExportConfig, export
+from edge_ad_runtime.errors import EdgeADError
 
 STARTS = 3
 PAUSE_S = 0.05  # the threads of the process before may spin a while
@@ -77,6 +80,7 @@ class Way:
         command: module of this folder that runs there, and its arguments before the images.
         truth: whose scores it should give; its own name: there is nobody to ask.
         images_per_call: how many images it takes, no more and no fewer.
+        refused: why there is nothing to run; None: there is.
     """
 
     name: str
@@ -84,6 +88,30 @@ class Way:
     command: tuple[str, ...]
     truth: str
     images_per_call: int = 1
+    refused: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """Where ways run.
+
+    Attributes:
+        python: its interpreter.
+        refused: why it could not be made; None: it is there.
+    """
+
+    python: Path
+    refused: str | None = None
+
+    def start(self, folder: Path, *command: str) -> Module:
+        """Run a module of this folder in it.
+
+        Raises:
+            PeerError: it could not be made.
+        """
+        if self.refused is not None:
+            raise PeerError(self.refused)
+        return Module(self.python, folder, *command)
 
 
 def main() -> None:
@@ -109,7 +137,7 @@ def main() -> None:
 
 
 def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    pythons = environments(options, folder / "environments")
+    made = environments(options, folder / "environments")
     data = read_data_set(data_root() / "data/magnetic-tile")
     fitted, our_fit = fit_edge_ad(data.good, options.images, folder)
     test = draw(data.test, options.test_images)
@@ -120,30 +148,41 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     ways = []
     searches = {}
     for name, (config, engine) in OURS.items():
-        report = export(fitted, folder / f"{name}.edgead", config)
-        searches[name] = report.searches[0].reason
-        command: tuple[str, ...] = ("peer_edge_ad", str(report.path), engine)
-        ways.append(Way(name=name, environment=engine, command=command, truth=REFERENCE))
+        artifact = folder / f"{name}.edgead"
+        command: tuple[str, ...] = ("peer_edge_ad", str(artifact), engine)
+        way = Way(name=name, environment=engine, command=command, truth=REFERENCE)
+        try:
+            searches[name] = export(fitted, artifact, config).searches[0].reason
+        except EdgeADError as exc:
+            way = replace(way, refused=str(exc))
+        ways.append(way)
     common = (str(folder), imagenet_resnet18(), str(options.picks))
-    fits["anomalib"] = prepare(
-        run_module(pythons["anomalib"], folder, "peer_anomalib", "prepare", *common)
-    )
-    ways += anomalib_ways(folder, fits["anomalib"]["exported_batch"])
+    fits["anomalib"] = prepare(made["anomalib"], folder, "peer_anomalib", "prepare", *common)
+    ways += anomalib_ways(folder, fits["anomalib"])
     if options.inspection:
         module, checkout = "peer_inspection", str(options.inspection.resolve())
-        fits[INSPECTION] = prepare(
-            run_module(pythons[INSPECTION], folder, module, "prepare", checkout, *common)
+        fit_there = prepare(made[INSPECTION], folder, module, "prepare", checkout, *common)
+        fits[INSPECTION] = fit_there
+        ways.append(
+            Way(
+                name=INSPECTION,
+                environment=INSPECTION,
+                command=(module, checkout, *common[:2]),
+                truth=INSPECTION,
+                refused=fit_there.get("refused"),
+            )
         )
-        command = (module, checkout, *common[:2])
-        ways.append(Way(name=INSPECTION, environment=INSPECTION, command=command, truth=INSPECTION))
 
-    measured = measure(ways, pythons, folder, len(test))
+    measured = measure(ways, made, folder, len(test))
     reference = ReferenceDetector(fitted)
     reference_scores = [reference.trace(image).score for image in images]
     judge(measured, reference_scores, np.array([image.is_defective for image in test]))
-    for way in measured:
-        way["install_bytes"] = size_bytes(pythons[way["environment"]])
-        print(way["name"], np.median(way["ms"]), way["image_auroc"], flush=True)
+    for row in measured:
+        if "refused" in row:
+            print(row["name"], "cannot run:", row["refused"], flush=True)
+            continue
+        row["install_bytes"] = size_bytes(made[row["environment"]].python)
+        print(row["name"], np.median(row["ms"]), row["image_auroc"], flush=True)
     return {
         "bank_images": options.images,
         "bank_rows": len(fitted.bank.features),
@@ -155,9 +194,9 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     }
 
 
-def environments(options: argparse.Namespace, folder: Path) -> dict[str, Path]:
-    """The interpreter of each environment; those that are not there yet are made."""
-    there = {name: Path(python).absolute() for name, python in options.python}
+def environments(options: argparse.Namespace, folder: Path) -> dict[str, Environment]:
+    """Each environment by its name; those that are not there yet are made."""
+    there = {name: Environment(python=Path(p).absolute()) for name, p in options.python}
     if unknown := there.keys() - ENVIRONMENTS.keys():
         raise SystemExit(f"no such environment: {', '.join(unknown)}")
     return {
@@ -167,14 +206,19 @@ def environments(options: argparse.Namespace, folder: Path) -> dict[str, Path]:
     }
 
 
-def make_environment(folder: Path, requirements: Sequence[str]) -> Path:
-    """A new environment with what is required; gives its interpreter."""
+def make_environment(folder: Path, requirements: Sequence[str]) -> Environment:
+    """A new environment with what is required."""
     print("installing", *requirements, flush=True)
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     python = folder / "bin/python"
     pip = [str(python), "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, "--constraint", ROOT / "constraints.txt", *requirements], check=True)
-    return python
+    command = [*pip, "--constraint", str(ROOT / "constraints.txt"), *requirements]
+    installed = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    print(installed.stderr, file=sys.stderr, end="")
+    if installed.returncode != 0:
+        refused = f"pip install {' '.join(requirements)}: {last_line(installed.stderr)}"
+        return Environment(python=python, refused=refused)
+    return Environment(python=python)
 
 
 def size_bytes(python: Path) -> int:
@@ -206,12 +250,12 @@ def fit_edge_ad(
     return fitted, {"fit_s": fit_s, "features_s": features_s, "coreset_s": coreset_s}
 
 
-def prepare(process: subprocess.Popen[str]) -> dict[str, Any]:
+def prepare(environment: Environment, folder: Path, *command: str) -> dict[str, Any]:
     """Another library times its fit and writes its model, with our choice of patches."""
-    out, _ = process.communicate()
-    if process.returncode != 0:
-        raise SystemExit(f"{process.args!r} failed; what it said is above")
-    result: dict[str, Any] = json.loads(out)
+    try:
+        result: dict[str, Any] = json.loads(environment.start(folder, *command).result())
+    except PeerError as exc:
+        return {"refused": str(exc)}
     return result
 
 
@@ -222,7 +266,7 @@ def draw(test: Sequence[TestImage], count: int) -> list[TestImage]:
     return [kind[i] for kind in kinds for i in rng.permutation(len(kind))[: count // 2]]
 
 
-def anomalib_ways(folder: Path, exported_batch: int) -> list[Way]:
+def anomalib_ways(folder: Path, fit_there: dict[str, Any]) -> list[Way]:
     def way(name: str, kind: str, model: str, environment: str = "anomalib", batch: int = 1) -> Way:
         return Way(
             name=f"anomalib, {name}",
@@ -230,13 +274,19 @@ def anomalib_ways(folder: Path, exported_batch: int) -> list[Way]:
             command=("peer_anomalib", kind, str(folder / model)),
             truth=REFERENCE if name == "torch" else ANOMALIB,
             images_per_call=batch,
+            refused=fit_there.get("refused"),
         )
 
     as_exported = "default/weights/openvino/model.xml"
     for_one = "one/weights/openvino/model.xml"
     return [
         way("torch", "torch", "weights/torch/model.pt"),
-        way("OpenVINO as exported", "openvino", as_exported, batch=exported_batch),
+        way(
+            "OpenVINO as exported",
+            "openvino",
+            as_exported,
+            batch=fit_there.get("exported_batch", 1),
+        ),
         way("OpenVINO for one image", "openvino", for_one),
         way("OpenVINO for one image in float32", "openvino-f32", for_one),
         way("ONNX Runtime", "onnxruntime", "one/weights/onnx/model.onnx", "onnxruntime alone"),
@@ -244,51 +294,75 @@ def anomalib_ways(folder: Path, exported_batch: int) -> list[Way]:
 
 
 def measure(
-    ways: Sequence[Way], pythons: dict[str, Path], folder: Path, count: int
+    ways: Sequence[Way], made: dict[str, Environment], folder: Path, count: int
 ) -> list[dict[str, Any]]:
-    """Start each way a few times, then have all score the images of ``test.npy`` in turn."""
+    """Start each way a few times, then have all score the images of ``test.npy`` in turn.
+
+    What cannot, or ends on the way, has ``refused`` in the place of its samples.
+    """
     kept = ("name", "environment", "truth", "images_per_call")
-    measured: list[dict[str, Any]] = [
-        {**{key: getattr(way, key) for key in kept}, "cold_start_ms": [], "ms": [], "scores": []}
+    rows: dict[Way, dict[str, Any]] = {
+        way: {
+            **{key: getattr(way, key) for key in kept},
+            "cold_start_ms": [],
+            "ms": [],
+            "scores": [],
+        }
         for way in ways
-    ]
+    }
+    peers: dict[Way, Peer] = {}
+
+    def running() -> list[Way]:
+        return [way for way in ways if "refused" not in rows[way]]
 
     def start(way: Way) -> Peer:
-        python, images = pythons[way.environment], str(folder / "test.npy")
-        return Peer(run_module(python, folder, *way.command, images), [0] * way.images_per_call)
+        if way.refused is not None:
+            raise PeerError(way.refused)
+        images = str(folder / "test.npy")
+        module = made[way.environment].start(folder, *way.command, images)
+        return Peer(module, [0] * way.images_per_call)
 
-    def start_all() -> list[Peer]:
-        started = [seconds(partial(start, way)) for way in ways]
-        for (elapsed_s, _), found in zip(started, measured, strict=True):
-            found["cold_start_ms"].append(elapsed_s * 1e3)
-        return [peer for _, peer in started]
-
-    for _ in range(STARTS - 1):
-        for peer in start_all():
-            peer.close()
-    peers = start_all()
+    for _ in range(STARTS):
+        while peers:
+            peers.popitem()[1].close()
+        for way in running():
+            try:
+                elapsed_s, peers[way] = seconds(partial(start, way))
+                rows[way]["cold_start_ms"].append(elapsed_s * 1e3)
+            except PeerError as exc:
+                rows[way]["refused"] = str(exc)
     for i in range(count):
-        for way, peer, found in zip(ways, peers, measured, strict=True):
+        for way in running():
             time.sleep(PAUSE_S)
-            answer = peer.score([(i + j) % count for j in range(way.images_per_call)])
-            found["ms"].append(answer.ms)
-            found["scores"].append(answer.scores[0])
-            found["peak_memory_bytes"] = answer.peak_memory_bytes
-    for peer in peers:
-        peer.close()
-    return measured
+            try:
+                answer = peers[way].score([(i + j) % count for j in range(way.images_per_call)])
+            except PeerError as exc:
+                rows[way]["refused"] = str(exc)
+                continue
+            rows[way]["ms"].append(answer.ms)
+            rows[way]["scores"].append(answer.scores[0])
+            rows[way]["peak_memory_bytes"] = answer.peak_memory_bytes
+    for way in running():
+        peers[way].close()
+    return [
+        {key: row[key] for key in (*kept, "refused")} if "refused" in row else row
+        for row in rows.values()
+    ]
 
 
 def judge(
     measured: list[dict[str, Any]], reference_scores: list[float], is_defective: NDArray[np.bool_]
 ) -> None:
     """Add to each way how well its scores rank, and how far they are from what they should be."""
-    every = {way["name"]: np.array(way["scores"]) for way in measured}
+    ran = [row for row in measured if "refused" not in row]
+    every = {row["name"]: np.array(row["scores"]) for row in ran}
     every[REFERENCE] = np.array(reference_scores)
-    for way in measured:
-        scores, truth = every[way["name"]], every[way["truth"]]
-        way["image_auroc"] = auroc(scores, is_defective)
-        way["largest_relative_score_difference"] = float(np.max(np.abs(scores / truth - 1)))
+    for row in ran:
+        scores, truth = every[row["name"]], every.get(row["truth"])
+        row["image_auroc"] = auroc(scores, is_defective)
+        row["largest_relative_score_difference"] = (
+            None if truth is None else float(np.max(np.abs(scores / truth - 1)))
+        )
 
 
 if __name__ == "__main__":

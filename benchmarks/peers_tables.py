@@ -6,28 +6,42 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.markdown import table
+from benchmarks.markdown import refused_row, table
 
 
 def peers(record: dict[str, Any]) -> str:
     ways, fits = record["ways"], record["fit"]
-    first = _percentile(ways[0], 50)
-    rows = [
-        [
-            f"**{way['name']}**" if way["name"].startswith("edge_ad") else way["name"],
+    ran = [way for way in ways if "refused" not in way]
+    first = _percentile(ran[0], 50)
+    head = [
+        "",
+        "p50 / p95 ms per image",
+        "times edge_ad's",
+        "cold start",
+        "peak memory",
+        "installed",
+        "image AUROC",
+        "score difference",
+    ]
+    rows = []
+    for way in ways:
+        name = f"**{way['name']}**" if way["name"].startswith("edge_ad") else way["name"]
+        if "refused" in way:
+            rows.append(refused_row(name, way["refused"], len(head)))
+            continue
+        difference = way["largest_relative_score_difference"]
+        asked = way["truth"] != way["name"] and difference is not None
+        rows.append([
+            name,
             f"{_percentile(way, 50):.0f} / {_percentile(way, 95):.0f}",
             f"{_percentile(way, 50) / first:.1f}",
             f"{np.median(way['cold_start_ms']) / 1e3:.1f} s",
             f"{way['peak_memory_bytes'] / 1e6:,.0f} MB",
             f"{way['install_bytes'] / 1e6:,.0f} MB",
             f"{way['image_auroc']:.4f}",
-            f"{way['largest_relative_score_difference']:.0e}"
-            if way["truth"] != way["name"]
-            else "",
-        ]
-        for way in ways
-    ]
-    batches = [way["images_per_call"] for way in ways if way["images_per_call"] > 1]
+            f"{difference:.0e}" if asked else "",
+        ])  # fmt: skip
+    batches = [way["images_per_call"] for way in ran if way["images_per_call"] > 1]
     fixed = (
         f"anomalib's export to OpenVINO, as it comes, takes {batches[0]} images at once, no fewer: its time is a call's divided by "
         f"{batches[0]} (one image alone takes the whole call); the others are exported by it for one image. "
@@ -39,31 +53,22 @@ def peers(record: dict[str, Any]) -> str:
         for name, fit in fits.items()
         if "versions" in fit
     )
+    versions = versions and f"{versions}."
     return (
         "## Beside anomalib\n\n"
         f"{record['bank_images']} magnetic tiles of 224 x 224, ImageNet ResNet18, layers 2 and 3, the same {record['bank_rows']:,} patches in everyone's bank; "
         f"{len(record['test'])} test images, half of them defective, scored by all in turn. Times are from the preprocessed image to score and map; edge_ad's score is "
         f"certified to be the exact search's; its search is {next(iter(record['searches'].values()))}. {fixed}OpenVINO computes in bfloat16 on processors that have it unless told otherwise; edge_ad tells it. The score "
         "difference is the largest in any image: edge_ad's and anomalib's torch model's from edge_ad's slow reference, those of anomalib's exports from its torch "
-        f"model; in int8 and bf16 it is what the precision costs. {versions}.\n\n"
-        + table(
-            [
-                "",
-                "p50 / p95 ms per image",
-                "times edge_ad's",
-                "cold start",
-                "peak memory",
-                "installed",
-                "image AUROC",
-                "score difference",
-            ],
-            rows,
-        )
+        f"model; in int8 and bf16 it is what the precision costs. {versions}\n\n"
+        + table(head, rows)
         + "\n\n"
         + table(
             ["fit", "features", "coreset"],
             [
-                [name, f"{fit['features_s']:.0f} s", _coreset(fit, record["bank_rows"])]
+                refused_row(name, fit["refused"], 3)
+                if "refused" in fit
+                else [name, f"{fit['features_s']:.0f} s", _coreset(fit, record["bank_rows"])]
                 for name, fit in fits.items()
             ],
         )

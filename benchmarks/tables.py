@@ -8,7 +8,8 @@ from statistics import median
 from typing import Any
 
 from benchmarks.backbone_tables import backbones_section
-from benchmarks.markdown import table
+from benchmarks.int8_tables import int8_section
+from benchmarks.markdown import refused_row, table
 from benchmarks.peers_tables import peers
 from benchmarks.record import RESULTS
 from benchmarks.search_tables import search_section, tried_section
@@ -32,6 +33,7 @@ def main() -> None:
         "mvtec_mini": _mvtec_mini,
         "backbones": backbones_section,
         "engines": _engines,
+        "int8": int8_section,
         "peers": peers,
     }
     parts = [_INTRO]
@@ -176,8 +178,22 @@ def _engines(record: dict[str, Any]) -> str:
     runs = record["runs"]
     plain = runs["onnxruntime fp32"]
     network = median(plain["samples_ms"]["network"])
+    head = [
+        "",
+        "network",
+        "times as fast as the float32 network",
+        "all else (search)",
+        "total",
+        "image AUROC (against float32)",
+        "loss of scores",
+        "cold start",
+        "peak memory",
+    ]
     lines = []
     for name, run in runs.items():
+        if "refused" in run:
+            lines.append(refused_row(name, run["refused"], len(head)))
+            continue
         samples = run["samples_ms"]
         pairs = zip(samples["total"], samples["network"], strict=True)
         rest = median(total - own for total, own in pairs)
@@ -198,21 +214,7 @@ def _engines(record: dict[str, Any]) -> str:
         f"Magnetic tile at 224 px, ImageNet ResNet18, a bank of {record['bank_rows']:,} patches (10% of 320 images), certified score and "
         f"map; {len(plain['samples_ms']['total'])} images in alternation, medians in ms; image AUROC on {record['images']} test images. The loss "
         "of scores is what the export measured on held-out good images and damaged copies, mean and worst. Cold start: from the start of "
-        "a process to its first score.\n\n"
-        + table(
-            [
-                "",
-                "network",
-                "times as fast as the float32 network",
-                "all else (search)",
-                "total",
-                "image AUROC (against float32)",
-                "loss of scores",
-                "cold start",
-                "peak memory",
-            ],
-            lines,
-        )
+        "a process to its first score.\n\n" + table(head, lines)
     )
 
 

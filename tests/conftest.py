@@ -4,9 +4,17 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from edge_ad import FittedDetector, PatchCoreConfig, fit
 from edge_ad.parts import write_parts
+from edge_ad_runtime.device import saturates_int8
+
+# An example may take any time on a busy machine, and a run that fails must fail again.
+settings.register_profile(
+    "any machine", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 SMALL = PatchCoreConfig(weights="untrained", layers=(1, 2), size=(64, 80), coreset_fraction=0.05)
 
@@ -27,6 +35,22 @@ def small() -> PatchCoreConfig:
 @pytest.fixture(scope="session")
 def fitted(parts: Path) -> FittedDetector:
     return fit(parts / "train/good", SMALL)
+
+
+@pytest.fixture(scope="session")
+def processor_has_bfloat16() -> bool:
+    """Whether OpenVINO computes in bfloat16 here."""
+    openvino = pytest.importorskip("openvino", reason="openvino is not installed")
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+@pytest.fixture(scope="session")
+def processor_saturates_int8() -> bool:
+    """Whether this processor cuts off sums of 8-bit products."""
+    saturates = saturates_int8()
+    if saturates is None:
+        pytest.skip("this processor does not say what it has")
+    return saturates
 
 
 @pytest.fixture(scope="session")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import click
 
 from edge_ad.cli import OVERWRITE
 from edge_ad_runtime.engines import ENGINES
+from edge_ad_runtime.manifest import QuantisedFor
 
 
 @click.command()
@@ -27,6 +29,14 @@ from edge_ad_runtime.engines import ENGINES
     show_default=True,
     help="What the network computes in; below fp32 the bank and the threshold are learned anew "
     "from the images of the fit, and the loss is measured.",
+)
+@click.option(
+    "--target",
+    type=click.Choice(get_args(QuantisedFor)),
+    default="any",
+    show_default=True,
+    help="Processors that an int8 network is for. any: 7-bit weights, the same sums on all of "
+    "them; the others: 8-bit weights, for x86 with VNNI, ARM or GPUs alone.",
 )
 @click.option(
     "--loss-tolerance",

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from edge_ad_runtime.engines import ENGINES, EngineName, Precision
+from edge_ad_runtime.engines import CPU_ENGINES, ENGINES, EngineName, Precision
 from edge_ad_runtime.errors import ConfigError
-from edge_ad_runtime.manifest import PrecisionLoss, SearchSettings
+from edge_ad_runtime.manifest import PrecisionLoss, QuantisedFor, SearchSettings
 from edge_ad_runtime.verify import VerifyReport
 
 
@@ -23,6 +23,10 @@ class ExportConfig:
             a machine with a GPU it also compiles the plan.
         precision: what the backbone computes in. With less than ``fp32`` the bank and the threshold
             are learned anew from the images of the fit, and what it costs is measured.
+        target: the processors that an int8 network is for. ``any``: weights of 7 bits, whose sums
+            are the same integers on every processor. ``vnni``, ``aarch64``, ``gpu``: of 8 bits,
+            nearer to float32, for the x86 processors with VNNI, for ARM's, for GPUs; others cut
+            sums off.
         loss_tolerance: mean error of image scores that a reduced precision may cost.
         accept_loss: export even if it costs more; the manifest says so.
         labelled: folder of labelled images (as of ``edge-ad evaluate``) to measure the loss on too.
@@ -43,6 +47,7 @@ class ExportConfig:
 
     engine: EngineName = "onnxruntime"
     precision: Precision = "fp32"
+    target: QuantisedFor = "any"
     loss_tolerance: float = 0.05
     accept_loss: bool = False
     labelled: Path | None = None
@@ -65,6 +70,7 @@ class ExportConfig:
             )
         if self.precision == "bf16" and self.engine.startswith("onnxruntime"):
             raise ConfigError("ONNX Runtime does not compute in bf16; use --engine openvino")
+        self._check_target()
         if not 0 < self.loss_tolerance < math.inf:
             raise ConfigError(f"loss_tolerance is {self.loss_tolerance}; it must be above 0")
         if self.search not in ("auto", "exact", "hnsw", "graph"):
@@ -84,6 +90,25 @@ class ExportConfig:
             )
         if self.reference_images < 1:
             raise ConfigError(f"reference_images is {self.reference_images}; at least 1 is needed")
+
+    def _check_target(self) -> None:
+        if self.target not in get_args(QuantisedFor):
+            raise ConfigError(
+                f"target is {self.target!r}; it must be one of {', '.join(get_args(QuantisedFor))}"
+            )
+        if self.target == "any":
+            return
+        if self.precision != "int8":
+            raise ConfigError(
+                f"target is {self.target!r} and precision {self.precision!r}; a target is of int8 "
+                "alone"
+            )
+        if (self.target == "gpu") == (self.engine in CPU_ENGINES):
+            raise ConfigError(
+                f"target is {self.target!r} and engine {self.engine!r}, which runs on "
+                f"{'processors' if self.target == 'gpu' else 'GPUs'}; give another --engine, or "
+                "--target any"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

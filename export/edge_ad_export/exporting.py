@@ -20,6 +20,7 @@ from edge_ad_export.graph_search import with_search
 from edge_ad_export.loss import describe, measure_loss
 from edge_ad_export.network import CompiledNetwork, compile_network, learning_engine, with_rows
 from edge_ad_export.onnx_graph import FEATURE_TOLERANCE
+from edge_ad_export.precision import check_target
 from edge_ad_export.reference_set import Reference, make_references, write_references
 from edge_ad_export.search_choice import Queries, choose_search
 from edge_ad_runtime import artifact as files
@@ -77,13 +78,15 @@ def export(
     Raises:
         ConfigError: ``out_path`` exists, there is no threshold, or the fits are no ensemble.
         ParityError: an exported network differs from the trained one.
-        ExportError: it cannot be written, or does not verify.
+        ExportError: it cannot be written, does not verify, or this processor cannot learn an int8
+            network of 8-bit weights.
         EngineError: the engine is not installed; or it is TensorRT, there is a GPU, and no plan can
             be made for it: the artifact is there, without one.
     """
     out_path, config = Path(out_path), config or ExportConfig()
     inputs = [config.labelled] if config.labelled else []
     check_free(out_path, overwrite=overwrite, kind=ARTIFACT, inputs=inputs)
+    check_target(config)
     members = [fitted] if isinstance(fitted, FittedDetector) else list(fitted)
     exact = join([with_rows(member, config) for member in members])
     exact.calibration(config.threshold)  # refused before the long work
@@ -195,6 +198,7 @@ def _write_member(
         network=Network(
             backbone=settings.resolved_backbone,
             precision=config.precision,
+            quantised_for=config.target if config.precision == "int8" else None,
             weights=_weights_name(settings.weights),
             weights_sha256=record.weights_sha256,
             layers=settings.layers,

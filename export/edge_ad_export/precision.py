@@ -8,8 +8,9 @@ An int8 graph carries Q/DQ pairs: scales per output channel for weights, one per
 activations, from what held-out good images show. How the ranges are taken, and which convolutions
 stay in float, is decided by the error of image scores on those images and on damaged copies of
 them: the patch that decides the score of a defective part is the one that good images say least
-about. Fixed filters (`edge_ad.scattering`) stay in float: of the square roots of energies, 8 bits
-do not hold the small ones beside the large.
+about. Weights have 7 bits, unless the target is known to have room for sums of 8-bit products
+(`edge_ad_runtime.device.saturates_int8`). Fixed filters (`edge_ad.scattering`) stay in float: of
+the square roots of energies, 8 bits do not hold the small ones beside the large.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from edge_ad.features import PatchFeatures, Run, extract
 from edge_ad.fitted import FittedDetector
 from edge_ad_export.config import ExportConfig
 from edge_ad_export.onnx_graph import checked, to_onnx
+from edge_ad_runtime.device import saturates_int8
 from edge_ad_runtime.engines import Graph, open_engine
 from edge_ad_runtime.errors import ExportError
 
@@ -84,6 +86,20 @@ def reduce(
     return graph, config.precision
 
 
+def check_target(config: ExportConfig) -> None:
+    """Refuse 8-bit weights where the bank would be learned through sums that are cut off.
+
+    Raises:
+        ExportError: this processor cuts them off.
+    """
+    if config.target != "any" and saturates_int8():
+        raise ExportError(
+            f"this processor has no VNNI and cuts off sums of 8-bit products, so that the bank for "
+            f"--target {config.target} would be learned from other features than the device's; "
+            "use --target any, or export on a machine with VNNI"
+        )
+
+
 def _int8(
     fitted: FittedDetector,
     network: PatchFeatures,
@@ -120,7 +136,8 @@ def _int8(
     # the candidates with fewer float layers come first
     near = next(c for c in candidates if c[0] <= _NEAR * best)
     tried = "; ".join(f"{name} {error:.2%}" for error, name, _ in candidates)
-    return near[2], f"int8, {near[1]}; score errors of all that were tried: {tried}"
+    made = f"int8 for {config.target}, {near[1]}"
+    return near[2], f"{made}; score errors of all that were tried: {tried}"
 
 
 def _with_scale_in_weights(graph: bytes) -> bytes:
@@ -165,6 +182,7 @@ def _quantise(
             op_types_to_quantize=list(_QUANTISED),
             nodes_to_exclude=in_float,
             per_channel=True,
+            reduce_range=config.target == "any",  # weights of 7 bits
             activation_type=quantization.QuantType.QInt8
             if symmetric
             else quantization.QuantType.QUInt8,

@@ -399,9 +399,10 @@ def _member_rows(members: Sequence[Member]) -> dict[str, str]:
     for i, member in enumerate(members, start=1):
         network, search = member.network, member.search
         number = f" {i}" if len(members) > 1 else ""
+        processors = f" for {network.quantised_for}" if network.quantised_for else ""
         rows[f"network{number}"] = (
-            f"{network.backbone}, {network.precision}, weights {network.weights}, layers "
-            f"{', '.join(map(str, network.layers))}, patch size {network.patch_size}"
+            f"{network.backbone}, {network.precision}{processors}, weights {network.weights}, "
+            f"layers {', '.join(map(str, network.layers))}, patch size {network.patch_size}"
             + (f"; scores divided by {member.scale:.5g}" if number else "")
         )
         rows[f"features{number}"] = (

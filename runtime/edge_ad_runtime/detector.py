@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ad_runtime.artifact import Artifact
-from edge_ad_runtime.device import SearchChoice, has_int8_instructions, read_device_settings
+from edge_ad_runtime.device import SearchChoice, read_device_settings, saturates_int8
 from edge_ad_runtime.engines import Engine, EngineChoice
 from edge_ad_runtime.errors import (
     ConfigError,
@@ -27,7 +27,7 @@ from edge_ad_runtime.errors import (
     ImageError,
 )
 from edge_ad_runtime.images import RGBImage, read_image
-from edge_ad_runtime.manifest import Manifest
+from edge_ad_runtime.manifest import Manifest, Network
 from edge_ad_runtime.patch_search import Observed, PatchSearch
 from edge_ad_runtime.score import combine
 
@@ -130,8 +130,8 @@ class Detector:
             for member in artifact.manifest.members
         ]
         detector = cls(artifact, members, threads)
-        if any(m.member.network.precision == "int8" and m.engine.device == "cpu" for m in members):
-            _warn_without_int8_instructions()
+        if any(m.engine.device == "cpu" and _may_saturate(m.member.network) for m in members):
+            _warn_where_int8_saturates()
         rows, cols = artifact.manifest.preprocessing.size
         detector._judge([_Prepared(np.zeros((rows, cols, 3), np.uint8), {})], with_map=True)
         return detector
@@ -281,12 +281,16 @@ class Detector:
         )
 
 
-def _warn_without_int8_instructions() -> None:
-    if has_int8_instructions() is False:
+def _may_saturate(network: Network) -> bool:
+    return network.precision == "int8" and network.quantised_for != "any"
+
+
+def _warn_where_int8_saturates() -> None:
+    if saturates_int8():
         warnings.warn(
-            "this processor has no instructions for 8-bit integers: an int8 network takes about "
-            "as long on it as a float32 one, and its scores may differ; see edge-ad verify, and "
-            "edge-ad profile --compare with a float32 export",
+            "this processor has no VNNI, and cuts off sums of 8-bit products that the int8 network "
+            "may need: scores may differ from the exported ones; export with --target any for it "
+            "(edge-ad verify says how far they differ)",
             EdgeADWarning,
             stacklevel=3,
         )

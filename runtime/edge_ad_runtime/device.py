@@ -21,7 +21,7 @@ from edge_ad_runtime.strict import AtMost, Between
 
 FILE_NAME = "device.json"
 _MOST_BYTES = 100_000  # of the file
-_INT8_FLAGS = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"}  # x86, then ARM
+_WIDE_SUMS = {"avx512_vnni", "avx_vnni", "amx_int8"}  # of x86
 
 SearchChoice = Literal["artifact", "exact"]
 
@@ -66,15 +66,20 @@ def machine() -> dict[str, str | int]:
     }
 
 
-def has_int8_instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool | None:
-    """Whether the processor multiplies 8-bit integers in its vectors; None: it does not say."""
+def saturates_int8(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool | None:
+    """Whether sums of 8-bit products may be cut off on this processor; None: it does not say.
+
+    x86 without VNNI adds products in pairs, in 16 bits (``vpmaddubsw``: in ONNX Runtime and in
+    OpenVINO). Two products of 255 x 127 are more than that holds; of 255 x 64, with weights of 7
+    bits, they never are. On ARM the engines' sums are wide enough.
+    """
     if not cpuinfo.exists():
         return None
     lines = cpuinfo.read_text(errors="replace").splitlines()
-    flags = {
-        flag for line in lines if line.startswith(("flags", "Features")) for flag in line.split()
-    }
-    return bool(flags & _INT8_FLAGS) if flags else None
+    if any(line.startswith("Features") for line in lines):  # ARM's word for flags
+        return False
+    flags = {flag for line in lines if line.startswith("flags") for flag in line.split()}
+    return not flags & _WIDE_SUMS if flags else None
 
 
 def read_device_settings(artifact: Artifact) -> DeviceSettings | None:

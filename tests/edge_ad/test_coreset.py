@@ -52,7 +52,7 @@ def row_sets(draw):
     return rows, draw(st.integers(1, count))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(row_sets(), st.integers(0, 5))
 def test_in_float64_the_order_is_the_plain_passes_exactly(case, seed):
     rows, n_select = case
@@ -60,7 +60,7 @@ def test_in_float64_the_order_is_the_plain_passes_exactly(case, seed):
     assert greedy_coreset(rows, n_select, seed=seed).tolist() == expected.tolist()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(row_sets(), st.integers(0, 5))
 def test_in_float32_the_radius_is_the_plain_passes_and_no_row_is_taken_twice(case, seed):
     rows, n_select = case

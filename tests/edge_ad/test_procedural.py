@@ -35,7 +35,8 @@ def test_the_packaged_weights_are_small_finite_and_in_half_precision():
     kernels = {name for name, _ in Procedural().named_parameters() if name.endswith("weight")}
     assert {n for n, value in state.items() if value.dtype == torch.float16} == kernels
     filters = Procedural().scattering.state_dict(prefix="scattering.")
-    assert all(torch.equal(state[name], value) for name, value in filters.items())
+    # from formulas: the last digit of a sine is each processor's own
+    assert all(torch.allclose(state[n], value, rtol=0, atol=1e-7) for n, value in filters.items())
 
 
 def test_one_image_alone_has_the_features_it_has_in_a_batch():

@@ -1,5 +1,4 @@
 import shutil
-import warnings
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -15,7 +14,8 @@ from edge_ad_export.precision import FEWEST_IMAGES, _with_scale_in_weights, redu
 from edge_ad_runtime import Detector
 from edge_ad_runtime.artifact import BANK
 from edge_ad_runtime.engines import Graph, open_engine
-from edge_ad_runtime.errors import ConfigError, EdgeADWarning, EngineError, ExportError, FitError
+from edge_ad_runtime.errors import ConfigError, EngineError, ExportError, FitError
+from edge_ad_runtime.manifest import FILE_NAME
 from edge_ad_runtime.verify import verify
 
 needs_openvino = pytest.mark.skipif(not find_spec("openvino"), reason="openvino is not installed")
@@ -45,6 +45,8 @@ def many_held_out(good, small) -> FittedDetector:
 )
 def exported(request, many_held_out, tmp_path_factory):
     precision, engine = request.param
+    if precision == "bf16" and not request.getfixturevalue("processor_has_bfloat16"):
+        pytest.skip("this processor has no bfloat16")
     out = tmp_path_factory.mktemp("precision") / "plate.edgead"
     config = ExportConfig(precision=precision, engine=engine, accept_loss=True)
     return export(many_held_out, out, config)
@@ -79,6 +81,10 @@ def test_the_manifest_states_the_loss(exported):
     assert 0 < loss.score_mean <= loss.score_worst
     assert loss.accepted == (loss.score_mean > ExportConfig().loss_tolerance)
     assert member.network.precision in exported.networks[0]
+    is_int8 = member.network.precision == "int8"
+    assert member.network.quantised_for == ("any" if is_int8 else None)
+    text = (exported.path / FILE_NAME).read_text(encoding="utf-8")
+    assert ('"quantised_for": "any"' in text) == ("quantised_for" in text) == is_int8
 
 
 @pytest.mark.parametrize("engine", ["tensorrt", "onnxruntime"])
@@ -159,6 +165,17 @@ def test_bfloat16_needs_an_engine_that_computes_in_it():
         ExportConfig(precision="bf16")
 
 
+def test_bfloat16_is_refused_on_a_processor_that_has_none(
+    many_held_out, tmp_path, processor_has_bfloat16
+):
+    if processor_has_bfloat16:
+        pytest.skip("this processor has bfloat16")
+    config = ExportConfig(precision="bf16", engine="openvino")
+    with pytest.raises(EngineError, match="this processor computes bf16 graphs in f32; .*fp32"):
+        export(many_held_out, tmp_path / "plate.edgead", config)
+    assert not list(tmp_path.iterdir())
+
+
 @needs_openvino
 def test_openvino_computes_in_float32_what_was_exported_in_float32(many_held_out):
     """By default it takes bfloat16 where the processor has it."""
@@ -175,16 +192,6 @@ def test_the_loss_on_labelled_images_is_in_the_report(many_held_out, parts, tmp_
     loss = export(many_held_out, tmp_path / "plate.edgead", config).precision_loss
     assert 0.5 < loss.auroc_fp32 <= 1
     assert loss.auroc == pytest.approx(loss.auroc_fp32, abs=0.05)
-
-
-@pytest.mark.parametrize(("has", "warned"), [(False, 1), (True, 0), (None, 0)])
-def test_int8_warns_on_a_processor_without_the_instructions(exported, monkeypatch, has, warned):
-    is_int8 = exported.networks[0].startswith("int8")
-    monkeypatch.setattr("edge_ad_runtime.detector.has_int8_instructions", lambda: has)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        Detector.load(exported.path)
-    assert sum(w.category is EdgeADWarning for w in caught) == warned * is_int8
 
 
 def test_the_scale_in_the_weights_changes_nothing(many_held_out):

@@ -5,9 +5,9 @@ import json
 import os
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -184,13 +184,13 @@ def test_a_link_to_a_folder_stays_a_link(out):
 
 
 def test_of_several_that_write_one_place_at_once_one_wins_whole_and_the_others_are_told(tmp_path):
-    out = tmp_path / "a"
+    out, all_are_writing = tmp_path / "a", Barrier(4, timeout=60)
 
     def attempt(_: int) -> str:
         try:
             with atomic_folder(out, overwrite=False, kind=KIND) as partial:
                 fill(partial, "new")
-                time.sleep(0.2)
+                all_are_writing.wait()
         except EdgeADError as exc:
             return str(exc)
         return "won"

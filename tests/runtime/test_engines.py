@@ -1,5 +1,6 @@
 """One suite for all engines: what holds of one holds of every other that is installed here."""
 
+import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
@@ -70,9 +71,13 @@ def test_a_graph_that_it_cannot_read_is_refused(name):
         open_engine(name, Graph(onnx=b"not a graph"))
 
 
-def test_images_of_another_size_are_refused(name, graph):
-    with pytest.raises(EngineError, match=r"failed on images of shape \(1, 8, 8, 3\)"):
-        open_engine(name, graph).run(np.zeros((1, 8, 8, 3), np.uint8))
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("shape", [(1, 8, 8, 3), (2, 64, 81, 3)])
+def test_images_of_another_size_are_refused(name, graph, threads, shape):
+    """On one thread OpenVINO gives no features of them, and says nothing."""
+    engine = open_engine(name, graph, threads=threads)
+    with pytest.raises(EngineError, match=rf"failed on images of shape {re.escape(str(shape))}"):
+        engine.run(np.zeros(shape, np.uint8))
 
 
 @pytest.mark.parametrize(

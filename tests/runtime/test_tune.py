@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from click.testing import CliRunner
 
 from edge_ad_runtime import Detector
 from edge_ad_runtime.cli import main
@@ -78,10 +79,14 @@ def test_a_machine_that_computes_two_scores_gets_no_settings(artifact, monkeypat
     assert not (artifact / "device.json").exists()
 
 
-def test_tuning_says_what_it_measured(artifact):
-    from click.testing import CliRunner
-
+@pytest.mark.parametrize(
+    ("cores", "threads"), [(1, [1]), (2, [1, 2]), (3, [1, 3]), (4, [1, 2, 4]), (64, [1, 32, 64])]
+)
+def test_tuning_says_what_it_measured(artifact, monkeypatch, cores, threads):
+    monkeypatch.setattr("edge_ad_runtime.tune.ROUNDS", 1)
+    monkeypatch.setattr("edge_ad_runtime.tune.machine", lambda: {**machine(), "cores": cores})
     result = CliRunner().invoke(main, ["tune", str(artifact)])
     assert result.exit_code == 0
-    assert result.stdout.count("ms per image") == len({1, machine()["cores"]}) * 2
+    assert result.stdout.count("ms per image") == len(threads) * 2
+    assert all(result.stdout.count(f"search, {n} threads ") == 2 for n in threads)
     assert result.stdout.count("<- written to device.json") == 1

@@ -25,6 +25,7 @@ EngineChoice = EngineName | Literal["auto"]  # auto: the one that an artifact wa
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+CPU_ENGINES: tuple[EngineName, ...] = ("onnxruntime", "openvino")
 
 
 @dataclass(frozen=True, kw_only=True)

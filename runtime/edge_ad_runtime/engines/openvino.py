@@ -62,13 +62,17 @@ class OpenVinoEngine:
         return np.asarray(found["features"]), np.asarray(found["rows"])
 
     def _run(self, images: NDArray[np.uint8]) -> Any:
+        failed = f"OpenVINO failed on images of shape {images.shape}"
         try:
             # the outputs belong to this request, so they stay as they are
-            return self._compiled.create_infer_request().infer({"image": images})
+            found = self._compiled.create_infer_request().infer({"image": images})
         except Exception as exc:  # openvino raises RuntimeError and its own
-            raise EngineError(
-                f"OpenVINO failed on images of shape {images.shape}: {_first_line(exc)}"
-            ) from exc
+            raise EngineError(f"{failed}: {_first_line(exc)}") from exc
+        # on one thread it fails without raising, and its outputs are empty (2026.4)
+        if len(found["features"]) != len(images):
+            takes = self._compiled.input("image").partial_shape
+            raise EngineError(f"{failed}: it gave no features; the graph takes {takes}")
+        return found
 
 
 def _first_line(error: Exception) -> str:
