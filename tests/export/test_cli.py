@@ -59,9 +59,12 @@ def test_evaluate_prints_a_table_and_writes_a_report_with_pictures(artifact, par
     assert result.exit_code == 0
     assert "image AUROC" in result.stdout
     html = (tmp_path / "report/index.html").read_text()
-    for name in ("curves.png", "images/good-000.png.png", "images/stain-000.png.png"):
-        assert name in html
-        assert (tmp_path / "report" / name).stat().st_size > 1000
+    for pattern in ("curves.png", "images/??-good-000.png", "images/??-stain-000.png"):
+        pictures = list((tmp_path / "report").glob(pattern))
+        assert pictures
+        for picture in pictures:
+            assert f'src="{picture.relative_to(tmp_path / "report")}"' in html
+            assert picture.stat().st_size > 1000
     assert run("evaluate", artifact, parts, "--report", tmp_path / "report").exit_code == 1
 
 
