@@ -144,13 +144,22 @@ class FittedDetector:
         bank = _read(folder / "bank.safetensors")
         backbone = _read(folder / "backbone.safetensors")
         held_out = _read(folder / "held_out.safetensors")
-        preprocessed = held_out.pop("preprocessed")
+        try:
+            preprocessed = held_out.pop("preprocessed")
+            originals = tuple(held_out[f"original.{i}"] for i in range(len(held_out)))
+            features = bank["features"]
+        except KeyError as exc:
+            raise ArtifactError(
+                f"holds no {exc.args[0]} where it should be: damaged, or another file's content; "
+                "fit again",
+                path=folder,
+            ) from exc
         fitted = cls(
             record=record,
             backbone={k: torch.from_numpy(v) for k, v in backbone.items()},
-            bank=Bank(features=bank["features"], neighbours=bank.get("neighbours")),
+            bank=Bank(features=features, neighbours=bank.get("neighbours")),
             held_out=preprocessed,
-            originals=tuple(held_out[f"original.{i}"] for i in range(len(held_out))),
+            originals=originals,
         )
         shape = fitted.bank.features.shape
         if len(shape) != 2 or shape[1] != record.dimension:

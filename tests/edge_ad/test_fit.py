@@ -161,6 +161,19 @@ def test_a_fit_of_mixed_folders_is_refused(fitted, tmp_path):
         FittedDetector.load(tmp_path / "plate.fit")
 
 
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("bank", "held_out"), ("held_out", "bank"), ("held_out", "backbone")],
+)
+def test_files_of_a_fit_in_one_anothers_place_are_refused(fitted, tmp_path, name, other):
+    """It was a KeyError."""
+    fitted.save(tmp_path / "plate.fit")
+    content = (tmp_path / f"plate.fit/{other}.safetensors").read_bytes()
+    (tmp_path / f"plate.fit/{name}.safetensors").write_bytes(content)
+    with pytest.raises(ArtifactError, match="holds no .* where it should be: damaged, or another"):
+        FittedDetector.load(tmp_path / "plate.fit")
+
+
 def test_copies_on_both_sides_of_the_hold_out_are_a_warning(parts, small, tmp_path):
     good = shutil.copytree(parts / "train/good", tmp_path / "good")
     for path in sorted(good.iterdir()):
