@@ -103,6 +103,8 @@ class Worker:
         process = self._process or self._start()
         assert process.stdin is not None and process.stdout is not None
         print(number, file=process.stdin, flush=True)
+        if not self._is_made(process):
+            raise SystemExit(f"trial {number} cannot be made: {self._last_words()}")
         ready, _, _ = select.select([process.stdout], [], [], self._limit_s)
         if not ready:
             self._end(signal.SIGABRT)  # faulthandler says where it was
@@ -113,6 +115,12 @@ class Worker:
             self._end(signal.SIGKILL)
             return Outcome(kind=CRASH, what="", detail=f"exit {code}: {self._last_words()}")
         return Outcome(**json.loads(line))
+
+    def _is_made(self, process: subprocess.Popen[str]) -> bool:
+        """Wait for word that the attempt begins; the limit is for that alone."""
+        assert process.stdout is not None
+        ready, _, _ = select.select([process.stdout], [], [], _START_S)
+        return bool(ready and process.stdout.readline())
 
     def _start(self) -> subprocess.Popen[str]:
         self._said.seek(0)
@@ -127,8 +135,7 @@ class Worker:
             env={**os.environ, "TMPDIR": self._scratch.name, **self._environment},
         )
         assert self._process.stdout is not None
-        ready, _, _ = select.select([self._process.stdout], [], [], _START_S)
-        if not ready or not self._process.stdout.readline():
+        if not self._is_made(self._process):
             self._end(signal.SIGKILL)
             raise SystemExit(f"{self._command} does not start: {self._last_words()}")
         return self._process
@@ -167,6 +174,7 @@ def serve(part: str, arguments: list[str]) -> None:
     for line in sys.stdin:
         attempt = run(int(line))
         before = _reset_peak()
+        print("made", file=answers)
         outcome = asdict(attempt())
         outcome["grown_bytes"] = max(0, _status_bytes("VmHWM") - before)
         print(json.dumps(outcome), file=answers)

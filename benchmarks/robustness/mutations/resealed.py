@@ -23,18 +23,33 @@ TEXTS = (
     "onnxruntime-cuda", "float16", "nearest", "mirror", "given", "vnni", "{}", "%s%n", "$(id)",
     "😀" * 50, "0" * 64, "f" * 64, "F" * 64, "g" * 64,
 )  # fmt: skip
+_MOST_CHARACTERS = 20_000_000
 JUNK: tuple[Any, ...] = (None, True, False, [], {}, [1], [[]], {"a": 1}, [None] * 100, [0, 0, 0])
 
 
 def resealed(base: Base, rng: random.Random) -> Mutation:
     """One to three hostile changes to the manifest; its SHA-256 is right."""
+    mutation = _resealed(base, rng)
+    while mutation is None:  # a long text, many times
+        mutation = _resealed(base, rng)
+    return mutation
+
+
+def _resealed(base: Base, rng: random.Random) -> Mutation | None:
     manifest = base.copy_of_manifest()
     changes: dict[str, bytes] = {}
     done = []
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
         how = rng.choices([_value, _key, _list, _files, _member, _reference], [60, 8, 8, 8, 10, 6])
         done.append(how[0](base, manifest, changes, rng))
+    if _length(manifest) > _MOST_CHARACTERS:
+        return None
     return Mutation("; ".join(done), {**changes, MANIFEST: seal(manifest)})
+
+
+def _length(manifest: dict[str, Any]) -> int:
+    values = (_at(manifest, path) for path in leaves(manifest))
+    return sum(len(value) for value in values if isinstance(value, str))
 
 
 def hostile_value(value: object, rng: random.Random) -> Any:
