@@ -149,15 +149,21 @@ class FittedDetector:
         held_out = _read(folder / "held_out.safetensors")
         try:
             preprocessed = held_out.pop("preprocessed")
-            fitted = cls(
-                record=record,
-                backbone={k: torch.from_numpy(v) for k, v in backbone.items()},
-                bank=Bank(features=bank["features"], neighbours=bank.get("neighbours")),
-                held_out=preprocessed,
-                originals=tuple(held_out[f"original.{i}"] for i in range(len(held_out))),
-            )
+            originals = tuple(held_out[f"original.{i}"] for i in range(len(held_out)))
+            features = bank["features"]
         except KeyError as exc:
-            raise ArtifactError(f"a file lacks the tensor {exc}; fit again", path=folder) from exc
+            raise ArtifactError(
+                f"holds no {exc.args[0]} where it should be: damaged, or another file's content; "
+                "fit again",
+                path=folder,
+            ) from exc
+        fitted = cls(
+            record=record,
+            backbone={k: torch.from_numpy(v) for k, v in backbone.items()},
+            bank=Bank(features=features, neighbours=bank.get("neighbours")),
+            held_out=preprocessed,
+            originals=originals,
+        )
         shape = fitted.bank.features.shape
         if len(shape) != 2 or shape[1] != record.dimension:
             raise ShapeError(

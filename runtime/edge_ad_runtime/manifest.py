@@ -27,6 +27,7 @@ FILE_NAME = "manifest.json"
 _MOST_BYTES = 4_000_000  # of the file
 _MOST_MEMBERS = 16
 _MOST_REFERENCES = 1000
+_MOST_FILES = 2000  # six per member, the references, and their values
 
 # What a field may hold. Bounds are wide: they keep out what would hang, overflow or leave the
 # folder, not what is unusual.
@@ -259,7 +260,7 @@ class Manifest:
     precision_loss: PrecisionLoss | None
     reference: Annotated[tuple[ReferenceImage, ...], AtMost(_MOST_REFERENCES)]
     versions: Annotated[dict[_Text, _Text], AtMost(100)]
-    files: Annotated[dict[_File, FileEntry], AtMost(10_000)]
+    files: Annotated[dict[_File, FileEntry], AtMost(_MOST_FILES)]
     sha256: Annotated[str, Matching("([0-9a-f]{64})?", "a SHA-256")] = ""
 
     def __post_init__(self) -> None:

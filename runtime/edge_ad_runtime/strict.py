@@ -21,6 +21,7 @@ a key can be added without changing the files that do not need it.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import re
@@ -179,16 +180,22 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
 
 def _parse_bounded(kind: Any, value: Any, where: str) -> Any:
     plain, *bounds = get_args(kind)
+    if isinstance(value, list | dict):  # before its entries are parsed, which may take long
+        _require_bounds(plain, [b for b in bounds if isinstance(b, AtMost)], value, where)
     parsed = _parse(plain, value, where)
+    _require_bounds(plain, bounds, parsed, where)
+    return parsed
+
+
+def _require_bounds(plain: Any, bounds: list[Bound], value: Any, where: str) -> None:
     for bound in bounds:
         name = plain.__name__ if isinstance(plain, type) else str(plain)
-        _require(bound.holds(parsed), where, f"{name} {bound}", value)
-    return parsed
+        _require(bound.holds(value), where, f"{name} {bound}", value)
 
 
 def _parse_dataclass(cls: Any, value: Any, where: str) -> Any:
     _require(isinstance(value, dict), where, "an object", value)
-    kinds = get_type_hints(cls, include_extras=True)
+    kinds = _kinds(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}
     if unknown := sorted(value.keys() - fields.keys()):
         raise ValueError(f"unknown key {_join(where, unknown[0])!r}")
@@ -201,6 +208,11 @@ def _parse_dataclass(cls: Any, value: Any, where: str) -> Any:
         return cls(**parsed)
     except ValueError as exc:
         raise ValueError(f"{where}: {exc}" if where else str(exc)) from exc
+
+
+@functools.cache  # a manifest may list thousands of files
+def _kinds(cls: Any) -> dict[str, Any]:
+    return get_type_hints(cls, include_extras=True)
 
 
 def _parse_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
 from edge_ad import FittedDetector, fit
 from edge_ad.reference import ReferenceDetector
@@ -162,16 +161,22 @@ def test_a_fit_of_mixed_folders_is_refused(fitted, tmp_path):
         FittedDetector.load(tmp_path / "plate.fit")
 
 
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("bank", "held_out"), ("held_out", "bank"), ("held_out", "backbone")],
+)
+def test_files_of_a_fit_in_one_anothers_place_are_refused(fitted, tmp_path, name, other):
+    """It was a KeyError."""
+    fitted.save(tmp_path / "plate.fit")
+    content = (tmp_path / f"plate.fit/{other}.safetensors").read_bytes()
+    (tmp_path / f"plate.fit/{name}.safetensors").write_bytes(content)
+    with pytest.raises(ArtifactError, match="holds no .* where it should be: damaged, or another"):
+        FittedDetector.load(tmp_path / "plate.fit")
+
+
 def test_copies_on_both_sides_of_the_hold_out_are_a_warning(parts, small, tmp_path):
     good = shutil.copytree(parts / "train/good", tmp_path / "good")
     for path in sorted(good.iterdir()):
         shutil.copy(path, path.with_name(f"copy-{path.name}"))
     with pytest.warns(EdgeADWarning, match="held-out images are copies of images in the bank"):
         fit(good, small)
-
-
-def test_a_fit_folder_that_lacks_a_tensor_is_refused(fitted, tmp_path):
-    fitted.save(tmp_path / "a.fit")
-    save_file({"preprocessed": fitted.held_out}, tmp_path / "a.fit/bank.safetensors")
-    with pytest.raises(ArtifactError, match="lacks the tensor 'features'; fit again"):
-        FittedDetector.load(tmp_path / "a.fit")

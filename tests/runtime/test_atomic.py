@@ -251,6 +251,21 @@ def test_a_file_is_the_old_or_the_new_one(tmp_path, monkeypatch):
     assert [entry.name for entry in tmp_path.iterdir()] == ["settings.json"]
 
 
+@pytest.mark.parametrize(
+    "make",
+    [os.mkfifo, lambda path: path.symlink_to(path.with_name("other")), Path.touch],
+    ids=["fifo", "link", "leftover"],
+)
+def test_what_has_the_name_of_the_partial_file_is_neither_followed_nor_waited_for(tmp_path, make):
+    """A link there, copied with an artifact, let ``edge-ad tune`` overwrite what it leads to."""
+    (tmp_path / "other").write_bytes(b"of somebody else")
+    make(tmp_path / ".settings.json.partial")
+    write_file(tmp_path / "settings.json", b"new")
+    assert (tmp_path / "settings.json").read_bytes() == b"new"
+    assert (tmp_path / "other").read_bytes() == b"of somebody else"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "settings.json"]
+
+
 def test_a_full_disk_says_what_is_there(out, monkeypatch):
     def full(folder):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

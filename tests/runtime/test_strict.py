@@ -22,6 +22,7 @@ class Record:
     inner: tuple[Inner, ...]
     sizes: dict[Annotated[str, AtMost(3)], int]
     note: str | None = strict.optional()
+    more: Annotated[tuple[Inner, ...], AtMost(2)] | None = strict.optional()
 
 
 GOOD = {"count": 1, "name": "ab", "kind": "a", "inner": [{"ratio": 0.5}], "sizes": {"x": 1}}
@@ -34,6 +35,12 @@ def test_an_optional_key_may_be_missing_and_is_left_out_while_it_is_none():
     noted = strict.parse(Record, {**GOOD, "note": "x"})
     assert strict.parse(Record, strict.loads(strict.dumps(noted))) == noted
     assert '"note": "x"' in strict.dumps(noted)
+
+
+def test_a_list_that_is_too_long_is_refused_before_its_entries_are_read():
+    """A manifest of 27,000 files took six seconds to be refused for their number."""
+    with pytest.raises(ValueError, match="more: expected .* of length 2 at most"):
+        strict.parse(Record, {**GOOD, "more": [{"ratio": "no number"}] * 3})
 
 
 @pytest.mark.parametrize(

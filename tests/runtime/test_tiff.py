@@ -1,6 +1,7 @@
 """TIFF: decoded to its own pixels, or refused."""
 
 import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -33,7 +34,7 @@ def tiff(pixels: np.ndarray, order: str = "<", **changed: object) -> bytes:
         if value is None:
             continue
         values = value if isinstance(value, list) else [value]
-        kind, form = (4, "I") if tag in (256, 257, 273, 278, 279) else (3, "H")
+        kind, form = (4, "I") if tag in (256, 257, 273, 278, 279, 324, 325) else (3, "H")
         content = struct.pack(f"{order}{len(values)}{form}", *values)
         if len(content) > 4:
             content, beside = struct.pack(order + "I", at + len(beside)), beside + content
@@ -41,6 +42,52 @@ def tiff(pixels: np.ndarray, order: str = "<", **changed: object) -> bytes:
     magic = b"II*\0" if order == "<" else b"MM\0*"
     directory = struct.pack(order + "H", len(entries) // 12) + entries + bytes(4)
     return magic + struct.pack(order + "I", at + len(beside)) + strip + beside + directory
+
+
+def deflated(pieces: list[bytes], order: str = "<", **changed: object) -> bytes:
+    """`RGB` in pieces, each deflated, behind a directory of one strip or of what is changed."""
+    packed = [zlib.compress(piece) for piece in pieces]
+    offsets = [8 + sum(map(len, packed[:i])) for i in range(len(packed))]
+    filling = np.frombuffer(b"".join(packed), np.uint8)
+    sizes = [len(piece) for piece in packed]
+    tags = {"tag_256": WIDTH, "tag_257": HEIGHT, "tag_258": [8] * 3, "tag_259": 8, "tag_262": 2,
+            "tag_273": offsets, "tag_277": 3, "tag_278": HEIGHT, "tag_279": sizes}  # fmt: skip
+    return tiff(filling[np.newaxis], order, **(tags | changed))
+
+
+def in_strips(rows: int) -> list[bytes]:
+    return [RGB[start : start + rows].tobytes() for start in range(0, HEIGHT, rows)]
+
+
+def in_tiles(side: int) -> list[bytes]:
+    room = ((0, -HEIGHT % side), (0, -WIDTH % side), (0, 0))
+    padded = np.pad(RGB, room)
+    return [
+        padded[y : y + side, x : x + side].tobytes()
+        for y in range(0, HEIGHT, side)
+        for x in range(0, WIDTH, side)
+    ]
+
+
+TILED = {"tag_273": None, "tag_278": None, "tag_279": None, "tag_322": 16, "tag_323": 16}
+
+
+def tiled() -> bytes:
+    packed = [zlib.compress(tile) for tile in in_tiles(16)]
+    offsets = [8 + sum(map(len, packed[:i])) for i in range(len(packed))]
+    sizes = [len(piece) for piece in packed]
+    return deflated(in_tiles(16), **TILED, tag_324=offsets, tag_325=sizes)
+
+
+DEFLATED = {
+    "one strip": deflated(in_strips(HEIGHT)),
+    "older number": deflated(in_strips(HEIGHT), tag_259=32946),
+    "big-endian": deflated(in_strips(HEIGHT), ">"),
+    "strips": deflated(in_strips(7), tag_278=7),
+    "no rows per strip": deflated(in_strips(HEIGHT), tag_278=None),
+    "planes": deflated([RGB[..., i].tobytes() for i in range(3)], tag_284=2),
+    "tiles": tiled(),
+}
 
 
 def grey(values: np.ndarray) -> np.ndarray:
@@ -132,3 +179,43 @@ def test_a_file_that_ends_early_is_refused(cut):
     data = cv2.imencode(".tiff", RGB, [cv2.IMWRITE_TIFF_COMPRESSION, 1])[1].tobytes()
     with pytest.raises(ImageError):
         decode_image(data[:-cut])
+
+
+@pytest.mark.parametrize("kind", DEFLATED)
+def test_a_deflated_file_is_decoded_to_its_own_pixels(kind):
+    assert np.array_equal(decode_image(DEFLATED[kind]), RGB)
+
+
+@pytest.mark.parametrize("kind", DEFLATED)
+def test_a_deflated_file_with_a_wrong_checksum_is_refused(kind):
+    """OpenCV drops the decoder's word that a checksum is wrong, and gives what was inflated."""
+    data = DEFLATED[kind]
+    for at in range(8, len(data) // 2, 13):  # the directory is behind that
+        with pytest.raises(ImageError, match="not what its checksum says"):
+            decode_image(data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"tag_256": WIDTH - 1}, "piece 0 is not what its checksum says"),
+        ({"tag_257": HEIGHT - 1, "tag_278": HEIGHT - 1}, "piece 0 is not"),
+        ({"tag_257": HEIGHT + 1}, "a TIFF of 1 pieces, its size makes 2"),
+        ({"tag_278": 7}, "a TIFF of 1 pieces, its size makes 5"),
+        ({"tag_279": 2**31}, "cannot be decoded"),
+        ({"tag_279": 100}, "piece 0 is not"),
+        ({"tag_273": 9}, "piece 0 is not"),
+        ({"tag_273": None}, "without tag 273"),
+        ({"tag_262": 6}, "YCbCr"),
+        ({"tag_322": 1, "tag_323": 1, "tag_324": 8, "tag_325": 99}, "tiles of 1 x 1 pixels"),
+    ],
+)
+def test_a_deflated_file_whose_header_is_damaged_is_refused(changed, message):
+    with pytest.raises(ImageError, match=message):
+        decode_image(deflated(in_strips(HEIGHT), **changed))
+
+
+def test_a_piece_that_inflates_without_end_is_refused_before_it_does():
+    bomb = deflated([RGB.tobytes() + bytes(300_000_000)])
+    with pytest.raises(ImageError, match="piece 0 is not what its checksum says"):
+        decode_image(bomb)

@@ -9,11 +9,12 @@ The one way, the same when fitting and on the device:
   0-4095 into 16-bit files gives dark images, when fitting and on the device alike;
 - of several pages the first is read; floating-point and signed pixels are refused.
 
-An image of which a part is missing is refused as far as its format lets anybody see it. PNG and
-deflated TIFF carry checksums. Of a JPEG only damage that its decoder stumbles over is seen, so that
-every warning of the decoder is an error here, and progressive JPEGs, in which losses of hundreds of
-bytes pass unseen, are refused. A flipped bit or a few lost bytes of a baseline JPEG, a WebP, a BMP
-or an uncompressed TIFF mostly decode to some other picture, and nobody can tell.
+An image of which a part is missing is refused as far as its format lets anybody see it. PNG carries
+checksums over all of it, a deflated TIFF over its pixels, and they are checked. Of a JPEG only
+damage that its decoder stumbles over is seen, so that every warning of the decoder is an error
+here, and progressive JPEGs, in which losses of hundreds of bytes pass unseen, are refused. A
+flipped bit or a few lost bytes of a baseline JPEG, and what was overwritten in a WebP, a BMP or
+another TIFF, mostly decode to some other picture, and nobody can tell.
 
 A file is read once, if it is a plain file and not larger than an image of the allowed number of
 pixels can be. That number is taken from the header before a pixel is decoded, and what was decoded
