@@ -70,7 +70,7 @@ def test_an_index_of_another_dimension_is_refused_even_with_the_right_hash(artif
 
     index = hnswlib.Index(space="l2", dim=32)
     index.init_index(max_elements=256, M=16)
-    index.add_items(np.random.default_rng(0).random((256, 32), np.float32))
+    index.add_items(np.random.default_rng(0).random((256, 32), np.float32), num_threads=1)
     index.save_index(str(artifact / "index.hnsw"))
 
     def rehash(manifest):
