@@ -13,16 +13,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peer_process import ROOT
 from benchmarks.record import write_record
 from benchmarks.robustness import artifacts, images, writes
 from benchmarks.robustness.soak import soak
 from benchmarks.robustness.trial import Outcome, Worker
+from benchmarks.robustness.write_commands import TINY
 from edge_ad import PatchCoreConfig, fit
 from edge_ad.parts import write_parts
 from edge_ad_export import ExportConfig, export
 
-TINY = ROOT / "tests/runtime/tiny.edgead"
 PARTS = ("artifacts", "images", "soak", "writes")
 
 _EVERY_S = 20.0
@@ -149,7 +148,7 @@ def _writes(options: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {"faults": []}
     for kind in writes.KINDS:
         count = options.kills if kind == "steps" else options.kills // 3
-        worker = writes.worker(kind, options.seed)
+        worker = writes.worker([kind], options.seed)
         numbers = _numbers(options, count)
         part = counted(worker, numbers, writes.OUTCOMES, f"writes, {kind}")
         found["faults"] += part.pop("faults")

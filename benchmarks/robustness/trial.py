@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -78,7 +79,8 @@ class Worker:
         self._environment = environment or {}
         self._limit_s = limit_s
         self._most_bytes = most_bytes
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._read = b""  # of its stdout, and not taken yet
         self._scratch = tempfile.TemporaryDirectory()  # whatever a process that died has left
         self._said = (Path(self._scratch.name) / "said").open("w+", errors="replace")
 
@@ -101,41 +103,49 @@ class Worker:
 
     def _attempt(self, number: int) -> Outcome:
         process = self._process or self._start()
-        assert process.stdin is not None and process.stdout is not None
-        print(number, file=process.stdin, flush=True)
-        if not self._is_made(process):
+        assert process.stdin is not None
+        process.stdin.write(b"%d\n" % number)
+        if not self._line(process, _START_S):
             raise SystemExit(f"trial {number} cannot be made: {self._last_words()}")
-        ready, _, _ = select.select([process.stdout], [], [], self._limit_s)
-        if not ready:
+        line = self._line(process, self._limit_s)
+        if line is None:
             self._end(signal.SIGABRT)  # faulthandler says where it was
             return Outcome(kind=HANG, what="", detail=self._last_words())
-        line = process.stdout.readline()
         if not line:
             code = process.wait()
             self._end(signal.SIGKILL)
             return Outcome(kind=CRASH, what="", detail=f"exit {code}: {self._last_words()}")
         return Outcome(**json.loads(line))
 
-    def _is_made(self, process: subprocess.Popen[str]) -> bool:
-        """Wait for word that the attempt begins; the limit is for that alone."""
+    def _line(self, process: subprocess.Popen[bytes], limit_s: float) -> bytes | None:
+        """The next line; empty if the process has ended, None if it says nothing for so long."""
         assert process.stdout is not None
-        ready, _, _ = select.select([process.stdout], [], [], _START_S)
-        return bool(ready and process.stdout.readline())
+        until = time.monotonic() + limit_s
+        while b"\n" not in self._read:
+            left = max(0.0, until - time.monotonic())
+            if not select.select([process.stdout], [], [], left)[0]:
+                return None
+            more = os.read(process.stdout.fileno(), 1 << 16)
+            if not more:
+                return b""
+            self._read += more
+        line, _, self._read = self._read.partition(b"\n")
+        return line
 
-    def _start(self) -> subprocess.Popen[str]:
+    def _start(self) -> subprocess.Popen[bytes]:
         self._said.seek(0)
         self._said.truncate()
+        self._read = b""
         self._process = subprocess.Popen(
             self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
-            text=True,
+            bufsize=0,
             cwd=ROOT,
             env={**os.environ, "TMPDIR": self._scratch.name, **self._environment},
         )
-        assert self._process.stdout is not None
-        if not self._is_made(self._process):
+        if not self._line(self._process, _START_S):
             self._end(signal.SIGKILL)
             raise SystemExit(f"{self._command} does not start: {self._last_words()}")
         return self._process
@@ -152,10 +162,7 @@ class Worker:
             process.wait()
         assert process.stdin is not None and process.stdout is not None
         process.stdout.close()
-        try:
-            process.stdin.close()
-        except BrokenPipeError:
-            pass
+        process.stdin.close()
 
     def _last_words(self) -> str:
         self._said.seek(0)

@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +44,13 @@ _RUN_AGAIN = 10  # after one step in so many the command is run again, wholly
 _TIDY = ("unlink", "unlinkat", "rmdir")  # where these fail, something is left
 
 
-def worker(kind: str, seed: int, *, limit_s: float = 2 * _LIMIT_S) -> Worker:
+def worker(kinds: Sequence[str], seed: int, *, commands: Sequence[str] = (*COMMANDS,)) -> Worker:
     """A process that makes trials of `open_trials`.
+
+    Args:
+        kinds: some of `KINDS`, whose trials take turns.
+        seed: of the trials.
+        commands: those to attack.
 
     Raises:
         SystemExit: there is no C compiler.
@@ -61,8 +66,9 @@ def worker(kind: str, seed: int, *, limit_s: float = 2 * _LIMIT_S) -> Worker:
         "writes",
         str(library),
         str(seed),
-        kind,
-        limit_s=limit_s,
+        "+".join(kinds),
+        *commands,
+        limit_s=2 * _LIMIT_S,
         most_bytes=1 << 40,
         environment={"LD_PRELOAD": str(library)},
     )
@@ -85,13 +91,13 @@ class Ended:
 class Bench:
     """Where the commands run, in forks."""
 
-    def __init__(self, library: str, folder: Path) -> None:
+    def __init__(self, library: str, folder: Path, commands: Sequence[str]) -> None:
         for module in _IMPORTED:
             importlib.import_module(module)
         self._disk = ctypes.CDLL(library)
         self._said = folder / "said"
         self.work = folder / "work"
-        self.inputs = make_inputs(folder / "inputs", self._sound_run)
+        self.inputs = make_inputs(folder / "inputs", self._sound_run, commands)
         self._steps: dict[tuple[str, bool], list[str]] = {}
         self._took_s: dict[tuple[str, bool], float] = {}
 
@@ -186,28 +192,29 @@ class Bench:
         assert ended.code == 0, ended.said
 
 
-def open_trials(library: str, seed: str, kind: str) -> Trial:
+def open_trials(library: str, seed: str, kinds: str, *commands: str) -> Trial:
     """The function from a number to a run of a command that is cut short."""
-    bench = Bench(library, Path(tempfile.mkdtemp()))
-    cases = [(name, has_old) for name in COMMANDS for has_old in (True, False)]
-    rng = random.Random(f"{seed}/{kind}")
+    bench = Bench(library, Path(tempfile.mkdtemp()), commands)
+    cases = [(name, has_old) for name in commands for has_old in (True, False)]
     plan: list[tuple[str, bool, int, int]] = []
-    if kind == "steps":
+    if "steps" in kinds:
         plan = [
             (name, has_old, way, step)
             for name, has_old in cases
             for way in range(1, len(WAYS) + 1)
             for step in _different(bench.steps(name, has_old))
         ]
-        rng.shuffle(plan)
+        random.Random(seed).shuffle(plan)
 
     def trial(number: int) -> Callable[[], Outcome]:
-        again = random.Random(f"{seed}/{kind}/{number}")
+        number, turn = divmod(number, kinds.count("+") + 1)
+        kind = kinds.split("+")[turn]
+        rng = random.Random(f"{seed}/{kind}/{number}")
         if kind == "steps":
             return lambda: _at_step(bench, *plan[number % len(plan)])
         name, has_old = cases[number % len(cases)]
         attack = _at_moment if kind == "moments" else _without_room
-        return lambda: attack(bench, name, has_old, again)
+        return lambda: attack(bench, name, has_old, rng)
 
     return trial
 

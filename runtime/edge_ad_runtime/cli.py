@@ -60,6 +60,14 @@ class EdgeADGroup(click.Group):
         command: click.Command | None = point.load() if point else None
         return command
 
+    def make_context(self, *arguments: Any, **settings: Any) -> click.Context:
+        """Parse options; ``--help`` is printed here, and may find the disk full too."""
+        try:
+            return super().make_context(*arguments, **settings)
+        except OSError as exc:
+            _tell_of_disk(exc)
+            raise SystemExit(1) from exc
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an EdgeADError is told in one line and is exit code 1."""
         try:
@@ -68,11 +76,16 @@ class EdgeADGroup(click.Group):
             _tell(str(exc))
             ctx.exit(1)
         except OSError as exc:
-            if exc.errno not in _DISK:
-                raise
-            where = f"{exc.filename}: " if exc.filename else ""
-            _tell(f"{where}cannot be written: {exc.strerror}")
+            _tell_of_disk(exc)
             ctx.exit(1)
+
+
+def _tell_of_disk(error: OSError) -> None:
+    """Say what the disk has answered; raises the error if it is none of a disk's."""
+    if error.errno not in _DISK:
+        raise error
+    where = f"{error.filename}: " if error.filename else ""
+    _tell(f"{where}cannot be written: {error.strerror}")
 
 
 def _tell(text: str) -> None:

@@ -1,7 +1,8 @@
-"""A file that lines are appended to by a process that may die, on a disk that may be full."""
+"""A file that processes append lines to, any of which may die, on a disk that may be full."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +13,8 @@ from edge_ad_runtime.errors import ConfigError
 class LinesFile:
     """Appends whole lines. A torn line, of a process that died, is ended, never continued.
 
-    The file is opened for each line, so that a log rotation may take it away in between.
+    The file is opened for each line, so that a log rotation may take it away in between, and locked
+    while it is written, so that several processes may append to one.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,6 +43,8 @@ class LinesFile:
             flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
             descriptor = os.open(self._path, flags, 0o666)
             try:
+                with suppress(OSError):  # where a file system knows no locks
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
                 end = os.lseek(descriptor, 0, os.SEEK_END)
                 is_torn = end > 0 and os.pread(descriptor, 1, end - 1) != b"\n"
                 _write_all(descriptor, b"\n" + content if is_torn else content, end)

@@ -134,8 +134,10 @@ def test_a_name_is_shown_and_not_obeyed(tiny, good_image, tmp_path):
         assert line.isprintable()
 
 
-def test_results_on_a_full_disk_are_one_line_and_exit_code_1(tiny, good_image):
-    command = [sys.executable, "-m", "edge_ad_runtime", "score", tiny, good_image]
+@pytest.mark.parametrize("arguments", [["score", "ARTIFACT", "IMAGE"], ["--help"], ["--version"]])
+def test_results_on_a_full_disk_are_one_line_and_exit_code_1(tiny, good_image, arguments):
+    names = {"ARTIFACT": str(tiny), "IMAGE": str(good_image)}
+    command = [sys.executable, "-m", "edge_ad_runtime", *(names.get(a, a) for a in arguments)]
     with Path("/dev/full").open("w") as full:
         child = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert child.returncode == 1

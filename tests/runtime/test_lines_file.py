@@ -1,5 +1,6 @@
 import errno
 import os
+from threading import Thread
 
 import pytest
 
@@ -52,3 +53,30 @@ def test_a_file_that_cannot_be_made_is_said_at_once(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot be written"):
         LinesFile(tmp_path / "file/lines")
+
+
+def test_what_did_not_fit_is_taken_back_without_the_line_of_another_process(tmp_path, monkeypatch):
+    """It came in between, and was cut off with it."""
+    path = tmp_path / "lines"
+    one, other = LinesFile(path), LinesFile(path)
+    appending = Thread(target=other.append, args=["of another"])
+    write = os.write
+
+    def full_after_three(descriptor, content):
+        if content != b"one\n":
+            return write(descriptor, content)
+        monkeypatch.setattr(os, "write", full)
+        written = write(descriptor, content[:3])
+        appending.start()
+        appending.join(0.2)  # it waits
+        return written
+
+    def full(descriptor, content):
+        monkeypatch.setattr(os, "write", write)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", full_after_three)
+    with pytest.raises(ConfigError):
+        one.append("one")
+    appending.join()
+    assert path.read_text() == "of another\n"

@@ -21,6 +21,8 @@ def damaged(base: Base, rng: random.Random) -> Mutation:
 
 def changed_bytes(content: bytes, rng: random.Random) -> tuple[str, bytes]:
     """Damage to bytes, never none: in words, and what is left."""
+    if not content:
+        return "a byte where there was none", rng.randbytes(1)
     size = len(content)
     at = rng.randrange(min(size, rng.choice([64, 512, size])))
     length = min(rng.choice([1, 1, 4, 16, 512, 4096, size]), size - at)

@@ -137,7 +137,7 @@ def _dropped(model: onnx.ModelProto, rng: random.Random) -> str:
 
 def _opset(model: onnx.ModelProto, rng: random.Random) -> str:
     version = rng.choice([-1, 0, 1, 5, 6, 8, 11, 12, 13, 17, 19, 21, 22, 24, 26, 99, 2**31, 2**62])
-    if rng.random() < 0.3:
+    if rng.random() < 0.3 or not model.opset_import:
         model.opset_import.append(helper.make_opsetid(rng.choice(_TEXTS), version))
     elif rng.random() < 0.2:
         del model.opset_import[:]

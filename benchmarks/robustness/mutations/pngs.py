@@ -154,7 +154,9 @@ def _pixels(found: list[Chunk], rng: random.Random) -> str:
     try:
         raw = zlib.decompress(rows)
     except zlib.error:
-        return "the rows are damaged already"
+        raw = b""
+    if not raw:
+        return "no rows are left"
     how = rng.choice(
         ["few", "one less", "more", "filters", "pieces", "stored", "no checksum", "flip"]
     )
