@@ -22,6 +22,7 @@ from edge_ad_runtime.search import Nearest, Search, measured
 from edge_ad_runtime.search.exact import ExactSearch
 
 _BEYOND = 10  # times what features are expected to be
+_LARGEST = 1e15  # feature: sums of squares of many such are still float32 numbers
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -114,9 +115,11 @@ class PatchSearch:
                 f"float32 {expected}; the two come from different exports, export again",
                 path=self._graph,
             )
-        if not np.isfinite(features).all():
+        largest = max(float(features.max()), -float(features.min()))  # nan where one value is
+        if not largest < _LARGEST:
             raise EdgeADError(
-                f"{self._graph} gives values that are not finite; the image cannot be judged"
+                f"{self._graph} gives values that are not finite, or too large to square (up to "
+                f"{largest:.3g}); the image cannot be judged"
             )
         return [
             Observed(features=features[i], rows=None if rows is None else rows[i])

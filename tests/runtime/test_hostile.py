@@ -13,7 +13,7 @@ import pytest
 
 from edge_ad_runtime import Detector
 from edge_ad_runtime.artifact import BANK, BANK_NEIGHBOURS, GRAPH, INDEX, PROJECTION, hash_file
-from edge_ad_runtime.errors import ArtifactError, EngineError
+from edge_ad_runtime.errors import ArtifactError, EdgeADError, EngineError
 from edge_ad_runtime.graph_check import check_graph
 from edge_ad_runtime.npy import Shaped, parse_npy
 from edge_ad_runtime.verify import verify
@@ -341,4 +341,20 @@ def test_a_fork_gets_an_engine_error(tiny, good_image, monkeypatch):
     detector = Detector.load(tiny)
     monkeypatch.setattr(os, "getpid", lambda: -1)
     with pytest.raises(EngineError, match="load it in the process that uses it"):
+        detector.predict(good_image)
+
+
+@pytest.mark.parametrize("value", [1e16, 1e38, -1e38, np.nan, np.inf])
+def test_features_that_are_too_large_to_square_are_an_error(tiny, good_image, monkeypatch, value):
+    """Their distances overflowed, no row was within them, and the search failed on shapes."""
+    detector = Detector.load(tiny)
+    run = detector.engine.run
+
+    def overflowing(images):
+        features = run(images).copy()
+        features[0, 3, 3, 3] = value
+        return features
+
+    monkeypatch.setattr(detector.engine, "run", overflowing)
+    with pytest.raises(EdgeADError, match="not finite, or too large to square"):
         detector.predict(good_image)
