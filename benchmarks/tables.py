@@ -11,6 +11,7 @@ from benchmarks.backbone_tables import backbones_section
 from benchmarks.markdown import table
 from benchmarks.peers_tables import peers
 from benchmarks.record import RESULTS
+from benchmarks.robustness_tables import robustness_section
 from benchmarks.search_tables import search_section, tried_section
 
 _INTRO = """# Benchmarks
@@ -33,6 +34,7 @@ def main() -> None:
         "backbones": backbones_section,
         "engines": _engines,
         "peers": peers,
+        "robustness": robustness_section,
     }
     parts = [_INTRO]
     for name, section in tables.items():
