@@ -57,6 +57,7 @@ bench: .venv/.ready ## measure on real data (needs EDGE_AD_DATA); records in ben
 	$(BIN)/python -m benchmarks.peers
 	$(BIN)/python -m benchmarks.paper "$$EDGE_AD_DATA/data" \
 		--weights resnet18="$$EDGE_AD_DATA/weights/resnet18_imagenet_layers1-3.safetensors"
+	$(BIN)/python -m benchmarks.robustness.measure
 	$(BIN)/python -m benchmarks.tables
 	$(BIN)/python -m benchmarks.paper_tables
 

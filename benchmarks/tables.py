@@ -12,6 +12,7 @@ from benchmarks.int8_tables import int8_section
 from benchmarks.markdown import refused_row, table
 from benchmarks.peers_tables import peers
 from benchmarks.record import RESULTS
+from benchmarks.robustness_tables import robustness_section
 from benchmarks.search_tables import search_section, tried_section
 
 _INTRO = """# Benchmarks
@@ -35,6 +36,7 @@ def main() -> None:
         "engines": _engines,
         "int8": int8_section,
         "peers": peers,
+        "robustness": robustness_section,
     }
     parts = [_INTRO]
     for name, section in tables.items():

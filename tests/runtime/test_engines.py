@@ -80,6 +80,11 @@ def test_images_of_another_size_are_refused(name, graph, threads, shape):
         engine.run(np.zeros(shape, np.uint8))
 
 
+def test_an_output_that_the_graph_does_not_give_is_an_engine_error(name, graph, images):
+    with pytest.raises(EngineError, match="failed on images of shape .*rows"):
+        open_engine(name, graph).run_with_rows(images)
+
+
 @pytest.mark.parametrize(
     ("name", "module", "extra"),
     [

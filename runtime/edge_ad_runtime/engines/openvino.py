@@ -52,24 +52,26 @@ class OpenVinoEngine:
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Engine.run`."""
-        return np.asarray(self._run(images)["features"])
+        (features,) = self._run(["features"], images)
+        return features
 
     def run_with_rows(
         self, images: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """See `Engine.run_with_rows`."""
-        found = self._run(images)
-        return np.asarray(found["features"]), np.asarray(found["rows"])
+        features, rows = self._run(["features", "rows"], images)
+        return features, rows
 
-    def _run(self, images: NDArray[np.uint8]) -> Any:
+    def _run(self, outputs: list[str], images: NDArray[np.uint8]) -> list[NDArray[Any]]:
         failed = f"OpenVINO failed on images of shape {images.shape}"
         try:
             # the outputs belong to this request, so they stay as they are
-            found = self._compiled.create_infer_request().infer({"image": images})
+            answer = self._compiled.create_infer_request().infer({"image": images})
+            found = [np.asarray(answer[name]) for name in outputs]
         except Exception as exc:  # openvino raises RuntimeError and its own
             raise EngineError(f"{failed}: {_first_line(exc)}") from exc
         # on one thread it fails without raising, and its outputs are empty (2026.4)
-        if len(found["features"]) != len(images):
+        if len(found[0]) != len(images):
             takes = self._compiled.input("image").partial_shape
             raise EngineError(f"{failed}: it gave no features; the graph takes {takes}")
         return found
@@ -77,4 +79,4 @@ class OpenVinoEngine:
 
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else repr(error)
+    return lines[-1] if lines and not isinstance(error, KeyError) else repr(error)
