@@ -42,7 +42,7 @@ types: .venv/.ready ## mypy, strict; the runtime for Python 3.10 too
 # From nothing but the code, on two cores in half an hour; started again, it goes on where it was.
 .PHONY: backbone
 backbone: .venv/.ready ## train the default backbone anew, into backbone/procedural.safetensors
-	$(BIN)/python -m training.train --out backbone
+	$(BIN)/python -m edge_ad.recipes.train --out backbone
 
 .PHONY: bench
 bench: .venv/.ready ## measure on real data (needs EDGE_AD_DATA); records in benchmarks/results/

@@ -88,7 +88,7 @@ def _generated(record: dict[str, Any]) -> str:
     ]
     return (
         "### On generated parts\n\n"
-        "What choices are made on: ten kinds of drawn parts (`benchmarks/generated_parts.py`), by other code than what `procedural` was trained on, though cells, weaves and boards are in both; 40 good images fitted, 16 good "
+        "What choices are made on: ten kinds of drawn parts (`edge_ad/recipes/generated_parts.py`), by other code than what `procedural` was trained on, though cells, weaves and boards are in both; 40 good images fitted, 16 good "
         "and 24 defective ones tested. *Drifted*: the test images' exposure is off by up to 20% and their focus is softer. By kind: as "
         "fitted.\n\n" + table(["network", "mean", "drifted", *kinds], lines)
     )

@@ -22,22 +22,22 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmarks.datasets import DataSet, find_data_sets
-from benchmarks.generated_parts import KINDS, Category, draw_category
 from benchmarks.record import RESULTS, data_root, imagenet_resnet18, write_record
 from benchmarks.refused import or_refused
 from edge_ad import PatchCoreConfig, fit
-from edge_ad.bank import BankScorer, build_bank
-from edge_ad.features import (
+from edge_ad.evaluation.metrics import auroc
+from edge_ad.features.patches import (
     PatchFeatures,
     build_network,
     extract,
     load_preprocessed,
     restore_network,
 )
-from edge_ad.metrics import auroc
-from edge_ad.testset import TestImage
-from edge_ad.whitening import learn_whitening
-from edge_ad_export.onnx_graph import to_onnx
+from edge_ad.features.whitening import learn_whitening
+from edge_ad.images.labelled import TestImage
+from edge_ad.methods.patchcore.bank import BankScorer, build_bank
+from edge_ad.recipes.generated_parts import KINDS, Category, draw_category
+from edge_ad_export.graph.onnx_graph import to_onnx
 from edge_ad_runtime.engines import EngineName, Graph, Precision, open_engine
 
 _FEW_GOOD, _FOLDS = 20, 5  # good test images: with fewer, all good ones take turns

@@ -19,8 +19,9 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.record import data_root, imagenet_resnet18, write_record
-from edge_ad import PatchCoreConfig, coreset
-from edge_ad.features import build_network, extract, extract_files
+from edge_ad import PatchCoreConfig
+from edge_ad.features import coreset
+from edge_ad.features.patches import build_network, extract, extract_files
 
 IMAGES = 320
 

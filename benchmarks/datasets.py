@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_ad.dataset import list_images
-from edge_ad.testset import TestImage, list_test_images
+from edge_ad.images.good import list_images
+from edge_ad.images.labelled import TestImage, list_test_images
 
 _DEPTH = 3
 _FRAME_STEP = 5  # mSTC is every fifth frame of ShanghaiTech Campus (the paper, section 4.1)
@@ -21,7 +21,7 @@ class DataSet:
 
     Attributes:
         name: of its folder.
-        layout: see `edge_ad.testset`.
+        layout: see `edge_ad.images.labelled`.
         good: images to fit.
         test: labelled images, none of them in ``good``.
     """

@@ -23,7 +23,7 @@ from benchmarks.datasets import read_data_set
 from benchmarks.record import data_root, imagenet_resnet18, write_record
 from benchmarks.refused import or_refused
 from edge_ad import FittedDetector, PatchCoreConfig, fit
-from edge_ad.metrics import auroc
+from edge_ad.evaluation.metrics import auroc
 from edge_ad_export import ExportConfig, export
 from edge_ad_runtime import Detector
 from edge_ad_runtime.profile.latency import Latency, measure_latency

@@ -25,15 +25,15 @@ from numpy.typing import NDArray
 from benchmarks.record import data_root, imagenet_resnet18, write_record
 from benchmarks.refused import or_refused
 from edge_ad_runtime import Detector
-from edge_ad_runtime.artifact import GRAPH
-from edge_ad_runtime.compiling import compile_plans
+from edge_ad_runtime.artifact.folder import GRAPH
 from edge_ad_runtime.engines import ENGINES, Engine, EngineName, Graph, Precision, open_engine
-from edge_ad_runtime.engines.cuda import Gpu
-from edge_ad_runtime.engines.plans import write_plan
-from edge_ad_runtime.engines.tensorrt import open_library
-from edge_ad_runtime.engines.tensorrt_build import build_plan
+from edge_ad_runtime.engines.tensorrt.build import build_plan
+from edge_ad_runtime.engines.tensorrt.cuda import Gpu
+from edge_ad_runtime.engines.tensorrt.engine import open_library
+from edge_ad_runtime.engines.tensorrt.plans import write_plan
 from edge_ad_runtime.images import read_image
-from edge_ad_runtime.verify import verify
+from edge_ad_runtime.proof.compiled import compile_plans
+from edge_ad_runtime.proof.verify import verify
 
 BATCHES = (1, 2, 4, 8, 16)
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")

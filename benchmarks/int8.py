@@ -30,16 +30,16 @@ from benchmarks.peers import draw
 from benchmarks.record import data_root, imagenet_resnet18, write_record
 from benchmarks.refused import or_refused
 from edge_ad import FittedDetector, PatchCoreConfig, fit
-from edge_ad.bank import BankScorer
-from edge_ad.features import Run, load_preprocessed, restore_network
-from edge_ad.metrics import auroc
-from edge_ad.patchcore import relearn
+from edge_ad.evaluation.metrics import auroc
+from edge_ad.features.patches import Run, load_preprocessed, restore_network
+from edge_ad.fitting.fitting import relearn
+from edge_ad.methods.patchcore.bank import BankScorer
 from edge_ad_export import ExportConfig
-from edge_ad_export.onnx_graph import to_onnx
-from edge_ad_export.precision import reduce
-from edge_ad_runtime.device import saturates_int8
+from edge_ad_export.graph.onnx_graph import to_onnx
+from edge_ad_export.precision.int8 import reduce
+from edge_ad_runtime.artifact.manifest import QuantisedFor
+from edge_ad_runtime.device.settings import saturates_int8
 from edge_ad_runtime.engines import CPU_ENGINES, EngineName, Graph, open_engine
-from edge_ad_runtime.manifest import QuantisedFor
 
 FITTED = 160
 IN_IT = "int8, 8-bit weights, learned and run in exact arithmetic"

@@ -21,10 +21,10 @@ from tqdm import tqdm
 from benchmarks.datasets import DataSet, read_data_set
 from benchmarks.record import data_root, imagenet_resnet18, write_record
 from edge_ad import FittedDetector, PatchCoreConfig, fit
-from edge_ad.evaluate import Evaluation, evaluate
-from edge_ad.metrics import auroc
-from edge_ad.reference import ReferenceDetector
-from edge_ad.testset import TestImage
+from edge_ad.evaluation.evaluate import Evaluation, evaluate
+from edge_ad.evaluation.metrics import auroc
+from edge_ad.images.labelled import TestImage
+from edge_ad.methods.patchcore.reference import ReferenceDetector
 from edge_ad_export import ExportConfig, export
 from edge_ad_runtime import Detector
 from edge_ad_runtime.images import read_image

@@ -13,8 +13,8 @@ from typing import Any
 
 from benchmarks.record import data_root, imagenet_resnet18, write_record
 from edge_ad import PatchCoreConfig, fit
-from edge_ad.evaluate import evaluate
-from edge_ad.testset import list_test_images
+from edge_ad.evaluation.evaluate import evaluate
+from edge_ad.images.labelled import list_test_images
 from edge_ad_export import export
 from edge_ad_runtime import Detector
 

@@ -28,7 +28,7 @@ from benchmarks.datasets import DataSet, find_data_sets
 from benchmarks.ivfpq import IvfpqSearch
 from benchmarks.record import RESULTS, write_record
 from edge_ad import PatchCoreConfig, fit
-from edge_ad.evaluate import Evaluation, evaluate
+from edge_ad.evaluation.evaluate import Evaluation, evaluate
 from edge_ad_export import ExportConfig, export
 from edge_ad_runtime import Detector
 

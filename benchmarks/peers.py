@@ -36,11 +36,11 @@ from benchmarks.datasets import read_data_set
 from benchmarks.peer_process import ROOT, Module, Peer, PeerError, last_line
 from benchmarks.record import data_root, imagenet_resnet18, write_record
 from edge_ad import FittedDetector, PatchCoreConfig, fit
-from edge_ad.coreset import greedy_coreset
-from edge_ad.features import build_network, extract, extract_files, load_preprocessed
-from edge_ad.metrics import auroc
-from edge_ad.reference import ReferenceDetector
-from edge_ad.testset import TestImage
+from edge_ad.evaluation.metrics import auroc
+from edge_ad.features.coreset import greedy_coreset
+from edge_ad.features.patches import build_network, extract, extract_files, load_preprocessed
+from edge_ad.images.labelled import TestImage
+from edge_ad.methods.patchcore.reference import ReferenceDetector
 from edge_ad_export import ExportConfig, export
 from edge_ad_runtime.errors import EdgeADError
 

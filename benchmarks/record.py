@@ -9,7 +9,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from edge_ad_runtime.device import machine
+from edge_ad_runtime.device.settings import machine
 
 RESULTS = Path(__file__).parent / "results"
 _PACKAGES = ("torch", "numpy", "onnx", "onnxruntime", "hnswlib", "opencv-python-headless", "scipy")

@@ -29,8 +29,8 @@ from numpy.typing import NDArray
 from benchmarks.coreset import magnetic_tile_features
 from benchmarks.record import write_record
 from edge_ad import PatchCoreConfig
-from edge_ad.bank import build_bank
-from edge_ad.features import _allocate
+from edge_ad.features.patches import _allocate
+from edge_ad.methods.patchcore.bank import build_bank
 
 WIDTH = 1_536
 _CHUNK = 16_384

@@ -28,13 +28,13 @@ from numpy.typing import NDArray
 from benchmarks.datasets import read_data_set
 from benchmarks.record import RESULTS, data_root, imagenet_resnet18, write_record
 from edge_ad import PatchCoreConfig
-from edge_ad.coreset import greedy_coreset
-from edge_ad.damage import with_damage
-from edge_ad.features import build_network, extract, load_preprocessed
+from edge_ad.features.coreset import greedy_coreset
+from edge_ad.features.patches import build_network, extract, load_preprocessed
+from edge_ad.synthetic.damage import with_damage
 from edge_ad_export import ExportConfig
-from edge_ad_export.search_choice import build_index, choose_search
-from edge_ad_runtime.artifact import INDEX, PROJECTION
-from edge_ad_runtime.manifest import SearchSettings
+from edge_ad_export.search.choice import build_index, choose_search
+from edge_ad_runtime.artifact.folder import INDEX, PROJECTION
+from edge_ad_runtime.artifact.manifest import SearchSettings
 from edge_ad_runtime.search.exact import ExactSearch
 from edge_ad_runtime.search.hnsw import HnswSearch
 

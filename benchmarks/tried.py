@@ -27,10 +27,10 @@ from numpy.typing import NDArray
 from benchmarks.datasets import read_data_set
 from benchmarks.record import data_root, write_record
 from benchmarks.search import FITTED, GRID, Extractor, distances, read_index
-from edge_ad.coreset import greedy_coreset
-from edge_ad_export.search_choice import build_index
-from edge_ad_runtime.artifact import INDEX
-from edge_ad_runtime.manifest import SearchSettings
+from edge_ad.features.coreset import greedy_coreset
+from edge_ad_export.search.choice import build_index
+from edge_ad_runtime.artifact.folder import INDEX
+from edge_ad_runtime.artifact.manifest import SearchSettings
 from edge_ad_runtime.search.candidates import nearest_of, with_those_around
 from edge_ad_runtime.search.codes import Codes
 from edge_ad_runtime.search.exact import ExactSearch

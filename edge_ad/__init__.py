@@ -13,17 +13,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edge_ad.config import PatchCoreConfig
-    from edge_ad.fitted import FittedDetector
-    from edge_ad.patchcore import fit
+    from edge_ad.fitting.fitted import FittedDetector
+    from edge_ad.fitting.fitting import fit
+    from edge_ad.methods.patchcore.settings import PatchCoreConfig
 
 __version__ = "0.1.0"
 __all__ = ["FittedDetector", "PatchCoreConfig", "__version__", "fit"]
 
 _HOMES = {
-    "FittedDetector": "edge_ad.fitted",
-    "PatchCoreConfig": "edge_ad.config",
-    "fit": "edge_ad.patchcore",
+    "FittedDetector": "edge_ad.fitting.fitted",
+    "PatchCoreConfig": "edge_ad.methods.patchcore.settings",
+    "fit": "edge_ad.fitting.fitting",
 }
 
 

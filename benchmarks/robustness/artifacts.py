@@ -22,10 +22,10 @@ from benchmarks.robustness.mutations.pngs import replaced_png
 from benchmarks.robustness.mutations.resealed import resealed
 from benchmarks.robustness.trial import EXCEPTION, MEMORY, Outcome, Trial, Worker
 from edge_ad_runtime import Detector
-from edge_ad_runtime.engines.plans import read_plan
+from edge_ad_runtime.engines.tensorrt.plans import read_plan
 from edge_ad_runtime.errors import EdgeADError
 from edge_ad_runtime.images import RGBImage
-from edge_ad_runtime.verify import verify
+from edge_ad_runtime.proof.verify import verify
 
 LIMIT_S = 2.0
 MOST_BYTES = 600_000_000  # an artifact may ask for images of 8192 x 16384 pixels: 403 MB

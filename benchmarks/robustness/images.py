@@ -21,7 +21,7 @@ from benchmarks.robustness.image_formats import CHECKED, FORMATS, encoded
 from benchmarks.robustness.image_headers import hostile
 from benchmarks.robustness.mutations.base import SPECIALS, write
 from benchmarks.robustness.trial import EXCEPTION, MEMORY, Outcome, Trial, Worker
-from edge_ad.parts import draw_part
+from edge_ad.synthetic.parts import draw_part
 from edge_ad_runtime import Detector
 from edge_ad_runtime.errors import EdgeADError, ImageError
 from edge_ad_runtime.images import MAX_PIXELS, RGBImage, decode_image, read_image

@@ -19,7 +19,7 @@ from benchmarks.robustness.soak import soak
 from benchmarks.robustness.trial import Outcome, Worker
 from benchmarks.robustness.write_commands import TINY
 from edge_ad import PatchCoreConfig, fit
-from edge_ad.parts import write_parts
+from edge_ad.synthetic.parts import write_parts
 from edge_ad_export import ExportConfig, export
 
 PARTS = ("artifacts", "images", "soak", "writes")

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.peer_process import ROOT
-from edge_ad.fitted import FittedDetector
-from edge_ad.parts import write_parts
-from edge_ad_runtime.artifact import Artifact
-from edge_ad_runtime.atomic import scratch_folder, write_file
-from edge_ad_runtime.device import (
+from edge_ad.fitting.fitted import FittedDetector
+from edge_ad.synthetic.parts import write_parts
+from edge_ad_runtime.artifact.atomic import scratch_folder, write_file
+from edge_ad_runtime.artifact.folder import Artifact
+from edge_ad_runtime.device.settings import (
     FILE_NAME,
     DeviceSettings,
     machine,

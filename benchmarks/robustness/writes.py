@@ -25,7 +25,7 @@ from pathlib import Path
 
 from benchmarks.robustness.trial import Outcome, Trial, Worker
 from benchmarks.robustness.write_commands import COMMANDS, digest, make_inputs, prepare
-from edge_ad_runtime.cli import main
+from edge_ad_runtime.commands.main import main
 from edge_ad_runtime.errors import EdgeADError
 
 KINDS = ("steps", "moments", "room")
@@ -38,7 +38,12 @@ LOST, TORN, UNTRUE, LITTER, TRACEBACK, STUCK = (
 )  # fmt: skip
 
 _LIMIT_S = 180.0
-_IMPORTED = ("edge_ad.evaluate", "edge_ad.patchcore", "edge_ad.report", "edge_ad_export.exporting")
+_IMPORTED = (
+    "edge_ad.evaluation.evaluate",
+    "edge_ad.fitting.fitting",
+    "edge_ad.evaluation.report",
+    "edge_ad_export.exporting",
+)
 _SOURCE = Path(__file__).with_name("failing_disk.c")
 _RUN_AGAIN = 10  # after one step in so many the command is run again, wholly
 _TIDY = ("unlink", "unlinkat", "rmdir")  # where these fail, something is left

@@ -13,14 +13,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edge_ad_export.config import ExportConfig, ExportReport
     from edge_ad_export.exporting import export
+    from edge_ad_export.settings import ExportConfig, ExportReport
 
 __all__ = ["ExportConfig", "ExportReport", "export"]
 
 _HOMES = {
-    "ExportConfig": "edge_ad_export.config",
-    "ExportReport": "edge_ad_export.config",
+    "ExportConfig": "edge_ad_export.settings",
+    "ExportReport": "edge_ad_export.settings",
     "export": "edge_ad_export.exporting",
 }
 

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_ad.config import PatchCoreConfig
-from edge_ad.evaluate import Evaluation, evaluate
-from edge_ad.parts import DEFECTS, HEIGHT_PX, WIDTH_PX, write_parts
-from edge_ad.patchcore import fit
-from edge_ad.report import write_report
-from edge_ad.testset import list_test_images
+from edge_ad.evaluation.evaluate import Evaluation, evaluate
+from edge_ad.evaluation.report import write_report
+from edge_ad.fitting.fitting import fit
+from edge_ad.images.labelled import list_test_images
+from edge_ad.methods.patchcore.settings import PatchCoreConfig
+from edge_ad.synthetic.parts import DEFECTS, HEIGHT_PX, WIDTH_PX, write_parts
 from edge_ad_export import ExportConfig, export
-from edge_ad_runtime.atomic import FolderKind, atomic_folder
+from edge_ad_runtime.artifact.atomic import FolderKind, atomic_folder
 from edge_ad_runtime.detector import Detector
 from edge_ad_runtime.images import RGBImage, read_image, write_png
-from edge_ad_runtime.overlay import draw_overlay
-from edge_ad_runtime.verify import StageCheck, VerifyReport, verify
+from edge_ad_runtime.pictures.overlay import draw_overlay
+from edge_ad_runtime.proof.verify import StageCheck, VerifyReport, verify
 
 Echo = Callable[[str], object]
 _CONFIG = PatchCoreConfig(weights="default", size=(HEIGHT_PX, WIDTH_PX), coreset_fraction=0.03)

@@ -11,26 +11,27 @@ import onnx
 from tqdm import tqdm
 
 import edge_ad
-from edge_ad.ensemble import Ensemble, join
-from edge_ad.features import Run
-from edge_ad.fitted import FittedDetector
-from edge_ad.reference import Trace
-from edge_ad_export.config import ExportConfig, ExportReport
-from edge_ad_export.graph_search import with_search
-from edge_ad_export.loss import describe, measure_loss
-from edge_ad_export.network import CompiledNetwork, compile_network, learning_engine, with_rows
-from edge_ad_export.onnx_graph import FEATURE_TOLERANCE
-from edge_ad_export.precision import check_target
-from edge_ad_export.reference_set import Reference, make_references, write_references
-from edge_ad_export.search_choice import Queries, choose_search
-from edge_ad_runtime import artifact as files
-from edge_ad_runtime.artifact import hash_file
-from edge_ad_runtime.atomic import ARTIFACT, atomic_folder, check_free
-from edge_ad_runtime.compiling import compile_plans
-from edge_ad_runtime.detector import Detector
-from edge_ad_runtime.engines.cuda import Gpu
-from edge_ad_runtime.errors import EngineError, ExportError
-from edge_ad_runtime.manifest import (
+from edge_ad.features.patches import Run
+from edge_ad.fitting.ensemble import Ensemble, join
+from edge_ad.fitting.fitted import FittedDetector
+from edge_ad.methods.patchcore.reference import Trace
+from edge_ad_export.graph.network import (
+    CompiledNetwork,
+    compile_network,
+    learning_engine,
+    with_rows,
+)
+from edge_ad_export.graph.onnx_graph import FEATURE_TOLERANCE
+from edge_ad_export.graph.search_in_graph import with_search
+from edge_ad_export.precision.int8 import check_target
+from edge_ad_export.precision.loss import describe, measure_loss
+from edge_ad_export.proof.reference_set import Reference, make_references, write_references
+from edge_ad_export.search.choice import Queries, choose_search
+from edge_ad_export.settings import ExportConfig, ExportReport
+from edge_ad_runtime.artifact import folder as files
+from edge_ad_runtime.artifact.atomic import ARTIFACT, atomic_folder, check_free
+from edge_ad_runtime.artifact.folder import hash_file
+from edge_ad_runtime.artifact.manifest import (
     FILE_NAME,
     SCHEMA,
     Calibration,
@@ -40,7 +41,11 @@ from edge_ad_runtime.manifest import (
     PrecisionLoss,
     Tolerances,
 )
-from edge_ad_runtime.verify import VerifyReport, verify
+from edge_ad_runtime.detector import Detector
+from edge_ad_runtime.engines.tensorrt.cuda import Gpu
+from edge_ad_runtime.errors import EngineError, ExportError
+from edge_ad_runtime.proof.compiled import compile_plans
+from edge_ad_runtime.proof.verify import VerifyReport, verify
 
 _HELD_OUT_QUERIES = 8
 # Features, distances and scores on another engine or processor. float32: sums in another order.
@@ -69,7 +74,7 @@ def export(
 
     Args:
         fitted: from `edge_ad.fit` or `FittedDetector.load`; several: an ensemble, see
-            `edge_ad.ensemble`.
+            `edge_ad.fitting.ensemble`.
         out_path: ``NAME.edgead``.
         config: the settings; None: the defaults.
         overwrite: replace an existing artifact.

@@ -16,8 +16,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ad_runtime.artifact import Artifact
-from edge_ad_runtime.device import SearchChoice, read_device_settings, saturates_int8
+from edge_ad_runtime.artifact.folder import Artifact
+from edge_ad_runtime.artifact.manifest import Manifest, Network
+from edge_ad_runtime.device.settings import SearchChoice, read_device_settings, saturates_int8
 from edge_ad_runtime.engines import Engine, EngineChoice
 from edge_ad_runtime.errors import (
     ConfigError,
@@ -26,10 +27,9 @@ from edge_ad_runtime.errors import (
     EngineError,
     ImageError,
 )
+from edge_ad_runtime.heads.patch_scoring import combine
+from edge_ad_runtime.heads.patch_search import Observed, PatchSearch
 from edge_ad_runtime.images import RGBImage, read_image
-from edge_ad_runtime.manifest import Manifest, Network
-from edge_ad_runtime.patch_search import Observed, PatchSearch
-from edge_ad_runtime.score import combine
 
 _READ_AHEAD = 2  # images
 

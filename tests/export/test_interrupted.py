@@ -10,7 +10,7 @@ import pytest
 from edge_ad_export import ExportConfig, export
 from edge_ad_runtime import Detector
 from edge_ad_runtime.errors import ConfigError, ExportError
-from edge_ad_runtime.verify import verify
+from edge_ad_runtime.proof.verify import verify
 
 EXACT = ExportConfig(search="exact")
 
@@ -20,7 +20,7 @@ def sent_while_exporting(number, fitted, folder):
     fitted.save(folder / "plate.fit")
     code = (
         "import os, sys; from edge_ad_export import exporting;"
-        "from edge_ad_runtime.cli import main;"
+        "from edge_ad_runtime.commands.main import main;"
         f"exporting.choose_search = lambda *given: os.kill(os.getpid(), {int(number)});"
         "main(['export', sys.argv[1], '--out', sys.argv[2]])"
     )
@@ -59,7 +59,7 @@ def test_no_export_replaces_its_own_fit_and_no_fit_its_own_images(fitted, tmp_pa
 def test_a_full_disk_during_fit_is_one_line_too(parts, tmp_path, limit):
     """safetensors has an exception of its own for it."""
     code = (
-        "import resource, signal, sys; from edge_ad_runtime.cli import main;"
+        "import resource, signal, sys; from edge_ad_runtime.commands.main import main;"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}));"
         "main(['fit', *sys.argv[1:], '--weights', 'untrained', '--layers', '1,2', '--size', '64'])"
@@ -93,7 +93,7 @@ def test_a_really_full_disk_is_refused_too(fitted, tmp_path):
     """A process may write no file larger than 100 kB: what a full disk does to big files."""
     fitted.save(tmp_path / "plate.fit")
     code = (
-        "import resource, signal, sys; from edge_ad_runtime.cli import main;"
+        "import resource, signal, sys; from edge_ad_runtime.commands.main import main;"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"
         "main(['export', sys.argv[1], '--out', sys.argv[2], '--search', 'hnsw'])"

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from edge_ad import FittedDetector, PatchCoreConfig
-from edge_ad.bank import Bank, nearest_bank_rows
-from edge_ad.calibrate import split_conformal
-from edge_ad.features import build_network, extract
-from edge_ad.fitted import SCHEMA, FitImage, FitRecord
-from edge_ad.reference import ReferenceDetector
-from edge_ad.weights import fingerprint
+from edge_ad.features.patches import build_network, extract
+from edge_ad.fitting.calibrate import split_conformal
+from edge_ad.fitting.fitted import SCHEMA, FitImage, FitRecord
+from edge_ad.methods.patchcore.bank import Bank, nearest_bank_rows
+from edge_ad.methods.patchcore.reference import ReferenceDetector
+from edge_ad.networks.weights import fingerprint
 from edge_ad_export import ExportConfig, export
 from edge_ad_runtime import Detector
 

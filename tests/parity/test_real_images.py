@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edge_ad import PatchCoreConfig, fit
-from edge_ad.reference import ReferenceDetector
+from edge_ad.methods.patchcore.reference import ReferenceDetector
 from edge_ad_export import ExportConfig, export
 from edge_ad_runtime import Detector
 

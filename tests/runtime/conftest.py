@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_ad_runtime.artifact import Artifact
-from edge_ad_runtime.manifest import FILE_NAME, read_manifest
+from edge_ad_runtime.artifact.folder import Artifact
+from edge_ad_runtime.artifact.manifest import FILE_NAME, read_manifest
 
 TINY = Path(__file__).with_name("tiny.edgead")
 
@@ -27,8 +27,8 @@ def resign():
     """Change the manifest's JSON and seal it again, as an attacker or a bad tool could."""
 
     def change(folder: Path, edit) -> None:
-        from edge_ad_runtime import strict
-        from edge_ad_runtime.manifest import Manifest
+        from edge_ad_runtime.artifact import strict
+        from edge_ad_runtime.artifact.manifest import Manifest
 
         raw = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
         edit(raw)

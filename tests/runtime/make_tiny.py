@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from edge_ad import PatchCoreConfig, fit
-from edge_ad.parts import write_parts
+from edge_ad.synthetic.parts import write_parts
 from edge_ad_export import ExportConfig, export
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def open_engine(name: EngineName, graph: Graph, *, threads: int | None = None) -
 
         return OpenVinoEngine(graph, threads=threads)
     if name == "tensorrt":
-        from edge_ad_runtime.engines.tensorrt import TensorRTEngine
+        from edge_ad_runtime.engines.tensorrt.engine import TensorRTEngine
 
         return TensorRTEngine(graph)
     if name in ENGINES:

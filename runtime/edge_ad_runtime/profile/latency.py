@@ -12,7 +12,7 @@ import numpy as np
 
 from edge_ad_runtime import __version__
 from edge_ad_runtime.detector import Detector, Verdict
-from edge_ad_runtime.device import machine
+from edge_ad_runtime.device.settings import machine
 from edge_ad_runtime.profile.child import run_child
 from edge_ad_runtime.profile.throughput import Throughput
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from edge_ad_runtime.device.machine_state import MachineState
 from edge_ad_runtime.escaping import json_text
 from edge_ad_runtime.profile.drawing import draw_latency
 from edge_ad_runtime.profile.latency import Latency
-from edge_ad_runtime.profile.machine_state import MachineState
 from edge_ad_runtime.profile.pace import Pace
 from edge_ad_runtime.profile.sweep import SweepPoint
 from edge_ad_runtime.profile.trace import TraceRow, to_trace

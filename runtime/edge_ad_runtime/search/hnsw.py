@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
+from edge_ad_runtime.artifact.manifest import SearchSettings
 from edge_ad_runtime.errors import ArtifactError
-from edge_ad_runtime.manifest import SearchSettings
 from edge_ad_runtime.search import Nearest, check_queries, measured
 from edge_ad_runtime.search.candidates import nearest_of, with_those_around
 from edge_ad_runtime.search.certify import certified

@@ -1,0 +1,1 @@
+"""The workshop's commands: click only; what they do is elsewhere."""

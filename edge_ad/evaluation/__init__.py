@@ -1,0 +1,1 @@
+"""How well an artifact does on labelled images."""

@@ -1,0 +1,183 @@
+"""Score a labelled folder with an artifact, as a device would, and measure how well it did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from edge_ad.evaluation import metrics
+from edge_ad.images.labelled import TestImage, read_mask
+from edge_ad_runtime.detector import Detector, Verdict
+from edge_ad_runtime.errors import ConfigError, EdgeADError
+from edge_ad_runtime.escaping import json_text
+from edge_ad_runtime.images import read_image
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredImage:
+    """One test image's label and score."""
+
+    path: str
+    kind: str
+    is_defective: bool
+    score: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class KindResult:
+    """How well one kind of defect is told from the good images, and found at the threshold."""
+
+    kind: str
+    images: int
+    auroc: float
+    detected: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What ``edge-ad evaluate`` measured.
+
+    Attributes:
+        image_auroc: area under the ROC curve of image scores.
+        pixel_auroc: the same over pixels; None without masks.
+        pro: per-region overlap up to 30% false positives; None without masks.
+        f1_best: largest F1 over all thresholds; it needs labels, a line has none.
+        f1_best_threshold: where that is.
+        threshold: the artifact's own; the four counts are at it.
+        false_rejects: good images called anomalous.
+        missed: defective images called good.
+        images: how many were scored.
+        masks: how many defective images have a mask, and so count for the pixel figures.
+        errors: images or masks that could not be read, one line each; not in any figure.
+    """
+
+    artifact: str
+    artifact_sha256: str
+    image_auroc: float
+    pixel_auroc: float | None
+    pro: float | None
+    f1_best: float
+    f1_best_threshold: float
+    threshold: float
+    true_goods: int
+    false_rejects: int
+    detected: int
+    missed: int
+    images: int
+    masks: int
+    by_kind: tuple[KindResult, ...]
+    errors: tuple[str, ...]
+    scores: tuple[ScoredImage, ...]
+
+    def to_json(self) -> str:
+        """One JSON object; fields are only ever added."""
+        return json_text(asdict(self), indent=2)
+
+
+def evaluate(
+    detector: Detector, images: Sequence[TestImage], *, progress: bool = False
+) -> Evaluation:
+    """Score ``images`` and compute every figure.
+
+    An image that cannot be read is reported in ``errors`` and left out; it is never good.
+
+    Raises:
+        ConfigError: no good or no defective image could be scored.
+    """
+    scored: list[ScoredImage] = []
+    maps: list[NDArray[np.float32]] = []
+    masks: list[NDArray[np.bool_]] = []
+    errors: list[str] = []
+    for image in tqdm(images, desc="evaluate", unit="image", disable=not progress):
+        try:
+            pixels = read_image(image.path)
+            prediction = detector.predict(pixels)
+            mask = _mask(image, pixels.shape, detector)
+        except EdgeADError as exc:
+            errors.append(f"{image.path}: {exc}" if str(image.path) not in str(exc) else str(exc))
+            continue
+        scored.append(
+            ScoredImage(
+                path=str(image.path),
+                kind=image.kind,
+                is_defective=image.is_defective,
+                score=prediction.score,
+                verdict=prediction.verdict,
+            )
+        )
+        if mask is not None:
+            assert prediction.map is not None, "asked for"
+            maps.append(prediction.map)
+            masks.append(mask)
+    return _evaluation(detector, scored, maps, masks, errors)
+
+
+def _mask(image: TestImage, shape: tuple[int, ...], detector: Detector) -> NDArray[np.bool_] | None:
+    """The mask at the map's size; None for a defective image without one."""
+    preprocessing = detector.manifest.preprocessing
+    if not image.is_defective:
+        return np.zeros(preprocessing.size, bool)
+    return preprocessing.apply_to_mask(read_mask(image, shape)) if image.mask else None
+
+
+def _evaluation(
+    detector: Detector,
+    scored: list[ScoredImage],
+    maps: list[NDArray[np.float32]],
+    masks: list[NDArray[np.bool_]],
+    errors: list[str],
+) -> Evaluation:
+    scores = np.array([image.score for image in scored])
+    is_defective = np.array([image.is_defective for image in scored], bool)
+    if is_defective.all() or not is_defective.any():
+        first = f"; first error: {errors[0]}" if errors else ""
+        raise ConfigError(
+            f"{(~is_defective).sum()} good and {is_defective.sum()} defective images could be "
+            f"scored; at least one of each is needed{first}"
+        )
+    rejected = np.array([image.verdict == "anomalous" for image in scored])
+    best = metrics.best_f1(scores, is_defective)
+    pixels = metrics.pixel_metrics(maps, masks) if any(mask.any() for mask in masks) else None
+    return Evaluation(
+        artifact=detector.artifact.folder.name,
+        artifact_sha256=detector.manifest.sha256,
+        image_auroc=metrics.auroc(scores, is_defective),
+        pixel_auroc=pixels and pixels.auroc,
+        pro=pixels and pixels.pro,
+        f1_best=best.f1,
+        f1_best_threshold=best.threshold,
+        threshold=detector.manifest.calibration.threshold,
+        true_goods=int((~rejected & ~is_defective).sum()),
+        false_rejects=int((rejected & ~is_defective).sum()),
+        detected=int((rejected & is_defective).sum()),
+        missed=int((~rejected & is_defective).sum()),
+        images=len(scored),
+        masks=len(masks) - int((~is_defective).sum()),
+        by_kind=_by_kind(scored, scores, is_defective),
+        errors=tuple(errors),
+        scores=tuple(scored),
+    )
+
+
+def _by_kind(
+    scored: list[ScoredImage], scores: NDArray[np.float64], is_defective: NDArray[np.bool_]
+) -> tuple[KindResult, ...]:
+    results = []
+    for kind in sorted({image.kind for image in scored if image.is_defective}):
+        of_kind = np.array([image.kind == kind for image in scored])
+        results.append(
+            KindResult(
+                kind=kind,
+                images=int(of_kind.sum()),
+                auroc=metrics.auroc(
+                    scores[~is_defective | of_kind], of_kind[~is_defective | of_kind]
+                ),
+                detected=sum(s.verdict == "anomalous" for s in scored if s.kind == kind),
+            )
+        )
+    return tuple(results)

@@ -1,0 +1,1 @@
+"""Fitting: the split, the threshold, the record and the folder, for every method alike."""

@@ -1,0 +1,98 @@
+"""Several fits of the same good images as one detector (PatchCore, table 4).
+
+The scores of different networks are distances in different spaces. Each is divided by what a good
+image typically scores (the median over some of the held-out images) and the mean is taken: 1 is an
+ordinary good part. Test images have no say in it. The images that set the scales do not set the
+threshold, so that its guarantee holds as for a single network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ad.fitting.calibrate import given_threshold, split_conformal
+from edge_ad.fitting.fitted import FittedDetector
+from edge_ad_runtime.artifact.manifest import Calibration
+from edge_ad_runtime.errors import ConfigError, FitError
+from edge_ad_runtime.heads.patch_scoring import combine
+
+_SCALE_EVERY = 3  # of the held-out images, the first and every third after set the scales
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ensemble:
+    """Fits whose scores are combined; or a single one, at scale 1.
+
+    Attributes:
+        members: fits of the same images, the same ones held out.
+        scales: what their scores and maps are divided by.
+        held_out_scores: ``(n,)`` combined scores of the held-out images that set the threshold.
+    """
+
+    members: tuple[FittedDetector, ...]
+    scales: tuple[float, ...]
+    held_out_scores: NDArray[np.float64]
+
+    def calibration(self, threshold: float | None) -> Calibration:
+        """What the threshold is worth: a given one, or the members' (None).
+
+        Raises:
+            ConfigError: no image was held out, or too few for the false-reject rate.
+        """
+        if threshold is not None:
+            return given_threshold(self.held_out_scores, threshold)
+        if len(self.members) == 1:
+            return self.members[0].calibration
+        return split_conformal(self.held_out_scores, self.members[0].config.false_reject_rate)
+
+
+def join(members: Sequence[FittedDetector]) -> Ensemble:
+    """Put fits on one scale.
+
+    Raises:
+        ConfigError: they are fits of different images, or their settings do not go together.
+        FitError: too few held-out images, or one with scores of 0.
+    """
+    first = members[0]
+    if len(members) == 1:
+        return Ensemble(members=(first,), scales=(1.0,), held_out_scores=first.held_out_scores)
+    for member in members[1:]:
+        _check_same(first, member)
+    scores = np.array([member.held_out_scores for member in members])  # (members, n)
+    for_scale = np.arange(scores.shape[1]) % _SCALE_EVERY == 0
+    if scores.shape[1] < 2:
+        raise FitError(
+            f"{scores.shape[1]} held-out images; an ensemble needs 2 or more, to set the scales "
+            "and the threshold; fit its members with a larger --holdout-fraction"
+        )
+    scales = np.median(scores[:, for_scale], axis=1)
+    if not (scales > 0).all():
+        raise FitError("held-out images with a score of 0 give no scale; are they copies?")
+    combined = [combine(list(image), list(scales)) for image in scores[:, ~for_scale].T]
+    return Ensemble(
+        members=tuple(members),
+        scales=tuple(scales.tolist()),
+        held_out_scores=np.array(combined),
+    )
+
+
+def _check_same(one: FittedDetector, other: FittedDetector) -> None:
+    """Raise unless the images, the hold-out and what acts on the whole image are the same."""
+    differences = {
+        "good images, or other ones held out": _held_out(one) != _held_out(other),
+        "size, resize or keep_aspect": one.config.preprocessing != other.config.preprocessing,
+        "false_reject_rate": one.config.false_reject_rate != other.config.false_reject_rate,
+    }
+    if found := [name for name, differs in differences.items() if differs]:
+        raise ConfigError(
+            f"the fits cannot be one ensemble, they have different {'; '.join(found)}; fit all "
+            "members on the same folder with the same seed, hold-out and input size"
+        )
+
+
+def _held_out(fitted: FittedDetector) -> list[tuple[str, bool]]:
+    return [(image.sha256, image.held_out_score is not None) for image in fitted.record.images]

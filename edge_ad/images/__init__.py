@@ -1,0 +1,1 @@
+"""Images in the workshop: good ones to fit on, labelled ones to evaluate on."""

@@ -1,0 +1,1 @@
+"""Ways to learn what good parts look like; a folder each."""

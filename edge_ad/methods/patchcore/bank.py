@@ -1,0 +1,121 @@
+"""The memory bank: a coreset of patch features, and who is near whom within it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from edge_ad.features.coreset import greedy_coreset
+from edge_ad.methods.patchcore.proxies import learn_proxies
+from edge_ad.methods.patchcore.settings import PatchCoreConfig
+from edge_ad_runtime.artifact.manifest import Scoring
+from edge_ad_runtime.errors import FitError
+from edge_ad_runtime.heads.patch_scoring import image_score, patch_distances
+from edge_ad_runtime.search.exact import ExactSearch
+
+_BLOCK_ROWS = 512
+_SPARE_CANDIDATES = 8
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Bank:
+    """The memory bank M_C.
+
+    Attributes:
+        features: ``(n, D)`` float32.
+        neighbours: ``(n, b)`` int32, the b bank rows nearest to each, itself counted (N_b(m*) of
+            equation 7); None where equation 7 is left out.
+    """
+
+    features: NDArray[np.float32]
+    neighbours: NDArray[np.int32] | None
+
+
+class BankScorer:
+    """Distances and scores as the device computes them, searched exactly."""
+
+    def __init__(self, bank: Bank, scoring: Scoring) -> None:
+        self._bank = bank
+        self._scoring = scoring
+        self._search = ExactSearch(bank.features)
+
+    def score(self, features: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+        """Patch distances ``(rows * cols,)`` and image score of ``(..., D)`` features."""
+        flat = features.reshape(-1, features.shape[-1])
+        nearest = self._search.nearest(flat, self._scoring.neighbours)
+        distances = patch_distances(nearest, self._scoring)
+        bank = self._bank
+        return distances, image_score(flat, distances, nearest, bank.features, bank.neighbours)
+
+
+def build_bank(
+    patches: NDArray[np.float32], config: PatchCoreConfig, *, progress: bool = False
+) -> Bank:
+    """Select the coreset of ``(N, D)`` patches and find the neighbours within it.
+
+    Memory beside the patches: what `greedy_coreset` needs, and after that twice the bank.
+
+    Raises:
+        FitError: the coreset would be smaller than equation 7's neighbourhood.
+    """
+    n_select = max(1, round(len(patches) * config.coreset_fraction))
+    b, k = config.scoring.reweight_neighbours, config.neighbours
+    if n_select < max(b, k):
+        raise FitError(
+            f"the bank would hold {n_select} patches, fewer than the {max(b, k)} neighbours that "
+            "scoring needs; raise coreset_fraction or add images"
+        )
+    features = _subsample(patches, n_select, config, progress=progress)
+    return Bank(
+        features=features,
+        neighbours=nearest_bank_rows(features, b, progress=progress) if b else None,
+    )
+
+
+def _subsample(
+    patches: NDArray[np.float32], count: int, config: PatchCoreConfig, *, progress: bool
+) -> NDArray[np.float32]:
+    """``(count, D)`` of the patches, or proxies that stand for them."""
+    if count == len(patches):
+        return np.array(patches)
+    if config.subsampler == "proxies":
+        return learn_proxies(patches, count, seed=config.seed, progress=progress)
+    if config.subsampler == "random":
+        rng = np.random.default_rng(config.seed)
+        return np.array(patches[np.sort(rng.choice(len(patches), count, replace=False))])
+    rows = greedy_coreset(patches, count, seed=config.seed, progress=progress)
+    chosen = np.empty((count, patches.shape[1]), np.float32)
+    order = rows.argsort()  # the patches may be on disk: read them from front to back
+    chosen[order] = patches[rows[order]]
+    return chosen
+
+
+def nearest_bank_rows(
+    bank: NDArray[np.float32], b: int, *, progress: bool = False
+) -> NDArray[np.int32]:
+    """The ``b`` rows nearest to each row, nearest first, itself counted.
+
+    The exact search proposes b + 8 candidates, whose distances are then taken from the differences
+    in float64: which of two almost equally near rows counts changes equation 7.
+
+    Returns:
+        ``(n, b)`` int32.
+    """
+    n = len(bank)
+    mean = bank.mean(axis=0)
+    search = ExactSearch(bank - mean)  # smaller norms, less cancellation
+    candidates = min(n, b + _SPARE_CANDIDATES)
+    nearest = np.empty((n, b), np.int32)
+    starts = range(0, n, _BLOCK_ROWS)
+    for start in tqdm(starts, desc="neighbours", unit="block", disable=not progress):
+        block = bank[start : start + _BLOCK_ROWS]
+        proposed = search.nearest(block - mean, candidates).rows  # (block, candidates)
+        proposed.sort(axis=1)  # ties go to the lowest row
+        difference = bank[proposed].astype(np.float64) - block[:, np.newaxis]
+        sq_distances = np.einsum("qcd,qcd->qc", difference, difference)
+        order = sq_distances.argsort(axis=1, kind="stable")[:, :b]
+        nearest[start : start + _BLOCK_ROWS] = np.take_along_axis(proposed, order, axis=1)
+    return nearest

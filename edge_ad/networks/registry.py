@@ -1,0 +1,41 @@
+"""The backbones by torchvision's names, its files of ImageNet weights; timm's; and our own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edge_ad.networks.densenet import DenseNet
+from edge_ad.networks.procedural import Procedural
+from edge_ad.networks.resnet import ResNet
+from edge_ad.networks.scattering import Scattering
+from edge_ad.networks.timm_backbone import PREFIX, TimmBackbone
+
+Backbone = ResNet | DenseNet | Procedural | Scattering | TimmBackbone
+
+IMAGENET_FILES = {  # torchvision's IMAGENET1K_V1; names end in the SHA-256's first digits
+    "resnet18": "resnet18-f37072fd.pth",
+    "resnet34": "resnet34-b627a593.pth",
+    "resnet50": "resnet50-0676ba61.pth",
+    "resnet101": "resnet101-63fe2227.pth",
+    "wide_resnet50_2": "wide_resnet50_2-95faca4d.pth",
+    "wide_resnet101_2": "wide_resnet101_2-32ee1156.pth",
+    "resnext101_32x8d": "resnext101_32x8d-8ba56ff5.pth",
+    "densenet201": "densenet201-c1103571.pth",
+}
+
+
+def build_backbone(
+    name: str, layers: Sequence[int], size: tuple[int, int] = (224, 224)
+) -> Backbone:
+    """A network truncated after the last of ``layers``, weights not yet loaded.
+
+    Raises:
+        ConfigError: see `TimmBackbone`, `Procedural`.
+    """
+    if name.startswith(PREFIX):
+        return TimmBackbone(name.removeprefix(PREFIX), layers, size)
+    if name == "procedural":
+        return Procedural(layers)
+    if name == "scattering":
+        return Scattering(layers)
+    return DenseNet(layers) if name == "densenet201" else ResNet(name, layers)

@@ -1,0 +1,149 @@
+"""Fill a backbone with weights: a file, torchvision's published ImageNet files, or seeded noise."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from edge_ad.networks.densenet import DenseNet
+from edge_ad.networks.procedural import WEIGHTS
+from edge_ad.networks.registry import IMAGENET_FILES, Backbone
+from edge_ad.networks.scattering import Scattering
+from edge_ad.networks.timm_backbone import TimmBackbone
+from edge_ad_runtime.errors import ConfigError, FitError
+
+_PUBLISHED = "https://download.pytorch.org/models/"
+WARNINGS = {
+    "untrained": "weights: UNTRAINED (seeded random numbers): good enough to try edge_ad, not for "
+    "a line; use --weights imagenet or a weight file",
+    "default": "weights: DEFAULT (trained on drawn images alone): no download and no photograph's "
+    "licence; ImageNet's find more on most parts (--weights imagenet): measure both on yours",
+}
+
+
+def load_weights(backbone: Backbone, name: str, weights: str, *, seed: int = 0) -> None:
+    """Load ``weights`` into ``backbone`` in place and switch it to inference.
+
+    Args:
+        backbone: a truncated network; stages that it lacks may be in the file or not.
+        name: its architecture, to find the ImageNet file.
+        weights: ``default``, ``imagenet``, ``untrained`` or a path.
+        seed: for ``untrained``.
+
+    Raises:
+        ConfigError: no such file, or not downloadable (says which file to put where).
+        FitError: a tensor that the network needs is missing, misshapen or not finite; all named.
+    """
+    if weights not in ("default", "untrained", "imagenet") and not Path(weights).is_file():
+        raise ConfigError(
+            f"weights is {weights!r}; there is no such file (give a .safetensors or .pth file, "
+            "'default', 'imagenet' or 'untrained')"
+        )
+    if isinstance(backbone, TimmBackbone):
+        backbone.load(weights, seed)
+    elif isinstance(backbone, Scattering):
+        pass  # its filters are in place
+    elif weights == "default":
+        _assign(backbone, _read(WEIGHTS), str(WEIGHTS))
+    elif weights == "untrained":
+        _randomise(backbone, seed)
+    elif weights == "imagenet":
+        _assign(backbone, _imagenet(name), f"{_PUBLISHED}{IMAGENET_FILES[name]}")
+    else:
+        _assign(backbone, _read(Path(weights)), weights)
+    backbone.eval().requires_grad_(False)
+
+
+def fingerprint(state: dict[str, Tensor]) -> str:
+    """SHA-256 over names and float32 values: the same weights, the same digest."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        digest.update(name.encode())
+        digest.update(state[name].to(torch.float32).contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as exc:  # torch's reader raises whatever the damaged bytes lead it to
+        reason = (str(exc) or type(exc).__name__).splitlines()[0]
+        raise FitError(f"{path}: not a readable weight file: {reason}") from exc
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise FitError(f"{path}: not a plain dictionary of tensors (a state_dict)")
+    return state
+
+
+def _imagenet(name: str) -> dict[str, Tensor]:
+    file = IMAGENET_FILES[name]
+    path = Path(torch.hub.get_dir()) / "checkpoints" / file
+    if not path.is_file():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(_PUBLISHED + file, str(path), _digits_of(file))
+        except (URLError, OSError, RuntimeError) as exc:
+            raise ConfigError(
+                f"weights 'imagenet' could not be had ({exc}); download {_PUBLISHED}{file} "
+                f"on another machine and put it at {path}, or give its path as --weights"
+            ) from exc
+    _check_published(path)
+    return _read(path)
+
+
+def _digits_of(file: str) -> str:
+    """The first digits of its SHA-256, which torchvision has in a file's name."""
+    return Path(file).stem.rpartition("-")[2]
+
+
+def _check_published(path: Path) -> None:
+    """Refuse a file that is not the published one, wherever it came from.
+
+    Raises:
+        ConfigError: its SHA-256 does not begin as its name says.
+    """
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if not found.startswith(_digits_of(path.name)):
+        raise ConfigError(
+            f"{path}: its SHA-256 begins with {found[:8]}, the published file's with "
+            f"{_digits_of(path.name)}; delete it, and it is downloaded again"
+        )
+
+
+def _assign(backbone: Backbone, state: dict[str, Tensor], origin: str) -> None:
+    if isinstance(backbone, DenseNet):
+        state = {backbone.current_name(name): value for name, value in state.items()}
+    own = backbone.state_dict()
+    needed = [key for key in own if not key.endswith("num_batches_tracked")]
+    if missing := [key for key in needed if key not in state]:
+        raise FitError(f"{origin}: lacks {_some(missing)}, which the layers in use need")
+    wrong = [f"{k} {tuple(state[k].shape)}" for k in needed if state[k].shape != own[k].shape]
+    if wrong:
+        raise FitError(f"{origin}: another architecture; shapes do not fit: {_some(wrong)}")
+    used = {key: state[key].to(torch.float32) for key in needed}
+    if bad := [key for key, value in used.items() if not torch.isfinite(value).all()]:
+        raise FitError(f"{origin}: NaN or infinite numbers in {_some(bad)}")
+    backbone.load_state_dict(used, strict=False)
+
+
+def _randomise(backbone: Backbone, seed: int) -> None:
+    """He initialisation (2015), from ``seed`` alone."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in backbone.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(
+                module.weight, mode="fan_out", nonlinearity="relu", generator=generator
+            )
+
+
+def _some(names: list[str]) -> str:
+    rest = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + rest

@@ -1,0 +1,1 @@
+"""How the weights of the backbone `procedural` came about: `recipes.train` makes them again."""

@@ -1,0 +1,1 @@
+"""Drawn parts and damage: for the demo, for tests, and for what `verify` replays."""

@@ -1,0 +1,1 @@
+"""Networks that compute in less than float32, and what that costs."""

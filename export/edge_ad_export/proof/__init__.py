@@ -1,0 +1,1 @@
+"""What an artifact carries so that a device can prove its scores."""

@@ -1,0 +1,107 @@
+"""The images that ``verify`` replays, and the slow truth about each at every stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ad.features.patches import Run
+from edge_ad.fitting.ensemble import Ensemble
+from edge_ad.methods.patchcore.reference import ReferenceDetector, Trace
+from edge_ad.synthetic.damage import KINDS, damage
+from edge_ad_export.settings import ExportConfig
+from edge_ad_runtime.artifact.folder import REFERENCE_VALUES
+from edge_ad_runtime.artifact.manifest import ReferenceImage
+from edge_ad_runtime.images import RGBImage, write_png
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reference:
+    """One image to replay and what must come of it.
+
+    Attributes:
+        entry: what the manifest says of it.
+        image: as the camera gave it.
+        traces: every stage's value, per member.
+        map: the members' maps, combined.
+        score: the members' scores, combined.
+        score_fp32: the same of the float32 members.
+    """
+
+    entry: ReferenceImage
+    image: RGBImage
+    traces: tuple[Trace, ...]
+    map: NDArray[np.float32]
+    score: float
+    score_fp32: float
+
+
+def make_references(
+    ensemble: Ensemble, runs: Sequence[Run], exact: Ensemble, config: ExportConfig
+) -> list[Reference]:
+    """Good held-out images as the camera gave them, each followed by a damaged copy.
+
+    Of all kinds of damage the one with the highest score is taken, so that scores above the
+    threshold are exercised too.
+
+    Args:
+        ensemble: what is exported.
+        runs: its networks, as they are exported.
+        exact: the float32 members; the same, if that is what is exported.
+        config: how many, and the seed.
+    """
+    pairs = zip(ensemble.members, runs, strict=True)
+    detectors = [ReferenceDetector(member, run) for member, run in pairs]
+    reduced = exact is not ensemble
+    exact_detectors = [ReferenceDetector(member) for member in exact.members if reduced]
+
+    def reference(i: int, kind: str, image: RGBImage) -> Reference:
+        traces = tuple(detector.trace(image) for detector in detectors)
+        scaled = list(zip(traces, ensemble.scales, strict=True))
+        score = _score(traces, ensemble)
+        return Reference(
+            entry=ReferenceImage(
+                file=f"reference/{i}-{'good' if kind == 'none' else kind}.png", damage=kind
+            ),
+            image=image,
+            traces=traces,
+            map=np.mean([trace.map / scale for trace, scale in scaled], axis=0),
+            score=score,
+            score_fp32=_score([d.trace(image) for d in exact_detectors], exact)
+            if reduced
+            else score,
+        )
+
+    rng = np.random.default_rng(config.seed)
+    references = []
+    for i, image in enumerate(ensemble.members[0].originals[: config.reference_images]):
+        references.append(reference(i, "none", image))
+        damaged = [reference(i, kind, damage(image, kind, rng)[0]) for kind in KINDS]
+        references.append(max(damaged, key=lambda reference: reference.score))
+    return references
+
+
+def _score(traces: Sequence[Trace], ensemble: Ensemble) -> float:
+    pairs = zip(traces, ensemble.scales, strict=True)
+    return float(np.mean([trace.score / scale for trace, scale in pairs]))
+
+
+def write_references(folder: Path, references: list[Reference], threshold: float) -> None:
+    """Write the PNGs and ``reference/values.npz`` (keys ``0.map`` ...) into ``folder``."""
+    values: dict[str, NDArray[Any]] = {}
+    for i, reference in enumerate(references):
+        write_png(folder / reference.entry.file, reference.image)
+        values[f"{i}.preprocessed"] = reference.traces[0].preprocessed
+        for member, trace in enumerate(reference.traces):
+            values[f"{i}.{member}.features"] = trace.features
+            values[f"{i}.{member}.distances"] = trace.distances
+        values[f"{i}.map"] = reference.map
+        values[f"{i}.score"] = np.asarray(reference.score)
+        values[f"{i}.score_fp32"] = np.asarray(reference.score_fp32)
+        values[f"{i}.anomalous"] = np.asarray(reference.score > threshold)
+    np.savez(folder / REFERENCE_VALUES, allow_pickle=False, **values)

@@ -1,0 +1,1 @@
+"""The index, and whether there is one."""

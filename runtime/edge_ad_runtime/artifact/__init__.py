@@ -1,0 +1,1 @@
+"""What an artifact is: its schema, its folder, and how both are read without trusting either."""

@@ -1,0 +1,184 @@
+"""An artifact folder on disk: the bytes that were hashed are the bytes that are used.
+
+Each file is read once, hashed, and handed out as it was hashed. What happens to the folder
+afterwards (another export copied over it, a memory card pulled out) cannot change a score of a
+detector that is loaded.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ad_runtime.artifact.graph_check import check_graph
+from edge_ad_runtime.artifact.manifest import FileEntry, Manifest, read_manifest
+from edge_ad_runtime.artifact.npy import Shaped, parse_npy
+from edge_ad_runtime.errors import ArtifactError
+from edge_ad_runtime.images import RGBImage, decode_image
+from edge_ad_runtime.regular_file import open_regular, read_hashed
+
+GRAPH = "features.onnx"
+BANK = "bank.npy"
+BANK_NEIGHBOURS = "bank_neighbours.npy"
+INDEX = "index.hnsw"
+PROJECTION = "projection.npy"
+PLANS = "engines"
+REFERENCE_VALUES = "reference/values.npz"
+
+_BLOCK_BYTES = 1 << 20
+
+
+def hash_file(path: Path, *, most_bytes: int = 1 << 62) -> FileEntry:
+    """Size and SHA-256 of a file.
+
+    Raises:
+        OSError: see `open_regular`.
+    """
+    digest = hashlib.sha256()
+    with open_regular(path, most_bytes=most_bytes) as (file, size_bytes):
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return FileEntry(size_bytes=size_bytes, sha256=digest.hexdigest())
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A folder whose manifest has been read; content is handed out only after its hash agrees.
+
+    Attributes:
+        folder: where it is.
+        manifest: its manifest.
+        plans: where plans compiled from it are: in the folder, but no part of the artifact.
+    """
+
+    folder: Path
+    manifest: Manifest
+    plans: Path
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Artifact:
+        """Read the manifest; raises ArtifactError, see `read_manifest`."""
+        folder = Path(folder)
+        return cls(folder, read_manifest(folder), folder / PLANS)
+
+    def read(self, name: str) -> NDArray[np.uint8]:
+        """The verified content of a file that the manifest lists, ``(n,)`` uint8, read-only.
+
+        Raises:
+            ArtifactError: not listed, missing, another size, or another SHA-256.
+        """
+        path, expected = self._listed(name)
+        try:
+            content, digest = read_hashed(path, most_bytes=expected.size_bytes)
+        except OSError as exc:
+            raise _unreadable(path, expected, exc) from exc
+        _check(path, FileEntry(size_bytes=len(content), sha256=digest), expected)
+        return content
+
+    def array(self, name: str, expected: Shaped) -> NDArray[np.generic]:
+        """A verified ``.npy`` file, read-only.
+
+        Raises:
+            ArtifactError: see `read`; or its dtype or shape is not the expected one.
+        """
+        try:
+            return parse_npy(self.read(name), expected)
+        except ValueError as exc:
+            raise ArtifactError(str(exc), path=self.folder / name) from exc
+
+    def graph(self, name: str) -> bytes:
+        """A verified ONNX file that an engine may run.
+
+        Raises:
+            ArtifactError: see `read`; or it could run for ever, or read other files.
+        """
+        content = self.read(name).tobytes()
+        try:
+            check_graph(content)
+        except ValueError as exc:
+            raise ArtifactError(f"{exc}; export again", path=self.folder / name) from exc
+        return content
+
+    def image(self, name: str) -> RGBImage:
+        """A verified image file, decoded as the camera's are.
+
+        Raises:
+            ArtifactError: see `read`.
+            ImageError: it cannot be decoded.
+        """
+        return decode_image(self.read(name).tobytes(), path=self.folder / name)
+
+    def file(self, name: str) -> Path:
+        """Path of a file whose content is as exported now; it may change, so `read` is for use.
+
+        Raises:
+            ArtifactError: see `read`.
+        """
+        path, expected = self._listed(name)
+        try:
+            found = hash_file(path, most_bytes=expected.size_bytes)
+        except OSError as exc:
+            raise _unreadable(path, expected, exc) from exc
+        _check(path, found, expected)
+        return path
+
+    def check_all(self) -> int:
+        """Verify every file that the manifest lists; returns their bytes.
+
+        Raises:
+            ArtifactError: see `read`.
+        """
+        for name in self.manifest.files:
+            self.file(name)
+        return sum(entry.size_bytes for entry in self.manifest.files.values())
+
+    def missing(self) -> list[str]:
+        """Files that the manifest lists and that are not there, or not of their size."""
+
+        def is_there(name: str, size_bytes: int) -> bool:
+            path = self.folder / name
+            try:
+                return path.is_file() and path.stat().st_size == size_bytes
+            except OSError:
+                return False
+
+        files = self.manifest.files.items()
+        return [name for name, entry in files if not is_there(name, entry.size_bytes)]
+
+    def _listed(self, name: str) -> tuple[Path, FileEntry]:
+        expected = self.manifest.files.get(name)
+        if expected is None:
+            raise ArtifactError(f"the manifest lists no {name}; export again", path=self.folder)
+        return self.folder / name, expected
+
+
+def _unreadable(path: Path, expected: FileEntry, error: OSError) -> ArtifactError:
+    if isinstance(error, FileNotFoundError):
+        return ArtifactError("missing; copy the artifact again", path=path)
+    if error.errno == errno.EFBIG:
+        return ArtifactError(
+            f"{error.strerror}: the manifest says {expected.size_bytes} bytes; damaged or from "
+            "another export, copy the artifact again",
+            path=path,
+        )
+    return ArtifactError(f"cannot be read: {error.strerror}", path=path)
+
+
+def _check(path: Path, found: FileEntry, expected: FileEntry) -> None:
+    if found.size_bytes != expected.size_bytes:
+        raise ArtifactError(
+            f"is {found.size_bytes} bytes, the manifest says {expected.size_bytes}; "
+            "damaged or from another export, copy the artifact again",
+            path=path,
+        )
+    if found.sha256 != expected.sha256:
+        raise ArtifactError(
+            "its SHA-256 is not the manifest's; damaged or from another export, "
+            "copy the artifact again",
+            path=path,
+        )

@@ -1,0 +1,1 @@
+"""The machine: what it is, how it is doing, and what `edge-ad tune` has found best on it."""

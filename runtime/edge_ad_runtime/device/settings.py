@@ -1,0 +1,124 @@
+"""What this machine is, and what `edge-ad tune` has found best on it: ``device.json``.
+
+The file lies beside the manifest and is no part of the artifact. It chooses among ways to compute
+the same scores, so that it can make a verdict faster or slower, never another.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from edge_ad_runtime.artifact import strict
+from edge_ad_runtime.artifact.atomic import write_file
+from edge_ad_runtime.artifact.folder import Artifact
+from edge_ad_runtime.artifact.strict import AtMost, Between
+from edge_ad_runtime.errors import ArtifactError
+from edge_ad_runtime.regular_file import read_regular
+
+FILE_NAME = "device.json"
+_MOST_BYTES = 100_000  # of the file
+_WIDE_SUMS = {"avx512_vnni", "avx_vnni", "amx_int8"}  # of x86
+
+SearchChoice = Literal["artifact", "exact"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceSettings:
+    """The content of ``device.json``.
+
+    Attributes:
+        artifact_sha256: of the artifact it was measured on.
+        cpu: of the machine it was measured on.
+        cores: of that machine.
+        search: ``artifact``, the one that the export has chosen, or ``exact``.
+        threads: CPU threads of the network and the index.
+        reason: one sentence with the measurement that decided.
+    """
+
+    artifact_sha256: Annotated[str, AtMost(64)]
+    cpu: Annotated[str, AtMost(1000)]
+    cores: Annotated[int, Between(1, 65_536)]
+    search: SearchChoice
+    threads: Annotated[int, Between(1, 65_536)]
+    reason: Annotated[str, AtMost(2000)]
+
+    def __post_init__(self) -> None:
+        if self.threads > self.cores:
+            raise ValueError(f"threads is {self.threads}, more than the {self.cores} cores")
+
+
+def machine() -> dict[str, str | int]:
+    """What figures are measured on."""
+    cpu = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text(errors="replace").splitlines()
+        cpu = next((line.split(":", 1)[1].strip() for line in lines if "model name" in line), cpu)
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count() or 1,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+    }
+
+
+def saturates_int8(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool | None:
+    """Whether sums of 8-bit products may be cut off on this processor; None: it does not say.
+
+    x86 without VNNI adds products in pairs, in 16 bits (``vpmaddubsw``: in ONNX Runtime and in
+    OpenVINO). Two products of 255 x 127 are more than that holds; of 255 x 64, with weights of 7
+    bits, they never are. On ARM the engines' sums are wide enough.
+    """
+    if not cpuinfo.exists():
+        return None
+    lines = cpuinfo.read_text(errors="replace").splitlines()
+    if any(line.startswith("Features") for line in lines):  # ARM's word for flags
+        return False
+    flags = {flag for line in lines if line.startswith("flags") for flag in line.split()}
+    return not flags & _WIDE_SUMS if flags else None
+
+
+def read_device_settings(artifact: Artifact) -> DeviceSettings | None:
+    """The artifact's ``device.json``; None if it was never tuned.
+
+    Raises:
+        ArtifactError: damaged, or of another artifact or machine; says what to do.
+    """
+    path = artifact.folder / FILE_NAME
+    advice = "run edge-ad tune again, or delete it"
+    try:
+        text = read_regular(path, most_bytes=_MOST_BYTES).decode("utf-8")
+        settings = strict.parse(DeviceSettings, strict.loads(text))
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise ArtifactError(f"cannot be read: {exc.strerror}; {advice}", path=path) from exc
+    except ValueError as exc:
+        raise ArtifactError(f"{exc}; {advice}", path=path) from exc
+    here = machine()
+    if (settings.cpu, settings.cores) != (here["cpu"], here["cores"]):
+        raise ArtifactError(
+            f"was made on {settings.cores} cores of {settings.cpu}, this machine has "
+            f"{here['cores']} of {here['cpu']}; {advice}",
+            path=path,
+        )
+    if settings.artifact_sha256 != artifact.manifest.sha256:
+        raise ArtifactError(f"was made for another artifact; {advice}", path=path)
+    return settings
+
+
+def write_device_settings(artifact: Artifact, settings: DeviceSettings) -> None:
+    """Write ``device.json``, whole or not at all.
+
+    Raises:
+        ArtifactError: the folder cannot be written.
+    """
+    path = artifact.folder / FILE_NAME
+    try:
+        write_file(path, (strict.dumps(settings) + "\n").encode())
+    except OSError as exc:
+        raise ArtifactError(f"cannot be written: {exc.strerror}", path=path) from exc

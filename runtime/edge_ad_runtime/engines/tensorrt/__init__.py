@@ -1,0 +1,1 @@
+"""TensorRT and TensorRT-RTX: plans, how they are built, and the engine that runs them."""

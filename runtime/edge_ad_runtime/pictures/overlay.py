@@ -1,0 +1,86 @@
+"""Pictures of a prediction: the image, the heat on it, and what the detector says."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ad_runtime.detector import Prediction
+from edge_ad_runtime.errors import ConfigError
+from edge_ad_runtime.images import RGBImage
+from edge_ad_runtime.images.preprocess import Preprocessing
+
+_GREEN, _RED, _WHITE = (40, 160, 60), (215, 50, 40), (255, 255, 255)
+_LONGEST_SIDE_PX = 640
+_CAPTION_PX = 30
+
+
+def draw_overlay(image: RGBImage, prediction: Prediction, preprocessing: Preprocessing) -> RGBImage:
+    """The image beside the same image under its anomaly map, with the verdict above.
+
+    Colour is absolute: transparent at 0.8 times the threshold and below, full at 1.4 times, so
+    that good images look plain and two pictures can be compared. A contour marks where the map is
+    above the threshold. Parts of the image outside the inspected cut are darkened.
+
+    Args:
+        image: ``(H, W, 3)`` uint8 RGB, as the camera gave it.
+        prediction: of that image, with its map.
+        preprocessing: of the artifact; places the map on the image.
+
+    Returns:
+        RGB, at most about 1,300 pixels wide.
+
+    Raises:
+        ConfigError: the prediction was made without a map.
+    """
+    if prediction.map is None:
+        raise ConfigError("a prediction made with with_map=False has no map to draw")
+    heat, inspected = _on_image(prediction.map, preprocessing, image.shape[:2])
+    scale = min(1.0, _LONGEST_SIDE_PX / max(image.shape[:2]))
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    relative = cv2.resize(heat, size) / max(prediction.threshold, 1e-12)
+    right = _paint(small, np.asarray(relative, np.float32))
+    right[cv2.resize(inspected, size, interpolation=cv2.INTER_NEAREST) == 0] //= 3
+    return _caption(np.hstack([small, right]), prediction)
+
+
+def _on_image(
+    heat: NDArray[np.float32], preprocessing: Preprocessing, original: tuple[int, ...]
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """The map at the original's size, and a mask of where the detector looked."""
+    (height, width), (top, left) = preprocessing.scaled_size(original)
+    rows, cols = preprocessing.size
+    canvas = np.zeros((height, width), np.float32)
+    mask = np.zeros((height, width), np.uint8)
+    canvas[top : top + rows, left : left + cols] = heat
+    mask[top : top + rows, left : left + cols] = 1
+    size = (original[1], original[0])
+    return (
+        np.asarray(cv2.resize(canvas, size, interpolation=cv2.INTER_LINEAR)),
+        np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST), np.uint8),
+    )
+
+
+def _paint(image: RGBImage, relative: NDArray[np.float32]) -> RGBImage:
+    """Heat, in units of the threshold, over the image."""
+    strength = np.clip((relative - 0.8) / 0.6, 0, 1)[..., np.newaxis]
+    levels = (strength[..., 0] * 155 + 100).astype(np.uint8)
+    colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
+    opacity = 0.65 * np.minimum(1, 2 * strength)
+    painted = np.asarray(image * (1 - opacity) + colours * opacity, np.uint8)
+    contours, _ = cv2.findContours(
+        (relative > 1).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
+    )
+    cv2.drawContours(painted, contours, -1, _RED, 1, cv2.LINE_AA)
+    return painted
+
+
+def _caption(picture: RGBImage, prediction: Prediction) -> RGBImage:
+    colour = _RED if prediction.verdict == "anomalous" else _GREEN
+    strip = np.full((_CAPTION_PX, picture.shape[1], 3), colour, np.uint8)
+    sign = ">" if prediction.verdict == "anomalous" else "<="
+    text = f"{prediction.verdict}  {prediction.score:.3g} {sign} {prediction.threshold:.3g}"
+    cv2.putText(strip, text, (8, 21), cv2.FONT_HERSHEY_SIMPLEX, 0.55, _WHITE, 1, cv2.LINE_AA)
+    return np.vstack([strip, picture])

@@ -1,0 +1,98 @@
+"""Measure what is fastest on this machine: which search, on how many threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edge_ad_runtime.artifact.folder import Artifact
+from edge_ad_runtime.detector import Detector, Prediction
+from edge_ad_runtime.device.settings import (
+    DeviceSettings,
+    SearchChoice,
+    machine,
+    write_device_settings,
+)
+from edge_ad_runtime.errors import EdgeADError
+
+ROUNDS = 15
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One way to run the artifact, and the median time of an image in it."""
+
+    search: SearchChoice
+    threads: int
+    ms: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneReport:
+    """All options, and the settings written: those of the fastest."""
+
+    options: tuple[Option, ...]
+    settings: DeviceSettings
+
+
+def tune(folder: Path | str, *, tick: Callable[[], None] = lambda: None) -> TuneReport:
+    """Time every option on the artifact's reference images, in turn, and write ``device.json``.
+
+    Args:
+        folder: the artifact.
+        tick: called after each round over all options.
+
+    Raises:
+        ArtifactError: see `Detector.load`; or ``device.json`` cannot be written.
+        EdgeADError: two options do not give the same scores; nothing is written.
+    """
+    artifact = Artifact.open(folder)
+    images = {r.file: artifact.image(r.file) for r in artifact.manifest.reference}
+    cores = int(machine()["cores"])
+    indexed = any(member.search.kind == "hnsw" for member in artifact.manifest.members)
+    searches: tuple[SearchChoice, ...] = ("artifact", "exact") if indexed else ("artifact",)
+    detectors = {
+        (search, threads): Detector.load(folder, threads=threads, search=search)
+        for search in searches
+        for threads in sorted({1, max(1, cores // 2), cores})
+    }
+    times: dict[tuple[SearchChoice, int], list[float]] = {key: [] for key in detectors}
+    for _ in range(ROUNDS):
+        for name, image in images.items():
+            found = {key: detector.predict(image) for key, detector in detectors.items()}
+            _check_same(found, artifact.folder / name, artifact)
+            for key, prediction in found.items():
+                times[key].append(prediction.timings_ms["total"])
+        tick()
+    options = tuple(
+        Option(search=search, threads=threads, ms=float(np.median(values)))
+        for (search, threads), values in times.items()
+    )
+    best = min(options, key=lambda option: option.ms)
+    others = ", ".join(f"{o.search} on {o.threads} {o.ms:.1f} ms" for o in options if o != best)
+    settings = DeviceSettings(
+        artifact_sha256=artifact.manifest.sha256,
+        cpu=str(machine()["cpu"]),
+        cores=cores,
+        search=best.search,
+        threads=best.threads,
+        reason=f"{best.ms:.1f} ms per image; {others}",
+    )
+    write_device_settings(artifact, settings)
+    return TuneReport(options=options, settings=settings)
+
+
+def _check_same(
+    found: dict[tuple[SearchChoice, int], Prediction], image: Path, artifact: Artifact
+) -> None:
+    scores = [prediction.score for prediction in found.values()]
+    manifest = artifact.manifest
+    least = 0.1 * manifest.calibration.threshold  # as in verify
+    if max(scores) - min(scores) > manifest.tolerances.score * max(*scores, least):
+        raise EdgeADError(
+            f"{image}: scores from {min(scores):.6g} to {max(scores):.6g}, depending on the search "
+            "or the threads; this machine does not compute reliably, nothing was written"
+        )

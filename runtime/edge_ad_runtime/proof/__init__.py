@@ -1,0 +1,1 @@
+"""Proof that this machine gives the exported scores."""

@@ -1,0 +1,182 @@
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_ad import FittedDetector, fit
+from edge_ad.methods.patchcore.reference import ReferenceDetector
+from edge_ad_runtime.errors import (
+    ArtifactError,
+    ConfigError,
+    EdgeADWarning,
+    FitError,
+    ImageError,
+    ShapeError,
+)
+from edge_ad_runtime.images import read_image
+
+FILES = ["backbone.safetensors", "bank.safetensors", "fit.json", "held_out.safetensors"]
+
+
+def test_it_learns_a_bank_and_a_threshold(fitted):
+    assert fitted.record.grid == (16, 20)
+    assert fitted.bank.features.shape == (160, 192)  # 5% of 10 images x 320 patches
+    assert fitted.calibration.images == 2
+    held_out = [i.held_out_score for i in fitted.record.images if i.held_out_score is not None]
+    assert max(held_out) == fitted.calibration.threshold
+
+
+def test_the_same_images_and_seed_give_the_same_bytes(parts, small, fitted, tmp_path):
+    fitted.save(tmp_path / "one")
+    fit(parts / "train/good", small).save(tmp_path / "two")
+    assert sorted(p.name for p in (tmp_path / "one").iterdir()) == FILES
+    for name in FILES:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_another_seed_holds_out_other_images(parts, small, fitted):
+    other = fit(parts / "train/good", replace(small, seed=3))
+    assert {i.path for i in other.record.images if i.held_out_score is not None} != {
+        i.path for i in fitted.record.images if i.held_out_score is not None
+    }
+
+
+def test_it_survives_its_folder(fitted, tmp_path, parts):
+    fitted.save(tmp_path / "plate.fit")
+    loaded = FittedDetector.load(tmp_path / "plate.fit")
+    assert loaded.record == fitted.record
+    assert np.array_equal(loaded.bank.features, fitted.bank.features)
+    image = parts / "test/stain/000.png"
+    assert ReferenceDetector(loaded).predict(image).score == pytest.approx(
+        ReferenceDetector(fitted).predict(image).score
+    )
+
+
+def test_held_out_scores_are_the_references(fitted):
+    reference = ReferenceDetector(fitted)
+    for image in fitted.record.images:
+        if image.held_out_score is not None:
+            assert reference.predict(image.path).score == pytest.approx(
+                image.held_out_score, rel=1e-4
+            )
+
+
+def test_features_in_a_scratch_file_give_the_same_fit_and_leave_nothing(
+    parts, small, fitted, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("edge_ad.features.patches._IN_MEMORY_BYTES", 1000)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    scratch = fit(parts / "train/good", small)
+    assert np.array_equal(scratch.bank.features, fitted.bank.features)
+    assert type(scratch.bank.features) is np.ndarray
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_scratch_file_that_would_not_fit_is_refused_before_it_is_made(monkeypatch):
+    from edge_ad.features.patches import _allocate
+
+    with pytest.raises(FitError, match=r"need .* GB of scratch space, .* set TMPDIR"):
+        _allocate((10**9, 10**6))
+
+
+def test_an_existing_folder_is_not_overwritten_unasked(fitted, tmp_path):
+    fitted.save(tmp_path / "plate.fit")
+    with pytest.raises(ConfigError, match="already exists"):
+        fitted.save(tmp_path / "plate.fit")
+    fitted.save(tmp_path / "plate.fit", overwrite=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["plate.fit"]
+
+
+def test_too_few_images_are_refused(parts, small):
+    one = sorted((parts / "train/good").iterdir())[:1]
+    with pytest.raises(FitError, match="1 good images; at least 2 are needed"):
+        fit(one, small)
+
+
+def test_shots_are_a_seeded_draw(parts, small):
+    drawn = [
+        {
+            Path(i.path).name
+            for i in fit(parts / "train/good", replace(small, shots=5, **s)).record.images
+        }
+        for s in ({}, {}, {"seed": 1})
+    ]
+    assert len(drawn[0]) == len(drawn[2]) == 5
+    assert drawn[0] == drawn[1] != drawn[2]
+    with pytest.raises(ConfigError, match="shots is 13; there are only 12"):
+        fit(parts / "train/good", replace(small, shots=13))
+
+
+def test_one_image_is_enough_for_a_bank_but_not_for_a_threshold(parts, small, tmp_path):
+    fitted = fit(parts / "train/good", replace(small, shots=1, holdout_fraction=0))
+    fitted.save(tmp_path / "one.fit")
+    loaded = FittedDetector.load(tmp_path / "one.fit")
+    assert loaded.record.calibration is None
+    assert len(loaded.held_out_scores) == 0
+    own, bad = (
+        ReferenceDetector(loaded).trace(read_image(path)).score
+        for path in (loaded.record.images[0].path, parts / "test/scratch/000.png")
+    )
+    assert 0 < own < bad
+    with pytest.raises(ConfigError, match="there is no threshold; export with --threshold"):
+        ReferenceDetector(loaded).predict(parts / "test/good/000.png")
+
+
+def test_an_unsupported_false_reject_rate_is_refused_before_any_work(parts, small):
+    config = replace(small, false_reject_rate=0.01, weights="no/such/file.pth")
+    with pytest.raises(ConfigError, match="smallest rate they support"):
+        fit(parts / "train/good", config)
+
+
+def test_one_broken_image_stops_the_fit_and_is_named(parts, small, tmp_path):
+    folder = shutil.copytree(parts / "train/good", tmp_path / "good parts")
+    (folder / "005.png").write_bytes((folder / "005.png").read_bytes()[:1000])
+    with pytest.raises(ImageError) as caught:
+        fit(folder, small)
+    assert caught.value.path == folder / "005.png"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_damaged_or_missing_file_of_the_fit_folder_is_refused(fitted, tmp_path, name):
+    fitted.save(tmp_path / "plate.fit")
+    path = tmp_path / "plate.fit" / name
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(ArtifactError):
+        FittedDetector.load(tmp_path / "plate.fit")
+    path.unlink()
+    with pytest.raises(ArtifactError, match="missing"):
+        FittedDetector.load(tmp_path / "plate.fit")
+
+
+def test_a_fit_of_mixed_folders_is_refused(fitted, tmp_path):
+    fitted.save(tmp_path / "plate.fit")
+    path = tmp_path / "plate.fit/fit.json"
+    record = json.loads(path.read_text())
+    record["dimension"] = 99
+    path.write_text(json.dumps(record))
+    with pytest.raises(ShapeError, match="fit.json says dimension 99"):
+        FittedDetector.load(tmp_path / "plate.fit")
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("bank", "held_out"), ("held_out", "bank"), ("held_out", "backbone")],
+)
+def test_files_of_a_fit_in_one_anothers_place_are_refused(fitted, tmp_path, name, other):
+    """It was a KeyError."""
+    fitted.save(tmp_path / "plate.fit")
+    content = (tmp_path / f"plate.fit/{other}.safetensors").read_bytes()
+    (tmp_path / f"plate.fit/{name}.safetensors").write_bytes(content)
+    with pytest.raises(ArtifactError, match="holds no .* where it should be: damaged, or another"):
+        FittedDetector.load(tmp_path / "plate.fit")
+
+
+def test_copies_on_both_sides_of_the_hold_out_are_a_warning(parts, small, tmp_path):
+    good = shutil.copytree(parts / "train/good", tmp_path / "good")
+    for path in sorted(good.iterdir()):
+        shutil.copy(path, path.with_name(f"copy-{path.name}"))
+    with pytest.warns(EdgeADWarning, match="held-out images are copies of images in the bank"):
+        fit(good, small)

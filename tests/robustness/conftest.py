@@ -1,9 +1,0 @@
-from pathlib import Path
-
-import pytest
-
-
-@pytest.fixture
-def tiny() -> Path:
-    """The committed artifact."""
-    return Path(__file__).parents[1] / "runtime/tiny.edgead"

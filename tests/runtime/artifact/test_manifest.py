@@ -1,0 +1,149 @@
+import json
+import os
+
+import pytest
+
+from edge_ad_runtime.artifact import strict
+from edge_ad_runtime.artifact.manifest import FILE_NAME, Manifest, read_manifest
+from edge_ad_runtime.errors import ArtifactError
+
+
+def edit(folder, change) -> None:
+    path = folder / FILE_NAME
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    change(raw)
+    path.write_text(json.dumps(raw, indent=2) + "\n", encoding="utf-8")
+
+
+def test_it_reads_back_what_it_writes(tiny):
+    manifest = read_manifest(tiny)
+    assert strict.parse(Manifest, json.loads(manifest.to_text())) == manifest
+    assert manifest.sealed() == manifest
+
+
+def test_every_single_byte_counts(artifact):
+    path = artifact / FILE_NAME
+    whole = path.read_bytes()
+    for at in range(0, len(whole), 7):
+        for new in {ord(" "), ord("1"), whole[at] ^ 1} - {whole[at]}:
+            path.write_bytes(whole[:at] + bytes([new]) + whole[at + 1 :])
+            with pytest.raises(ArtifactError):
+                read_manifest(artifact)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda m: m.update(colour="red"), "unknown key 'colour'"),
+        (lambda m: m["members"][0]["search"].update(ef=1), "unknown key 'members[0].search.ef'"),
+        (lambda m: m["members"][0].pop("scoring"), "missing key 'members[0].scoring'"),
+        (lambda m: m["members"][0].update(scale=0), "members[0].scale: expected float from"),
+        (lambda m: m["members"][0].update(scale=1e308), "members[0].scale: expected float from"),
+        (lambda m: m.update(members=2 * m["members"]), "expected a folder for each"),
+        (lambda m: m.update(members=50 * m["members"]), "of length 16 at most"),
+        (lambda m: m["members"][0].update(folder="../other"), "a folder in the artifact"),
+        (lambda m: m["members"][0].update(folder="/etc"), "a folder in the artifact"),
+        (lambda m: m["files"].update({"../x": m["files"]["bank.npy"]}), "below the artifact's"),
+        (lambda m: m["files"].update({"a/../../x": m["files"]["bank.npy"]}), "below the artifact"),
+        (lambda m: m["reference"][0].update(file="/etc/passwd"), "below the artifact's folder"),
+        (lambda m: m["members"][0]["search"].update(rounds=10**9), "rounds: expected int from 0"),
+        (lambda m: m["members"][0]["search"].update(ef_search=10**30), "31 digits"),
+        (lambda m: m["members"][0]["search"].update(candidates=0), "a number of hnsw is 0"),
+        (lambda m: m["members"][0]["scoring"].update(neighbours=5), "asks for 9 neighbours|ef 4"),
+        (lambda m: m["members"][0]["scoring"].update(neighbours=-1), "expected int from 1"),
+        (lambda m: m["members"][0]["scoring"].update(reweight_neighbours=1), "every score 0"),
+        (lambda m: m["members"][0]["scoring"].update(reweight_neighbours=999), "asks for 999"),
+        (
+            lambda m: m["members"][0]["scoring"].update(blur_sigma_px=-1.0),
+            "blur_sigma_px: expected",
+        ),
+        (
+            lambda m: m["members"][0]["scoring"].update(blur_sigma_px=1e308),
+            "blur_sigma_px: expecte",
+        ),
+        (lambda m: m["calibration"].update(threshold=1e308), "threshold: expected float from 0"),
+        (lambda m: m["tolerances"].update(score=1e308), "tolerances.score: expected float from 0"),
+        (lambda m: m["versions"].update(x="\ud800"), "half a surrogate pair"),
+        (lambda m: m["versions"].update(x="x" * 9999), "of length 2000 at most"),
+        (lambda m: m.update(members=[]), "members: expected at least one"),
+        (
+            lambda m: m["members"][0]["search"].pop("ef_search"),
+            "missing key 'members[0].search.ef_search'",
+        ),
+        (
+            lambda m: m["members"][0]["search"].update(ef_search="64"),
+            "members[0].search.ef_search: expected int",
+        ),
+        (
+            lambda m: m["members"][0]["search"].update(rows=True),
+            "members[0].search.rows: expected int",
+        ),
+        (
+            lambda m: m["members"][0]["search"].update(kind="ivf"),
+            "members[0].search.kind: expected one of",
+        ),
+        (
+            lambda m: m["members"][0]["network"].update(grid=[1, 2, 3]),
+            "members[0].network.grid: expected a list of 2",
+        ),
+        (lambda m: m["calibration"].update(threshold=float("nan")), "NaN is not a number"),
+        (lambda m: m["preprocessing"].update(size=[2, 2]), "each side must be 32"),
+        (lambda m: m.update(schema=4), "schema 4, this runtime reads up to 3; upgrade"),
+        (lambda m: m.update(schema=1), "schema 1 is not known"),
+        (lambda m: m.update(schema="2"), "no whole number under the key 'schema'"),
+        (lambda m: m["calibration"].update(threshold=9.9), "changed after export"),
+        (lambda m: m["preprocessing"].update(size=[64, 96]), "changed after export"),
+    ],
+)
+def test_an_edited_manifest_is_refused_and_the_key_named(artifact, change, message):
+    edit(artifact, change)
+    with pytest.raises(ArtifactError) as caught:
+        read_manifest(artifact)
+    assert any(part in str(caught.value) for part in message.split("|"))
+    assert caught.value.path == artifact / FILE_NAME
+
+
+def test_a_key_that_occurs_twice_is_refused(artifact):
+    path = artifact / FILE_NAME
+    path.write_text(path.read_text().replace('"schema": 3,', '"schema": 3, "schema": 3,'))
+    with pytest.raises(ArtifactError, match="occurs twice"):
+        read_manifest(artifact)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"null"])
+def test_what_is_not_a_manifest_is_refused(artifact, content):
+    (artifact / FILE_NAME).write_bytes(content)
+    with pytest.raises(ArtifactError):
+        read_manifest(artifact)
+
+
+def test_changed_line_ends_are_a_change(artifact):
+    path = artifact / FILE_NAME
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    with pytest.raises(ArtifactError, match="changed after export"):
+        read_manifest(artifact)
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"schema":' * 100_000])
+def test_nesting_that_is_too_deep_is_refused(artifact, text):
+    (artifact / FILE_NAME).write_text(text)
+    with pytest.raises(ArtifactError, match="nested too deeply"):
+        read_manifest(artifact)
+
+
+def test_a_manifest_that_is_no_plain_file_or_too_large_is_refused(artifact):
+    path = artifact / FILE_NAME
+    path.write_bytes(b" " * 5_000_000)
+    with pytest.raises(ArtifactError, match="more than the 4,000,000 allowed"):
+        read_manifest(artifact)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(ArtifactError, match="is a FIFO"):
+        read_manifest(artifact)
+
+
+def test_a_missing_folder_or_manifest_is_said(tmp_path):
+    with pytest.raises(ArtifactError, match="no such folder"):
+        read_manifest(tmp_path / "none.edgead")
+    with pytest.raises(ArtifactError, match=r"holds no manifest\.json"):
+        read_manifest(tmp_path)

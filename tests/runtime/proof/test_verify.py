@@ -1,0 +1,98 @@
+import json
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from edge_ad_runtime import Detector
+from edge_ad_runtime.artifact.folder import hash_file
+from edge_ad_runtime.errors import ArtifactError
+from edge_ad_runtime.proof.verify import STAGES, verify
+
+
+def test_an_untouched_artifact_verifies(tiny):
+    report = verify(Detector.load(tiny))
+    assert report.ok
+    assert report.first_failure is None
+    assert tuple(stage.stage for stage in report.stages) == STAGES
+    assert report.images == 2
+    assert json.loads(report.to_json())["ok"] is True
+    assert ElementTree.fromstring(report.to_junit()).get("failures") == "0"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: m["preprocessing"].update(resize_px=100),
+        lambda m: m["preprocessing"].update(resize_px=80),
+    ],
+)
+def test_another_preprocessing_fails_at_preprocess_even_if_the_manifest_is_sealed_again(
+    artifact, resign, change
+):
+    resign(artifact, change)
+    report = verify(Detector.load(artifact))
+    assert not report.ok
+    assert report.first_failure.stage == "preprocess"
+    assert ElementTree.fromstring(report.to_junit()).find(".//failure") is not None
+
+
+def fail_at(detector, stage, monkeypatch):
+    if stage == "features":
+        run = detector.engine.run
+        monkeypatch.setattr(detector.engine, "run", lambda images: run(images) * np.float32(1.001))
+    elif stage == "distances":
+        search = detector.members[0].search
+        nearest = search.nearest
+
+        def too_far(queries, k):
+            found = nearest(queries, k)
+            return found._replace(distances=found.distances * 1.2)
+
+        monkeypatch.setattr(search, "nearest", too_far)
+    elif stage == "map":
+        monkeypatch.setattr(type(detector), "map", lambda self, d: np.zeros((64, 80), np.float32))
+
+
+@pytest.mark.parametrize("stage", ["features", "distances", "map"])
+def test_the_first_failing_stage_is_named(tiny, stage, monkeypatch):
+    detector = Detector.load(tiny)
+    fail_at(detector, stage, monkeypatch)
+    assert verify(detector).first_failure.stage == stage
+
+
+def test_equation_7_switched_off_fails_at_score_even_if_sealed_again(artifact, resign):
+    resign(artifact, lambda m: m["members"][0]["scoring"].update(reweight_neighbours=0))
+    assert verify(Detector.load(artifact)).first_failure.stage == "score"
+
+
+@pytest.mark.parametrize("factor", [0.1, 3])
+def test_another_threshold_fails_at_verdict_even_if_sealed_again(artifact, resign, factor):
+    def change(manifest):
+        manifest["calibration"]["threshold"] *= factor
+
+    resign(artifact, change)
+    failure = verify(Detector.load(artifact)).first_failure
+    assert (failure.stage, failure.worst_difference) == ("verdict", 1)
+
+
+def test_reference_values_of_another_artifact_are_refused(artifact, resign):
+    path = artifact / "reference/values.npz"
+    np.savez(path, allow_pickle=False, something=np.zeros(3))
+
+    def rehash(manifest):
+        entry = hash_file(path)
+        manifest["files"]["reference/values.npz"] = {
+            "size_bytes": entry.size_bytes,
+            "sha256": entry.sha256,
+        }
+
+    resign(artifact, rehash)
+    with pytest.raises(ArtifactError, match="not the reference values"):
+        verify(Detector.load(artifact))
+
+
+def test_an_artifact_without_reference_images_cannot_be_verified(artifact, resign):
+    resign(artifact, lambda manifest: manifest.update(reference=[]))
+    with pytest.raises(ArtifactError, match="carries no reference images"):
+        verify(Detector.load(artifact))
