@@ -203,3 +203,6 @@ class PatchCoreConfig:
 def _require(ok: bool, message: str) -> None:
     if not ok:
         raise ConfigError(message)
+
+
+Settings = PatchCoreConfig
