@@ -14,7 +14,7 @@ from edge_ad_runtime.errors import ConfigError
 if TYPE_CHECKING:
     from edge_ad.evaluation.evaluate import Evaluation
     from edge_ad.fitting.fitted import FittedDetector
-    from edge_ad_runtime.artifact.manifest import Calibration
+    from edge_ad_runtime.artifact.schema import Calibration
 
 _ON_CONTACT_SHEET = 12
 
@@ -139,7 +139,7 @@ def fit(
     \b
     Example: edge-ad fit good_parts --out line3.fit
     """
-    from edge_ad.features.isolation import draw_contact_sheet
+    from edge_ad.fitting.contact_sheet import draw_contact_sheet
     from edge_ad.fitting.fitted import FIT
     from edge_ad.fitting.fitting import fit as fit_patchcore
     from edge_ad.images.good import list_images
@@ -157,7 +157,7 @@ def fit(
     click.echo(_describe(fitted, out))
     if contact_sheet is not None:
         shown = fitted.record.isolated[:_ON_CONTACT_SHEET]
-        sheet = draw_contact_sheet(shown, config.preprocessing, fitted.record.grid)
+        sheet = draw_contact_sheet(shown, config.preprocessing)
         write_png(contact_sheet, sheet)
 
 
@@ -237,9 +237,9 @@ def describe_evaluation(evaluation: Evaluation) -> str:
 
 
 def _describe(fitted: FittedDetector, out: Path) -> str:
-    bank = fitted.bank.features
+    kept = fitted.method.describe(fitted.kept)
     images = sum(image.held_out_score is None for image in fitted.record.images)
-    lines = [f"{out}: bank of {bank.shape[0]} patches x {bank.shape[1]} from {images} images"]
+    lines = [f"{out}: {kept} from {images} images"]
     return "\n".join([*lines, _threshold_line(fitted.record.calibration), *_isolated_lines(fitted)])
 
 

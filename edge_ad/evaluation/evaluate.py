@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from edge_ad.evaluation import metrics
 from edge_ad.images.labelled import TestImage, read_mask
-from edge_ad_runtime.detector import Detector, Verdict
+from edge_ad_runtime.decision.threshold import Verdict
+from edge_ad_runtime.detector import Detector
 from edge_ad_runtime.errors import ConfigError, EdgeADError
 from edge_ad_runtime.escaping import json_text
 from edge_ad_runtime.images import read_image

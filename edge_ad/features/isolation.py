@@ -11,19 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from edge_ad.features.coreset import greedy_coreset
-from edge_ad_runtime.images import RGBImage, read_image
-from edge_ad_runtime.images.preprocess import Preprocessing
 
 _CANDIDATES = 64
-_TILE_PX = 224
-_CAPTION_PX = 40
-_COLUMNS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +27,7 @@ class IsolatedPatch:
     Attributes:
         path: the image.
         cell: ``(row, column)`` on the patch grid.
+        grid: ``(rows, columns)`` of that.
         distance: L2, to the nearest patch of any other good image of the bank.
         relative: ``distance`` over the median of all images listed.
         excluded: whether the image was left out of the bank for it.
@@ -40,6 +35,7 @@ class IsolatedPatch:
 
     path: str
     cell: tuple[int, int]
+    grid: tuple[int, int]
     distance: float
     relative: float
     excluded: bool
@@ -63,7 +59,8 @@ def find_isolated(
     if len(features) < 2:
         return []
     patches = features.reshape(-1, features.shape[-1])
-    cols, per_image = features.shape[2], features.shape[1] * features.shape[2]
+    grid = (features.shape[1], features.shape[2])
+    cols, per_image = grid[1], grid[0] * grid[1]
     candidates = greedy_coreset(patches, min(_CANDIDATES, len(patches)), seed=seed)
     found: dict[int, tuple[float, int]] = {}
     for candidate, distance in zip(candidates, _to_other_images(features, candidates), strict=True):
@@ -75,22 +72,13 @@ def find_isolated(
         IsolatedPatch(
             path=str(paths[image]),
             cell=divmod(cell, cols),
+            grid=grid,
             distance=distance,
             relative=distance / max(median, 1e-12),
             excluded=exclude_above is not None and distance > exclude_above * median,
         )
         for image, (distance, cell) in ranked
     ]
-
-
-def draw_contact_sheet(isolated: Sequence[IsolatedPatch], preprocessing: Preprocessing,
-                       grid: tuple[int, int]) -> RGBImage:  # fmt: skip
-    """The images with a box around their most isolated patch and its neighbourhood."""
-    tiles = [_tile(patch, preprocessing, grid) for patch in isolated]
-    blank = np.full_like(tiles[0], 255)
-    tiles += [blank] * (-len(tiles) % _COLUMNS)
-    rows = [np.hstack(tiles[i : i + _COLUMNS]) for i in range(0, len(tiles), _COLUMNS)]
-    return np.vstack(rows)
 
 
 def _to_other_images(
@@ -106,22 +94,3 @@ def _to_other_images(
         distance = torch.cdist(queries, flat).amin(dim=1)
         nearest = torch.where(own == image, nearest, torch.minimum(nearest, distance))
     return np.asarray(nearest.numpy())
-
-
-def _tile(patch: IsolatedPatch, preprocessing: Preprocessing, grid: tuple[int, int]) -> RGBImage:
-    image = preprocessing.apply(read_image(patch.path))
-    height, width = image.shape[:2]
-    y, x = (
-        (i + 0.5) * side / n for i, side, n in zip(patch.cell, (height, width), grid, strict=True)
-    )
-    reach = 2 * max(height / grid[0], width / grid[1])
-    corners = [(round(x + s * reach), round(y + s * reach)) for s in (-1, 1)]
-    boxed = cv2.rectangle(image.copy(), corners[0], corners[1], (215, 50, 40), 2)
-    tile = np.full((_TILE_PX + _CAPTION_PX, _TILE_PX, 3), 255, np.uint8)
-    tile[:_TILE_PX] = cv2.resize(boxed, (_TILE_PX, _TILE_PX), interpolation=cv2.INTER_AREA)
-    state = ", excluded" if patch.excluded else ""
-    lines = (Path(patch.path).name[-30:], f"{patch.relative:.2f} x the median{state}")
-    for i, line in enumerate(lines):
-        at = (4, _TILE_PX + 15 + 17 * i)
-        cv2.putText(tile, line, at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, (30, 30, 30), 1, cv2.LINE_AA)
-    return tile

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import beta
 
-from edge_ad_runtime.artifact.manifest import Calibration
+from edge_ad_runtime.artifact.schema import MOST_SCORES, Calibration
 from edge_ad_runtime.errors import ConfigError, FitError
 
 _INTERVAL = (0.05, 0.95)
@@ -71,6 +71,7 @@ def split_conformal(scores: NDArray[np.floating], rate: float | None) -> Calibra
         requested_rate=rate,
         interval=_interval(n, k),
         images=n,
+        scores=_kept(scores),
     )
 
 
@@ -88,7 +89,16 @@ def given_threshold(scores: NDArray[np.floating], threshold: float) -> Calibrati
         requested_rate=None,
         interval=_interval(n, k),
         images=n,
+        scores=_kept(scores),
     )
+
+
+def _kept(scores: NDArray[np.floating]) -> tuple[float, ...]:
+    """The scores, rising; of too many, as many as a manifest holds, evenly spaced in rank."""
+    rising = np.sort(scores)
+    if len(rising) > MOST_SCORES:
+        rising = rising[np.linspace(0, len(rising) - 1, MOST_SCORES).round().astype(int)]
+    return tuple(rising.tolist())
 
 
 def _interval(n: int, k: int) -> tuple[float, float]:

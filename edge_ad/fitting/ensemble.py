@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from edge_ad.fitting.calibrate import given_threshold, split_conformal
 from edge_ad.fitting.fitted import FittedDetector
-from edge_ad_runtime.artifact.manifest import Calibration
+from edge_ad_runtime.artifact.schema import Calibration
 from edge_ad_runtime.errors import ConfigError, FitError
-from edge_ad_runtime.heads.patch_scoring import combine
+from edge_ad_runtime.heads.ensemble import combine
 
 _SCALE_EVERY = 3  # of the held-out images, the first and every third after set the scales
 

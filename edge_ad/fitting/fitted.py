@@ -1,8 +1,9 @@
 """`FittedDetector`: all that fitting learned, and its folder of safetensors and JSON.
 
-    fit.json                  settings, calibration, images with their SHA-256, versions
-    backbone.safetensors      the network's tensors, as far as they are used; the whitening's
-    bank.safetensors          ``features`` (n, D) and, for equation 7, ``neighbours`` (n, b)
+    fit.json                  method, settings, calibration, images with their SHA-256, versions
+    network.safetensors       the network's tensors, as far as they are used
+    kept.safetensors          what the method keeps, by the names of its fields; PatchCore:
+                              ``features`` (n, D), ``neighbours`` (n, b), ``grid`` (2,)
     held_out.safetensors      ``preprocessed`` (k, H, W, 3) and ``original.0``, ``original.1`` ...
 
 The same images, settings and seed give the same bytes.
@@ -10,9 +11,10 @@ The same images, settings and seed give the same bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import torch
@@ -20,22 +22,19 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_file as save_torch_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from edge_ad.features.isolation import IsolatedPatch
-from edge_ad.methods.patchcore.bank import Bank
-from edge_ad.methods.patchcore.settings import PatchCoreConfig
+from edge_ad.methods import Lowered, Method, load_method, settings_class
 from edge_ad_runtime.artifact import strict
 from edge_ad_runtime.artifact.atomic import FolderKind, atomic_folder
-from edge_ad_runtime.artifact.manifest import Calibration
-from edge_ad_runtime.errors import ArtifactError, ConfigError, ShapeError
+from edge_ad_runtime.artifact.schema import Calibration
+from edge_ad_runtime.errors import ArtifactError, ConfigError
 from edge_ad_runtime.images import RGBImage
 from edge_ad_runtime.regular_file import read_regular
 
-FIT = FolderKind(
-    name="a fit", marker="fit.json", keys=frozenset({"schema", "config", "weights_sha256"})
-)
-SCHEMA = 1
+FIT = FolderKind(name="a fit", marker="fit.json", keys=frozenset({"schema", "config", "images"}))
+SCHEMA = 2
 
 _MOST_RECORD_BYTES = 1 << 30  # it names every image
 
@@ -47,7 +46,7 @@ class FitImage:
     Attributes:
         path: as given to `fit`.
         sha256: of the file.
-        held_out_score: image score, for those held out of the bank; None for those in it.
+        held_out_score: image score, for those that were held out; None for the others.
     """
 
     path: str
@@ -57,13 +56,19 @@ class FitImage:
 
 @dataclass(frozen=True, kw_only=True)
 class FitRecord:
-    """The content of ``fit.json``; without a calibration if no image was held out."""
+    """The content of ``fit.json`` but for the settings.
+
+    Attributes:
+        schema: of the fit folder.
+        method: a name of `edge_ad.methods.METHODS`.
+        calibration: the threshold; None if no image was held out.
+        images: all good images, in order.
+        isolated: see `edge_ad.methods.Gathered`.
+        versions: what made the fit.
+    """
 
     schema: int
-    config: PatchCoreConfig
-    grid: tuple[int, int]
-    dimension: int
-    weights_sha256: str
+    method: str
     calibration: Calibration | None
     images: tuple[FitImage, ...]
     isolated: tuple[IsolatedPatch, ...]
@@ -72,27 +77,37 @@ class FitRecord:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FittedDetector:
-    """A fitted PatchCore.
+    """What a method has learned from good images.
 
     Attributes:
-        record: settings and provenance.
-        backbone: the backbone's tensors by torchvision's names, and the whitening's.
-        bank: the memory bank M_C.
+        config: the settings it was fitted with.
+        record: images, threshold and provenance.
+        state: the network's tensors, as in its ``state_dict()``.
+        kept: what good images have left behind, of the method's type.
         held_out: ``(k, H, W, 3)`` uint8 preprocessed held-out images, to test exports with (if
-            none were, images of the bank).
+            none were held out, others).
         originals: a few of them as the camera gave them, ``(H, W, 3)`` uint8 of any size.
     """
 
+    config: Any
     record: FitRecord
-    backbone: dict[str, Tensor]
-    bank: Bank
+    state: dict[str, Tensor]
+    kept: Any
     held_out: NDArray[np.uint8]
     originals: tuple[RGBImage, ...]
 
     @property
-    def config(self) -> PatchCoreConfig:
-        """The settings it was fitted with."""
-        return self.record.config
+    def method(self) -> Method:
+        """The method that has learned it."""
+        return load_method(self.record.method)
+
+    def network(self) -> nn.Module:
+        """The network, ready for inference."""
+        return self.method.restore(self.config, self.state)
+
+    def lower(self, network: nn.Module) -> Lowered:
+        """What a device needs, with the network of `network`."""
+        return self.method.lower(network, self.kept, self.config)
 
     @property
     def calibration(self) -> Calibration:
@@ -103,14 +118,14 @@ class FittedDetector:
         """
         if self.record.calibration is None:
             raise ConfigError(
-                "no good image was held out of the bank, so there is no threshold; export with "
+                "no good image was held out, so there is no threshold; export with "
                 "--threshold, or fit with a --holdout-fraction"
             )
         return self.record.calibration
 
     @property
     def held_out_scores(self) -> NDArray[np.float64]:
-        """Image scores of the good images held out of the bank, ``(n,)``."""
+        """Image scores of the held-out good images, ``(n,)``."""
         scores = [image.held_out_score for image in self.record.images]
         return np.array([score for score in scores if score is not None])
 
@@ -127,12 +142,12 @@ class FittedDetector:
         images = [Path(image.path) for image in self.record.images]
         with atomic_folder(Path(folder), overwrite=overwrite, kind=FIT, inputs=images) as partial:
             try:
-                save_torch_file(self.backbone, partial / "backbone.safetensors")
-                save_file(_bank_tensors(self.bank), partial / "bank.safetensors")
+                save_torch_file(self.state, partial / "network.safetensors")
+                save_file(_arrays(self.kept), partial / "kept.safetensors")
                 save_file(held_out, partial / "held_out.safetensors")
             except SafetensorError as exc:  # a full disk too
                 raise OSError(str(exc)) from exc
-            text = strict.dumps(self.record) + "\n"
+            text = strict.dumps({**_shallow(self.record), "config": self.config}) + "\n"
             (partial / "fit.json").write_text(text, encoding="utf-8")
 
     @classmethod
@@ -143,46 +158,56 @@ class FittedDetector:
             ArtifactError: a file is missing or damaged, or the files disagree.
         """
         folder = Path(folder)
-        record = _read_record(folder)
-        bank = _read(folder / "bank.safetensors")
-        backbone = _read(folder / "backbone.safetensors")
+        record, config = _read_record(folder)
+        network = _read(folder / "network.safetensors")
+        kept = _read(folder / "kept.safetensors")
         held_out = _read(folder / "held_out.safetensors")
         try:
             preprocessed = held_out.pop("preprocessed")
             originals = tuple(held_out[f"original.{i}"] for i in range(len(held_out)))
-            features = bank["features"]
-        except KeyError as exc:
+            restored = load_method(record.method).Kept(**{**_absent(record.method), **kept})
+        except (KeyError, TypeError) as exc:
             raise ArtifactError(
                 f"holds no {exc.args[0]} where it should be: damaged, or another file's content; "
                 "fit again",
                 path=folder,
             ) from exc
-        fitted = cls(
+        return cls(
+            config=config,
             record=record,
-            backbone={k: torch.from_numpy(v) for k, v in backbone.items()},
-            bank=Bank(features=features, neighbours=bank.get("neighbours")),
+            state={name: torch.from_numpy(value) for name, value in network.items()},
+            kept=restored,
             held_out=preprocessed,
             originals=originals,
         )
-        shape = fitted.bank.features.shape
-        if len(shape) != 2 or shape[1] != record.dimension:
-            raise ShapeError(
-                f"{folder}: the bank is {shape}, fit.json says dimension {record.dimension}; "
-                "fit again"
-            )
-        return fitted
 
 
-def _bank_tensors(bank: Bank) -> dict[str, NDArray[Any]]:
-    tensors: dict[str, NDArray[Any]] = {"features": bank.features}
-    return tensors if bank.neighbours is None else {**tensors, "neighbours": bank.neighbours}
+def _shallow(record: FitRecord) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
-def _read_record(folder: Path) -> FitRecord:
+def _arrays(kept: Any) -> dict[str, NDArray[Any]]:
+    """The arrays that a method keeps, by the names of its fields; what is None is left out."""
+    values = {field.name: getattr(kept, field.name) for field in fields(kept)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _absent(method: str) -> dict[str, None]:
+    """The fields that may be None, for a file that lacks them."""
+    hints = get_type_hints(load_method(method).Kept)
+    return {name: None for name, hint in hints.items() if NoneType in get_args(hint)}
+
+
+def _read_record(folder: Path) -> tuple[FitRecord, Any]:
+    """The record and the settings, which are the method's."""
     path = _existing(folder / "fit.json")
     try:
-        text = read_regular(path, most_bytes=_MOST_RECORD_BYTES).decode("utf-8")
-        return strict.parse(FitRecord, strict.loads(text))
+        raw = strict.loads(read_regular(path, most_bytes=_MOST_RECORD_BYTES).decode("utf-8"))
+        if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
+            raise ValueError(f"is no fit of schema {SCHEMA}; made by another edge_ad")
+        settings = raw.pop("config", None)
+        record = strict.parse(FitRecord, raw)
+        return record, strict.parse(settings_class(record.method), settings, "config")
     except (ValueError, OSError) as exc:
         raise ArtifactError(f"{exc}; fit again", path=path) from exc
 

@@ -1,36 +1,29 @@
-"""Fit a PatchCore: features of good images, a coreset of them, a threshold."""
+"""`fit`: split the good images, learn from some, and set the threshold with the others."""
 
 from __future__ import annotations
 
 import hashlib
 import warnings
 from collections.abc import Iterable
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from torch import nn
 from tqdm import tqdm
 
 import edge_ad
-from edge_ad.features.isolation import find_isolated
-from edge_ad.features.patches import (
-    Run,
-    build_network,
-    extract,
-    extract_files,
-    load_preprocessed,
-    network_state,
-)
-from edge_ad.features.whitening import learn_whitening, whiten_in_place
+from edge_ad.features.isolation import IsolatedPatch
 from edge_ad.fitting.calibrate import check_rate, split_conformal
 from edge_ad.fitting.fitted import SCHEMA, FitImage, FitRecord, FittedDetector
-from edge_ad.images.good import list_images
-from edge_ad.methods.patchcore.bank import Bank, BankScorer, build_bank
-from edge_ad.methods.patchcore.settings import PatchCoreConfig
-from edge_ad.networks.weights import fingerprint
-from edge_ad_runtime.artifact.manifest import Calibration
+from edge_ad.images.good import GoodImages, list_images, load_preprocessed
+from edge_ad.methods import Method, load_method
+from edge_ad.networks.run import Run, TorchRun
+from edge_ad_runtime.artifact.schema import Calibration
 from edge_ad_runtime.errors import ConfigError, EdgeADWarning, FitError
+from edge_ad_runtime.heads import Opening, open_head
+from edge_ad_runtime.heads.in_memory import InMemory
 from edge_ad_runtime.images import read_image
 
 _KEPT_PREPROCESSED = 32
@@ -38,75 +31,59 @@ _KEPT_ORIGINALS = 3
 
 
 def fit(
-    images: Path | str | Iterable[Path | str], config: PatchCoreConfig, *, progress: bool = False
+    images: Path | str | Iterable[Path | str], config: Any, *, progress: bool = False
 ) -> FittedDetector:
-    """Learn what good looks like.
+    """Learn what good looks like, by the method that the settings are of.
 
-    A share of the images, drawn by ``config.seed``, is held out of the bank and sets the threshold.
+    A share of the images, drawn by ``config.seed``, is held out and sets the threshold.
 
     Args:
         images: a folder of good images, or their paths; at least 2 (1 if none is held out).
-        config: the settings.
+        config: the settings of a method, such as `PatchCoreConfig`.
         progress: show bars on stderr.
 
     Raises:
         FitError: too few images, weights or features that are not finite.
-        ImageError: an image that cannot be read (named): fitting stops, a bank must not be guessed.
+        ImageError: an image that cannot be read (named): fitting stops, it must not be guessed.
         ConfigError: settings that cannot work with so many images.
     """
-    bank_paths, held_out_paths = _split(list_images(images), config)
+    method = load_method(config.method)
+    learned_from, held_out = _split(list_images(images), config)
     if config.holdout_fraction:
-        check_rate(config.false_reject_rate, len(held_out_paths))
-    network = build_network(config)
-    run = partial(extract, network)
-
-    features = extract_files(run, bank_paths, config.preprocessing, progress=progress)
-    grid, dimension = features.shape[1:3], features.shape[3]
-    if config.resolved_whiten:
-        network.whitening = learn_whitening(features.reshape(-1, dimension))
-        whiten_in_place(features.reshape(-1, dimension), network.whitening)
-    isolated = find_isolated(
-        features, bank_paths, exclude_above=config.exclude_outliers, seed=config.seed
-    )
-    excluded = {patch.path for patch in isolated if patch.excluded}
-    kept = [i for i, path in enumerate(bank_paths) if str(path) not in excluded]
-    for to, i in enumerate(kept if excluded else ()):  # in place: the features may fill a disk
-        features[to] = features[i]
-    patches = features[: len(kept)].reshape(-1, dimension)
-    bank = build_bank(patches, config, progress=progress)
-    del features, patches  # gigabytes, on a large set
-    scores = _scores(run, held_out_paths, bank, config, progress=progress)
+        check_rate(config.false_reject_rate, len(held_out))
+    good = GoodImages(learned_from, config.preprocessing)
+    network = method.train(good, config, progress=progress)
+    learned = _learn(method, network, TorchRun(network), good, held_out, config, progress=progress)
+    paths = sorted(learned_from + held_out)
     record = FitRecord(
         schema=SCHEMA,
-        config=config,
-        grid=(grid[0], grid[1]),
-        dimension=dimension,
-        weights_sha256=fingerprint(network.backbone.state_dict()),
-        calibration=_calibration(scores, config),
+        method=config.method,
+        calibration=_calibration(learned.scores, config),
         images=tuple(
-            FitImage(path=str(path), sha256=_sha256(path), held_out_score=scores.get(path))
-            for path in sorted(bank_paths + held_out_paths)
+            FitImage(path=str(p), sha256=_sha256(p), held_out_score=learned.scores.get(p))
+            for p in paths
         ),
-        isolated=tuple(isolated),
+        isolated=learned.isolated,
         versions=_versions(),
     )
     _warn_of_copies(record.images)
-    shown = (held_out_paths or bank_paths)[:_KEPT_PREPROCESSED]
+    shown = (held_out or learned_from)[:_KEPT_PREPROCESSED]
     return FittedDetector(
+        config=config,
         record=record,
-        backbone=network_state(network),
-        bank=bank,
+        state=network.state_dict(),
+        kept=learned.kept,
         held_out=np.stack([load_preprocessed(path, config.preprocessing) for path in shown]),
         originals=tuple(read_image(path) for path in shown[:_KEPT_ORIGINALS]),
     )
 
 
-def relearn(fitted: FittedDetector, run: Run, *, progress: bool = False) -> FittedDetector:
-    """The bank and the threshold anew, from the same images through another network.
+def fit_again(fitted: FittedDetector, run: Run, *, progress: bool = False) -> FittedDetector:
+    """The same images seen through another network: what they leave behind, and the threshold.
 
     Args:
-        fitted: what they were learned as.
-        run: the other network, such as a quantised one; its features have the same shape.
+        fitted: what was learned from them.
+        run: the other network, such as a quantised one; its outputs have the same shapes.
         progress: show bars on stderr.
 
     Raises:
@@ -120,23 +97,57 @@ def relearn(fitted: FittedDetector, run: Run, *, progress: bool = False) -> Fitt
                 f"{path}: {'changed since the fit' if path.is_file() else 'not found'}; the bank "
                 "must be learned anew from the images of the fit, run where they are"
             )
-    left_out = {patch.path for patch in record.isolated if patch.excluded}
-    left_out |= {image.path for image in record.images if image.held_out_score is not None}
-    bank_paths = [Path(image.path) for image in record.images if image.path not in left_out]
-    features = extract_files(run, bank_paths, config.preprocessing, progress=progress)
-    bank = build_bank(features.reshape(-1, record.dimension), config, progress=progress)
-    del features  # gigabytes, on a large set
+    excluded = {patch.path for patch in record.isolated if patch.excluded}
     held_out = [Path(i.path) for i in record.images if i.held_out_score is not None]
-    scores = _scores(run, held_out, bank, config, progress=progress)
-    images = tuple(
-        replace(image, held_out_score=scores.get(Path(image.path))) for image in record.images
+    others = (i.path for i in record.images if i.held_out_score is None)
+    good = GoodImages(
+        [Path(path) for path in others if path not in excluded], config.preprocessing, screened=True
     )
-    record = replace(record, images=images, calibration=_calibration(scores, config))
-    return replace(fitted, bank=bank, record=record)
+    method, network = load_method(record.method), fitted.network()
+    learned = _learn(method, network, run, good, held_out, config, progress=progress)
+    images = tuple(
+        replace(image, held_out_score=learned.scores.get(Path(image.path)))
+        for image in record.images
+    )
+    calibration = _calibration(learned.scores, config)
+    record = replace(record, images=images, calibration=calibration)
+    return replace(fitted, kept=learned.kept, record=record)
 
 
-def _split(paths: list[Path], config: PatchCoreConfig) -> tuple[list[Path], list[Path]]:
-    """Bank and held-out images, a seeded draw."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Learned:
+    """What good images have left behind, and what held-out ones score against it."""
+
+    kept: Any
+    isolated: tuple[IsolatedPatch, ...]
+    scores: dict[Path, float]
+
+
+def _learn(
+    method: Method,
+    network: nn.Module,
+    run: Run,
+    good: GoodImages,
+    held_out: list[Path],
+    config: Any,
+    *,
+    progress: bool,
+) -> _Learned:
+    """Gather, then score the held-out images with the device's own head."""
+    gathered = method.gather(run, good, config, progress=progress)
+    lowered = method.lower(network, gathered.kept, config)
+    head = open_head(lowered.head, InMemory(lowered.arrays), Opening(size=config.size))
+    scores = {}
+    for path in tqdm(held_out, desc="threshold", unit="image", disable=not progress):
+        outputs = run(load_preprocessed(path, config.preprocessing)[np.newaxis])
+        of_image = {name: value[0] for name, value in outputs.items()}
+        scores[path] = head.judge(of_image, with_map=False).score
+    head.close()
+    return _Learned(kept=gathered.kept, isolated=gathered.isolated, scores=scores)
+
+
+def _split(paths: list[Path], config: Any) -> tuple[list[Path], list[Path]]:
+    """Images to learn from and held-out ones, a seeded draw."""
     count = len(paths) if config.shots is None else config.shots
     if count > len(paths):
         raise ConfigError(f"shots is {count}; there are only {len(paths)} good images")
@@ -168,24 +179,7 @@ def _warn_of_copies(images: Iterable[FitImage]) -> None:
         )
 
 
-def _scores(
-    run: Run,
-    paths: list[Path],
-    bank: Bank,
-    config: PatchCoreConfig,
-    *,
-    progress: bool,
-) -> dict[Path, float]:
-    scorer = BankScorer(bank, config.scoring)
-    scores = {}
-    with tqdm(paths, desc="threshold", unit="image", disable=not progress) as bar:
-        for path in bar:
-            features = extract_files(run, [path], config.preprocessing, progress=False)
-            _, scores[path] = scorer.score(features)
-    return scores
-
-
-def _calibration(scores: dict[Path, float], config: PatchCoreConfig) -> Calibration | None:
+def _calibration(scores: dict[Path, float], config: Any) -> Calibration | None:
     if not scores:
         return None
     return split_conformal(np.array(list(scores.values())), config.false_reject_rate)

@@ -1,12 +1,88 @@
-"""Folders of good images to fit on."""
+"""Good images to fit on: which files, and in batches as the network takes them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from edge_ad_runtime.errors import FitError
-from edge_ad_runtime.images import IMAGE_SUFFIXES
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ad_runtime.errors import FitError, ImageError
+from edge_ad_runtime.images import IMAGE_SUFFIXES, RGBImage, read_image
+from edge_ad_runtime.images.preprocess import Preprocessing
+
+_BATCH = 8
+
+
+class GoodImages:
+    """Good images, read and preprocessed one batch at a time.
+
+    Args:
+        paths: the files.
+        preprocessing: how they are brought to the network's input size.
+        screened: whether outliers have been left out before, so that none need be looked for.
+        pixels: ``(N, H, W, 3)`` uint8, where they are in memory, already preprocessed.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        preprocessing: Preprocessing,
+        *,
+        screened: bool = False,
+        pixels: NDArray[np.uint8] | None = None,
+    ) -> None:
+        self.paths = list(paths)
+        self.preprocessing = preprocessing
+        self.screened = screened
+        self._pixels = pixels
+        self._left: tuple[object, NDArray[Any]] | None = None
+
+    @classmethod
+    def in_memory(cls, pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> GoodImages:
+        """Preprocessed images ``(N, H, W, 3)`` of a fit, screened when it was made."""
+        paths = [Path(f"image {i}") for i in range(len(pixels))]
+        return cls(paths, preprocessing, screened=True, pixels=pixels)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def batches(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """The number of a batch's first image, and the batch ``(n, H, W, 3)``.
+
+        Raises:
+            ImageError: a file that cannot be read, named.
+        """
+        for start in range(0, len(self.paths), _BATCH):
+            chunk = slice(start, start + _BATCH)
+            if self._pixels is not None:
+                yield start, self._pixels[chunk]
+                continue
+            images = [load_preprocessed(path, self.preprocessing) for path in self.paths[chunk]]
+            yield start, np.stack(images)
+
+    def leave(self, run: object, values: NDArray[Any]) -> None:
+        """Keep what training has computed of these images, for whoever asks through ``run``."""
+        self._left = (run, values)
+
+    def take(self, run: object) -> NDArray[Any] | None:
+        """What was left for ``run``, once; None if nothing was."""
+        if self._left is None or self._left[0] != run:
+            return None
+        _, values = self._left
+        self._left = None
+        return values
+
+
+def load_preprocessed(path: Path, preprocessing: Preprocessing) -> RGBImage:
+    """Read one file and preprocess it; raises ImageError with the path."""
+    image = read_image(path)
+    try:
+        return preprocessing.apply(image)
+    except ImageError as exc:
+        raise ImageError(str(exc), path=path) from exc
 
 
 def list_images(images: Path | str | Iterable[Path | str], pattern: str = "*") -> list[Path]:

@@ -2,7 +2,7 @@
 
 >>> from edge_ad_export import ExportConfig, export                         # doctest: +SKIP
 >>> export(fitted, "line3.edgead", ExportConfig()).size_bytes              # doctest: +SKIP
-'exact'
+17384201
 
 The names below are imported on first use, so that ``edge-ad --help`` does not wait for torch.
 """
@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edge_ad_export.exporting import export
-    from edge_ad_export.settings import ExportConfig, ExportReport
+    from edge_ad_export.report import ExportReport
+    from edge_ad_export.settings import ExportConfig
 
 __all__ = ["ExportConfig", "ExportReport", "export"]
 
 _HOMES = {
     "ExportConfig": "edge_ad_export.settings",
-    "ExportReport": "edge_ad_export.settings",
+    "ExportReport": "edge_ad_export.report",
     "export": "edge_ad_export.exporting",
 }
 

@@ -11,52 +11,49 @@ import onnx
 from tqdm import tqdm
 
 import edge_ad
-from edge_ad.features.patches import Run
 from edge_ad.fitting.ensemble import Ensemble, join
 from edge_ad.fitting.fitted import FittedDetector
-from edge_ad.methods.patchcore.reference import Trace
-from edge_ad_export.graph.network import (
+from edge_ad_export.compiled_network import (
     CompiledNetwork,
     compile_network,
     learning_engine,
     with_rows,
 )
-from edge_ad_export.graph.onnx_graph import FEATURE_TOLERANCE
-from edge_ad_export.graph.search_in_graph import with_search
-from edge_ad_export.precision.int8 import check_target
+from edge_ad_export.graph.parity import OUTPUT_TOLERANCE
 from edge_ad_export.precision.loss import describe, measure_loss
+from edge_ad_export.precision.target import check_target
 from edge_ad_export.proof.reference_set import Reference, make_references, write_references
-from edge_ad_export.search.choice import Queries, choose_search
-from edge_ad_export.settings import ExportConfig, ExportReport
-from edge_ad_runtime.artifact import folder as files
+from edge_ad_export.report import ExportReport
+from edge_ad_export.search import compile_search
+from edge_ad_export.settings import ExportConfig
 from edge_ad_runtime.artifact.atomic import ARTIFACT, atomic_folder, check_free
-from edge_ad_runtime.artifact.folder import hash_file
-from edge_ad_runtime.artifact.manifest import (
-    FILE_NAME,
+from edge_ad_runtime.artifact.folder import GRAPH, hash_file
+from edge_ad_runtime.artifact.head_records import HnswSearchRecord, PatchSearchRecord
+from edge_ad_runtime.artifact.manifest import FILE_NAME
+from edge_ad_runtime.artifact.schema import (
     SCHEMA,
     Calibration,
     Manifest,
     Member,
-    Network,
+    NetworkRecord,
+    Output,
     PrecisionLoss,
-    Tolerances,
 )
 from edge_ad_runtime.detector import Detector
+from edge_ad_runtime.engines import Graph, open_engine
 from edge_ad_runtime.engines.tensorrt.cuda import Gpu
 from edge_ad_runtime.errors import EngineError, ExportError
 from edge_ad_runtime.proof.compiled import compile_plans
 from edge_ad_runtime.proof.verify import VerifyReport, verify
 
-_HELD_OUT_QUERIES = 8
-# Features, distances and scores on another engine or processor. float32: sums in another order.
+# Outputs, distances and scores on another engine or processor. float32: sums in another order.
 # Less: a value may be rounded to the next of the few there are, and so on through the layers.
 _TOLERANCES = {
-    "fp32": (FEATURE_TOLERANCE, 1e-5, 1e-4),
+    "fp32": (OUTPUT_TOLERANCE, 1e-5, 1e-4),
     "fp16": (0.005, 0.002, 0.002),
     "bf16": (0.05, 0.02, 0.02),
     "int8": (0.05, 0.02, 0.02),
 }
-_LARGEST_IN_GRAPH_BYTES = 1_800_000_000  # ONNX is protobuf, which ends at 2 GiB
 
 
 def export(
@@ -123,9 +120,9 @@ def export(
     return ExportReport(
         path=out_path,
         size_bytes=verification.checked_bytes,
-        feature_difference=max(network.difference for network in networks),
+        output_difference=max(network.difference for network in networks),
         networks=tuple(network.made for network in networks),
-        searches=tuple(entry.search for entry in entries),
+        searches=tuple(_search(entry) for entry in entries if _search(entry)),
         precision_loss=loss,
         plans=_compile_here(out_path, config),
         verification=verification,
@@ -157,7 +154,8 @@ def _tolerable_loss(
         ExportError: more than is tolerated, and nobody has accepted that.
     """
     runs = [network.run for network in networks]
-    loss = measure_loss(exact, ensemble, runs, config, progress=progress)
+    lowered = [network.lowered for network in networks]
+    loss = measure_loss(exact, ensemble, lowered, runs, config, progress=progress)
     if loss.score_mean > config.loss_tolerance and not config.accept_loss:
         raise ExportError(
             f"{config.precision} moves scores by {loss.score_mean:.2%} on average, "
@@ -165,6 +163,13 @@ def _tolerable_loss(
             "--precision, raise --loss-tolerance, or --accept-loss"
         )
     return loss
+
+
+def _search(member: Member) -> str:
+    """What the member searches with and why, for people; empty if it does not search."""
+    if not isinstance(member.head, PatchSearchRecord):
+        return ""
+    return f"{member.head.search.kind}: {member.head.search.reason}"
 
 
 def _write_member(
@@ -176,53 +181,40 @@ def _write_member(
     config: ExportConfig,
 ) -> Member:
     """Write the files of one network; gives its part of the manifest."""
-    fitted = ensemble.members[i]
-    settings, record, bank = fitted.config, fitted.record, fitted.bank
     name = "" if len(ensemble.members) == 1 else f"member-{i + 1}"
     folder = artifact / name
     folder.mkdir(exist_ok=True)
-    in_graph = config.search == "graph"
-    if in_graph and bank.features.nbytes > _LARGEST_IN_GRAPH_BYTES:
-        raise ExportError(
-            f"a bank of {bank.features.nbytes / 1e9:.1f} GB does not fit into a graph (2 GB at "
-            "most); fit with a smaller --coreset-fraction, or export with another --search"
-        )
-    graph = network.onnx
-    if in_graph:
-        graph = with_search(graph, bank.features, settings.neighbours)
-    (folder / files.GRAPH).write_bytes(graph)
-    rows = bank.features.astype(config.bank_precision)
-    np.save(folder / files.BANK, rows, allow_pickle=False)
-    if bank.neighbours is not None:
-        np.save(folder / files.BANK_NEIGHBOURS, bank.neighbours, allow_pickle=False)
-    queries = _queries(fitted, network.run, [reference.traces[i] for reference in references])
-    search = choose_search(bank.features, queries, settings.scoring, record.grid, config, folder)
+    traces = [reference.traces[i] for reference in references]
+    compiled = compile_search(
+        network.fitted, network.lowered, network.onnx, network.run, traces, config, folder
+    )
+    (folder / GRAPH).write_bytes(compiled.onnx)
+    for file, values in compiled.arrays.items():
+        np.save(folder / file, values, allow_pickle=False)
     return Member(
         folder=name,
-        bank_precision=config.bank_precision,
-        network=Network(
-            backbone=settings.resolved_backbone,
-            precision=config.precision,
-            quantised_for=config.target if config.precision == "int8" else None,
-            weights=_weights_name(settings.weights),
-            weights_sha256=record.weights_sha256,
-            layers=settings.layers,
-            patch_size=settings.patch_size,
-            grid=record.grid,
-            dimension=record.dimension,
-        ),
-        scoring=settings.scoring,
-        search=search,
         scale=ensemble.scales[i],
+        network=NetworkRecord(
+            file=GRAPH,
+            precision=config.precision,
+            outputs=_outputs(compiled.onnx, network.fitted.config.size, config),
+            origin=dict(network.lowered.origin),
+            quantised_for=config.target if config.precision == "int8" else None,
+        ),
+        head=compiled.head,
     )
 
 
-def _queries(fitted: FittedDetector, run: Run, traces: list[Trace]) -> Queries:
-    """Patch features of the reference images, damaged ones too, and of held-out images."""
-    held_out = fitted.held_out[:_HELD_OUT_QUERIES]
-    features = [trace.features for trace in traces]
-    features += [run(image[np.newaxis])[0] for image in held_out]
-    return [patches.reshape(-1, fitted.record.dimension) for patches in features]
+def _outputs(onnx_bytes: bytes, size: tuple[int, int], config: ExportConfig) -> dict[str, Output]:
+    """What the graph gives, found by running it once."""
+    graph = Graph(onnx=onnx_bytes, precision=config.precision)
+    engine = open_engine(learning_engine(config), graph)
+    found = engine.run(np.zeros((1, *size, 3), np.uint8))
+    engine.close()
+    return {
+        name: Output(shape=value.shape[1:], dtype=value.dtype.name)  # type: ignore[arg-type]
+        for name, value in found.items()
+    }
 
 
 def _manifest(
@@ -235,25 +227,13 @@ def _manifest(
     folder: Path,
 ) -> Manifest:
     first = ensemble.members[0]
-    exact = all(member.search.kind != "hnsw" for member in members)
-    features, distances, score = _TOLERANCES[config.precision]
     return Manifest(
         schema=SCHEMA,
-        method="patchcore",
-        head="patch-search",
         engine=config.engine,
         preprocessing=first.config.preprocessing,
         members=tuple(members),
         calibration=calibration,
-        tolerances=Tolerances(
-            preprocess_levels=1,  # OpenCV rounds halves differently on other processors
-            features=features,
-            # the map tolerance is a mean over images; a single one may be farther off
-            distances=distances if exact else distances + 10 * config.map_tolerance,
-            map=1e-4,
-            score=score,
-            precision=score + loss.score_worst if loss else 0.0,
-        ),
+        tolerances=_tolerances(members, references, loss, config),
         precision_loss=loss,
         reference=tuple(reference.entry for reference in references),
         versions={
@@ -269,13 +249,34 @@ def _manifest(
     ).sealed()
 
 
-def _weights_name(weights: str) -> str:
-    """``imagenet``, ``untrained`` or a file's name: folders of the workshop stay there."""
-    return Path(weights).name
+def _tolerances(
+    members: list[Member],
+    references: list[Reference],
+    loss: PrecisionLoss | None,
+    config: ExportConfig,
+) -> dict[str, float]:
+    """By stage, in the order of the pipeline.
+
+    The first stage of a head is what the network gives; those after it are computed from that.
+    """
+    outputs, later, score = _TOLERANCES[config.precision]
+    searched = [m.head.search for m in members if isinstance(m.head, PatchSearchRecord)]
+    if any(isinstance(search, HnswSearchRecord) for search in searched):
+        # the map tolerance is a mean over images; a single one may be farther off
+        later += 10 * config.map_tolerance
+    tolerances = {"preprocess": 1.0}  # OpenCV rounds halves differently on other processors
+    for trace in references[0].traces:
+        first, *others = [stage for stage in trace if stage not in ("map", "score")]
+        tolerances |= {first: outputs, **dict.fromkeys(others, later)}
+    tolerances |= {"map": 1e-4, "score": score}
+    if loss is not None:
+        tolerances["precision"] = score + loss.score_worst
+    return tolerances
 
 
 def _verify(folder: Path, out_path: Path, config: ExportConfig) -> VerifyReport:
-    report = verify(Detector.load(folder, engine=learning_engine(config)))
+    with Detector.load(folder, engine=learning_engine(config)) as detector:
+        report = verify(detector)
     if (failure := report.first_failure) is not None:
         raise ExportError(
             f"{out_path}: not written, it does not verify on this machine: {failure.stage} is "

@@ -1,4 +1,4 @@
-"""The settings of an export, and its report."""
+"""The settings of an export."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from edge_ad_runtime.artifact.manifest import PrecisionLoss, QuantisedFor, SearchSettings
-from edge_ad_runtime.engines import CPU_ENGINES, ENGINES, EngineName, Precision
+from edge_ad_runtime.artifact.words import (
+    CPU_ENGINES,
+    ENGINES,
+    EngineName,
+    Precision,
+    QuantisedFor,
+)
 from edge_ad_runtime.errors import ConfigError
-from edge_ad_runtime.proof.verify import VerifyReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,29 +113,3 @@ class ExportConfig:
                 f"{'processors' if self.target == 'gpu' else 'GPUs'}; give another --engine, or "
                 "--target any"
             )
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExportReport:
-    """What an export made and measured.
-
-    Attributes:
-        path: the artifact.
-        size_bytes: of all its files.
-        feature_difference: largest difference of ONNX Runtime's features from torch's, relative
-            to the largest feature.
-        searches: the chosen search with its reason, per member.
-        networks: how the graph's precision was made, per member.
-        precision_loss: what it costs; None for ``fp32``.
-        plans: what TensorRT has compiled for this machine's GPU, if it is for that.
-        verification: the artifact replayed with the runtime before it was put in place.
-    """
-
-    path: Path
-    size_bytes: int
-    feature_difference: float
-    searches: tuple[SearchSettings, ...]
-    networks: tuple[str, ...]
-    precision_loss: PrecisionLoss | None
-    plans: tuple[str, ...]
-    verification: VerifyReport

@@ -5,7 +5,8 @@
 'good'
 """
 
-from edge_ad_runtime.detector import Detector, Prediction
+from edge_ad_runtime.detector import Detector
+from edge_ad_runtime.prediction import Prediction
 
 __version__ = "0.1.0"
 __all__ = ["Detector", "Prediction", "__version__"]

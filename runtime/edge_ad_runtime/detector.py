@@ -8,89 +8,66 @@ import warnings
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from types import TracebackType
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_ad_runtime.artifact.folder import Artifact
-from edge_ad_runtime.artifact.manifest import Manifest, Network
-from edge_ad_runtime.device.settings import SearchChoice, read_device_settings, saturates_int8
-from edge_ad_runtime.engines import Engine, EngineChoice
+from edge_ad_runtime.artifact.schema import Manifest, NetworkRecord
+from edge_ad_runtime.artifact.words import EngineChoice
+from edge_ad_runtime.decision.threshold import verdict_of
+from edge_ad_runtime.device.machine import saturates_int8
+from edge_ad_runtime.device.settings import read_device_settings
+from edge_ad_runtime.engines import Engine
 from edge_ad_runtime.errors import (
-    ConfigError,
+    ArtifactError,
     EdgeADError,
     EdgeADWarning,
     EngineError,
     ImageError,
 )
-from edge_ad_runtime.heads.patch_scoring import combine
-from edge_ad_runtime.heads.patch_search import Observed, PatchSearch
+from edge_ad_runtime.heads import POSTPROCESS, Arrays
+from edge_ad_runtime.heads.ensemble import combine, combine_evidence
 from edge_ad_runtime.images import RGBImage, read_image
+from edge_ad_runtime.loaded_member import LoadedMember
+from edge_ad_runtime.options import RunOptions, SearchChoice
+from edge_ad_runtime.prediction import Prediction
 
 _READ_AHEAD = 2  # images
-
-Verdict = Literal["good", "anomalous"]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Prediction:
-    """What the detector says of one image.
-
-    Attributes:
-        score: raw distance, 0 upwards (of an ensemble: in units of what good images typically
-            score); comparable only within one artifact.
-        threshold: the artifact's own, in the same unit.
-        verdict: ``anomalous`` if score > threshold, else ``good``.
-        map: ``(H, W)`` float32 at the network's input size, in the unit of the score; None if it
-            was not asked for.
-        exact: whether the score is certainly the exact search's, whatever an index missed.
-        scanned: patches that were compared with the whole bank; all of them in an exact search.
-        bound: the largest patch distance, in the unit of the score, among those that were not: the
-            score is exact because the largest distance among the scanned is no smaller.
-        timings_ms: milliseconds per stage: decode, preprocess, network, search, postprocess, total.
-    """
-
-    score: float
-    threshold: float
-    verdict: Verdict
-    map: NDArray[np.float32] | None
-    exact: bool
-    scanned: int
-    bound: float
-    timings_ms: dict[str, float]
-
-
-def verdict_of(score: float, threshold: float) -> Verdict:
-    """The one place where a score becomes a verdict; a score that is not a number never does."""
-    if not np.isfinite(score):
-        raise EdgeADError(f"the score is {score}; the image cannot be judged")
-    return "anomalous" if score > threshold else "good"
+_MOST_LEVELS = 8.0  # grey levels that preprocessing may be off
+_MOST_LOSS = 1000.0
 
 
 class Detector:
-    """Scores images with a loaded artifact. Holds no mutable state: use it from several threads.
+    """Scores images with a loaded artifact; several threads may use it at once.
+
+    It holds the threads and the memory of its engines and searches until it is closed, which the
+    end of a ``with`` block does, and at the latest the end of the last reference to it.
 
     >>> from edge_ad_runtime import Detector                          # doctest: +SKIP
-    >>> Detector.load("line3.edgead").predict("part.png").verdict     # doctest: +SKIP
-    'good'
+    >>> with Detector.load("line3.edgead") as detector:               # doctest: +SKIP
+    ...     print(detector.predict("part.png").verdict)
+    good
 
     Attributes:
         artifact: the folder and its manifest.
-        members: the loaded networks with their banks: one, or those of an ensemble.
-        threads: CPU threads of the networks and the HNSW search; None: all cores.
+        members: the loaded networks with their heads: one, or those of an ensemble.
+        options: the engine, the threads and the search that they were loaded with.
     """
 
     def __init__(
-        self, artifact: Artifact, members: Sequence[PatchSearch], threads: int | None = None
+        self, artifact: Artifact, members: Sequence[LoadedMember], options: RunOptions
     ) -> None:
         self.artifact = artifact
         self.members = tuple(members)
-        self.threads = threads
+        self.options = options
         self._process = os.getpid()
+        self._is_closed = False
 
     @classmethod
     def load(
@@ -109,31 +86,36 @@ class Detector:
             threads: CPU threads of the network and the HNSW search; None: what ``edge-ad tune``
                 has found best, else all cores. (The exact search's matrix product follows
                 ``OPENBLAS_NUM_THREADS``.)
-            search: ``artifact``: the artifact's; ``exact``; ``auto``: what ``edge-ad tune`` has
-                found best, else the artifact's. The score is the same.
+            search: ``artifact``: the artifact's own; ``exact``; ``auto``: what ``edge-ad tune``
+                has found best, else the artifact's. The score is the same.
 
         Raises:
             ArtifactError: missing, damaged, inconsistent or too new.
             EngineError: the engine is not installed or refuses the graph.
         """
-        if threads is not None and threads < 1:
-            raise ConfigError(f"threads is {threads}; it must be at least 1")
         artifact = Artifact.open(path)
-        engine = artifact.manifest.engine if engine == "auto" else engine
         tuned = read_device_settings(artifact) if search == "auto" else None
+        options = RunOptions(
+            engine=artifact.manifest.engine if engine == "auto" else engine,
+            threads=threads if threads is not None or tuned is None else tuned.threads,
+            search="artifact" if search == "auto" else search,
+        )
         if tuned is not None:
-            search, threads = tuned.search, threads or tuned.threads
-        members = [
-            PatchSearch.load(
-                artifact, member, engine=engine, threads=threads, exact=search == "exact"
-            )
-            for member in artifact.manifest.members
-        ]
-        detector = cls(artifact, members, threads)
-        if any(m.engine.device == "cpu" and _may_saturate(m.member.network) for m in members):
-            _warn_where_int8_saturates()
-        rows, cols = artifact.manifest.preprocessing.size
-        detector._judge([_Prepared(np.zeros((rows, cols, 3), np.uint8), {})], with_map=True)
+            options = replace(options, search=tuned.search)
+        return cls.open(artifact, options)
+
+    @classmethod
+    def open(cls, artifact: Artifact, options: RunOptions) -> Detector:
+        """Load an artifact whose manifest has been read; see `load`."""
+        with ExitStack() as opened:  # what is loaded is closed if the rest cannot be
+            members = []
+            for record in artifact.manifest.members:
+                members.append(LoadedMember.load(artifact, record, options))
+                opened.callback(members[-1].close)
+            detector = cls(artifact, members, options)
+            _check_tolerances(detector)
+            detector._warm_up()
+            opened.pop_all()
         return detector
 
     @property
@@ -149,12 +131,41 @@ class Detector:
     @property
     def precision(self) -> str:
         """What the networks compute in, such as ``fp32`` or ``fp32, int8``."""
-        return ", ".join(sorted({member.member.network.precision for member in self.members}))
+        return ", ".join(sorted({member.record.network.precision for member in self.members}))
 
     @property
     def search(self) -> str:
-        """The kinds of search, such as ``hnsw`` or ``exact, hnsw``."""
-        return ", ".join(sorted({member.kind for member in self.members}))
+        """The kinds of search, such as ``hnsw`` or ``exact, hnsw``; ``none`` if there are none."""
+        kinds = {member.head.search for member in self.members} - {None}
+        return ", ".join(sorted(kind for kind in kinds if kind)) or "none"
+
+    @property
+    def timed(self) -> tuple[str, ...]:
+        """The stages of `Prediction.timings_ms`, in order."""
+        of_heads = dict.fromkeys(name for member in self.members for name in member.head.timed)
+        return ("decode", "preprocess", "network", *of_heads, "total")
+
+    @property
+    def scales(self) -> list[float]:
+        """What each member's scores and maps are divided by."""
+        return [member.record.scale for member in self.members]
+
+    def close(self) -> None:
+        """Give back threads and memory, a GPU's too; nothing can be predicted afterwards."""
+        self._is_closed = True
+        for member in self.members:
+            member.close()
+
+    def __enter__(self) -> Detector:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
 
     def predict(self, image: Path | str | RGBImage, *, with_map: bool = True) -> Prediction:
         """Score one image.
@@ -213,16 +224,6 @@ class Detector:
                 except EdgeADError as exc:
                     yield exc
 
-    def map(self, distances: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Anomaly map of each member's ``(rows * cols,)`` patch distances."""
-        size = self.manifest.preprocessing.size
-        pairs = zip(self.members, distances, strict=True)
-        return combine([member.map(d, size) for member, d in pairs], self._scales)
-
-    @property
-    def _scales(self) -> list[float]:
-        return [member.member.scale for member in self.members]
-
     def _prepare(self, image: Path | str | RGBImage) -> _Prepared:
         clock = _Stopwatch()
         pixels = read_image(image) if isinstance(image, str | Path) else image
@@ -243,45 +244,79 @@ class Detector:
                 f"{os.getpid()}, which lacks its threads and would wait for them for ever; load it "
                 "in the process that uses it, or start that one with the method 'spawn'"
             )
+        if self._is_closed:
+            raise EngineError("this detector is closed; load the artifact again")
         clock = _Stopwatch()
         batch = np.stack([image.pixels for image in prepared])
-        observed = [member.observe(batch) for member in self.members]  # [member][image]
+        outputs = [member.run(batch) for member in self.members]  # [member][image]
         clock.lap("network")
         network_ms = clock.laps_ms["network"] / len(prepared)
         return [
             self._judge_one(
-                [each[i] for each in observed], {**image.laps_ms, "network": network_ms}, with_map
+                [each[i] for each in outputs], {**image.laps_ms, "network": network_ms}, with_map
             )
             for i, image in enumerate(prepared)
         ]
 
     def _judge_one(
-        self, observed: Sequence[Observed], laps_ms: dict[str, float], with_map: bool
+        self, outputs: Sequence[Arrays], laps_ms: dict[str, float], with_map: bool
     ) -> Prediction:
-        members, clock = self.members, _Stopwatch()
-        nearest = [m.nearest(o) for m, o in zip(members, observed, strict=True)]
-        clock.lap("search")
-        distances = [m.distances(n) for m, n in zip(members, nearest, strict=True)]
-        stages = zip(members, observed, distances, nearest, strict=True)
-        score = float(combine([m.score(o.features, d, n) for m, o, d, n in stages], self._scales))
+        clock = _Stopwatch()
+        pairs = zip(self.members, outputs, strict=True)
+        judged = [member.judge(found, with_map=with_map) for member, found in pairs]
+        score = float(combine([each.score for each in judged], self.scales))
         threshold = self.manifest.calibration.threshold
+        maps = [each.map for each in judged if each.map is not None]
+        prediction_map = combine(maps, self.scales) if with_map else None
+        evidence = combine_evidence([each.evidence for each in judged], self.scales)
         verdict = verdict_of(score, threshold)
-        heat = self.map(distances) if with_map else None
-        clock.lap("postprocess")
-        laps_ms = {**laps_ms, **clock.laps_ms}
+        clock.lap("judge")
+        of_heads: dict[str, float] = {}
+        for each in judged:
+            for stage, ms in each.timings_ms.items():
+                of_heads[stage] = of_heads.get(stage, 0.0) + ms
+        of_heads[POSTPROCESS] += clock.laps_ms["judge"] - sum(of_heads.values())
+        laps_ms = {**laps_ms, **of_heads}
         return Prediction(
             score=score,
             threshold=threshold,
             verdict=verdict,
-            map=heat,
-            exact=all(d.max() >= n.bound for d, n in zip(distances, nearest, strict=True)),
-            scanned=sum(n.scanned for n in nearest),
-            bound=float(combine([n.bound for n in nearest], self._scales)),
+            map=prediction_map,
+            evidence=evidence,
             timings_ms={**laps_ms, "total": sum(laps_ms.values())},
         )
 
+    def _warm_up(self) -> None:
+        """Run it once, so that the first image is as fast as the next."""
+        if any(m.engine.device == "cpu" and _may_saturate(m.record.network) for m in self.members):
+            _warn_where_int8_saturates()
+        rows, cols = self.manifest.preprocessing.size
+        self._judge([_Prepared(np.zeros((rows, cols, 3), np.uint8), {})], with_map=True)
 
-def _may_saturate(network: Network) -> bool:
+
+def _check_tolerances(detector: Detector) -> None:
+    """Refuse tolerances that are not those of the heads' stages, or that would prove nothing."""
+    most = {"preprocess": _MOST_LEVELS}
+    for member in detector.members:
+        most |= {stage.name: stage.most_tolerance for stage in member.head.stages}
+    if detector.manifest.precision_loss is not None:
+        most["precision"] = _MOST_LOSS
+    found = detector.manifest.tolerances
+    if found.keys() != most.keys():
+        raise ArtifactError(
+            f"tolerances are of {', '.join(found)}, its stages are {', '.join(most)}; export again",
+            path=detector.artifact.folder,
+        )
+    for stage, tolerance in found.items():
+        if tolerance > most[stage]:
+            raise ArtifactError(
+                f"tolerances.{stage} is {tolerance:g}; {most[stage]:g} is the most that proves "
+                "anything; export again",
+                path=detector.artifact.folder,
+            )
+
+
+def _may_saturate(network: NetworkRecord) -> bool:
     return network.precision == "int8" and network.quantised_for != "any"
 
 
@@ -292,7 +327,7 @@ def _warn_where_int8_saturates() -> None:
             "may need: scores may differ from the exported ones; export with --target any for it "
             "(edge-ad verify says how far they differ)",
             EdgeADWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,7 @@ from tqdm import tqdm
 from edge_ad.features.coreset import greedy_coreset
 from edge_ad.methods.patchcore.proxies import learn_proxies
 from edge_ad.methods.patchcore.settings import PatchCoreConfig
-from edge_ad_runtime.artifact.manifest import Scoring
-from edge_ad_runtime.errors import FitError
-from edge_ad_runtime.heads.patch_scoring import image_score, patch_distances
+from edge_ad_runtime.errors import ExportError, FitError
 from edge_ad_runtime.search.exact import ExactSearch
 
 _BLOCK_ROWS = 512
@@ -28,50 +26,49 @@ class Bank:
         features: ``(n, D)`` float32.
         neighbours: ``(n, b)`` int32, the b bank rows nearest to each, itself counted (N_b(m*) of
             equation 7); None where equation 7 is left out.
+        grid: ``(2,)`` int64, rows and columns of the features of an image.
     """
 
     features: NDArray[np.float32]
     neighbours: NDArray[np.int32] | None
+    grid: NDArray[np.int64]
 
+    def in_half(self) -> Bank:
+        """The same with rows that half precision holds exactly.
 
-class BankScorer:
-    """Distances and scores as the device computes them, searched exactly."""
-
-    def __init__(self, bank: Bank, scoring: Scoring) -> None:
-        self._bank = bank
-        self._scoring = scoring
-        self._search = ExactSearch(bank.features)
-
-    def score(self, features: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
-        """Patch distances ``(rows * cols,)`` and image score of ``(..., D)`` features."""
-        flat = features.reshape(-1, features.shape[-1])
-        nearest = self._search.nearest(flat, self._scoring.neighbours)
-        distances = patch_distances(nearest, self._scoring)
-        bank = self._bank
-        return distances, image_score(flat, distances, nearest, bank.features, bank.neighbours)
+        Raises:
+            ExportError: a feature is too large for half precision.
+        """
+        with np.errstate(over="ignore"):  # infinite ones are found below
+            rounded = self.features.astype(np.float16).astype(np.float32)
+        if not np.isfinite(rounded).all():
+            raise ExportError("the bank holds features above 65504; export with float32 rows")
+        return replace(self, features=rounded)
 
 
 def build_bank(
-    patches: NDArray[np.float32], config: PatchCoreConfig, *, progress: bool = False
+    features: NDArray[np.float32], config: PatchCoreConfig, *, progress: bool = False
 ) -> Bank:
-    """Select the coreset of ``(N, D)`` patches and find the neighbours within it.
+    """Select the coreset of all patches of ``(N, rows, cols, D)``, and the neighbours within it.
 
     Memory beside the patches: what `greedy_coreset` needs, and after that twice the bank.
 
     Raises:
         FitError: the coreset would be smaller than equation 7's neighbourhood.
     """
+    patches = features.reshape(-1, features.shape[-1])
     n_select = max(1, round(len(patches) * config.coreset_fraction))
-    b, k = config.scoring.reweight_neighbours, config.neighbours
+    b, k = config.scoring.reweight_neighbours or 0, config.neighbours
     if n_select < max(b, k):
         raise FitError(
             f"the bank would hold {n_select} patches, fewer than the {max(b, k)} neighbours that "
             "scoring needs; raise coreset_fraction or add images"
         )
-    features = _subsample(patches, n_select, config, progress=progress)
+    chosen = _subsample(patches, n_select, config, progress=progress)
     return Bank(
-        features=features,
-        neighbours=nearest_bank_rows(features, b, progress=progress) if b else None,
+        features=chosen,
+        neighbours=nearest_bank_rows(chosen, b, progress=progress) if b else None,
+        grid=np.array(features.shape[1:3]),
     )
 
 

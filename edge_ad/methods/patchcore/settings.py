@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from edge_ad.methods.patchcore.convention import CONVENTIONS
-from edge_ad_runtime.artifact.manifest import Scoring
+from edge_ad_runtime.artifact.head_records import MapSettings, Scoring
 from edge_ad_runtime.errors import ConfigError
 from edge_ad_runtime.images.preprocess import Preprocessing
 
@@ -68,6 +69,8 @@ class PatchCoreConfig:
             `edge_ad.features.isolation`.
         seed: of the draw of shots, the hold-out, the coreset and untrained weights.
     """
+
+    method: ClassVar[str] = "patchcore"
 
     backbone: str = "auto"
     weights: str = "default"
@@ -182,15 +185,22 @@ class PatchCoreConfig:
 
     @property
     def scoring(self) -> Scoring:
-        """How distances become a score and a map."""
+        """How distances become a score."""
         convention = CONVENTIONS[self.convention]
         b = self.reweight_neighbours
         return Scoring(
             neighbours=self.neighbours,
             squared=convention.squared,
-            reweight_neighbours=convention.reweight_neighbours if b is None else b,
-            blur_sigma_px=BLUR_SIGMA_PX,
+            reweight_neighbours=(convention.reweight_neighbours if b is None else b) or None,
+        )
+
+    @property
+    def map(self) -> MapSettings:
+        """How distances become a map."""
+        convention = CONVENTIONS[self.convention]
+        return MapSettings(
             upsampling=convention.upsampling,
+            blur_sigma_px=BLUR_SIGMA_PX,
             border=convention.border,
         )
 

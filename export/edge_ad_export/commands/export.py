@@ -8,8 +8,7 @@ from typing import get_args
 import click
 
 from edge_ad.commands.fit import OVERWRITE
-from edge_ad_runtime.artifact.manifest import QuantisedFor
-from edge_ad_runtime.engines import ENGINES
+from edge_ad_runtime.artifact.words import ENGINES, QuantisedFor
 
 
 @click.command()
@@ -96,13 +95,13 @@ def export(fit_dirs: tuple[Path, ...], out: Path, overwrite: bool, **settings: o
     config = ExportConfig(**settings)  # type: ignore[arg-type]  # click has checked the types
     fitted = [FittedDetector.load(folder) for folder in fit_dirs]
     report = export_fitted(fitted, out, config, overwrite=overwrite, progress=True)
-    searches = "".join(f"search {s.kind}: {s.reason}\n" for s in report.searches)
+    searches = "".join(f"search {text}\n" for text in report.searches)
     networks = "".join(f"network {text}\n" for text in report.networks)
     if report.precision_loss is not None:
         networks += f"loss {describe(report.precision_loss)}\n"
     click.echo(
-        f"{out}: {report.size_bytes / 1e6:.1f} MB; features within "
-        f"{report.feature_difference:.1e} of torch's\n{networks}{searches}"
+        f"{out}: {report.size_bytes / 1e6:.1f} MB; outputs within "
+        f"{report.output_difference:.1e} of torch's\n{networks}{searches}"
         f"verified on {report.verification.images} reference images with "
         f"{report.verification.engine}; check the device with: "
         f"edge-ad verify {out}"

@@ -1,38 +1,38 @@
-"""torch to ONNX, and the proof that both compute the same."""
+"""torch to ONNX."""
 
 from __future__ import annotations
 
 import io
 import logging
 import warnings
+from collections.abc import Sequence
 
-import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edge_ad.features.patches import PatchFeatures, extract
-from edge_ad_runtime.engines import Graph, open_engine
-from edge_ad_runtime.errors import ExportError, ParityError
+from edge_ad_runtime.engines import INPUT
+from edge_ad_runtime.errors import ExportError
 
 _OPSET = 18
-# float32 sums in another order, over some 20 layers: measured 1e-6 to 5e-6 of the largest feature
-FEATURE_TOLERANCE = 1e-4
 
 
-def to_onnx(network: PatchFeatures, size: tuple[int, int]) -> bytes:
-    """``features.onnx``: ``image`` uint8 (N, H, W, 3) to ``features`` float32 (N, rows, cols, D).
+def to_onnx(network: nn.Module, size: tuple[int, int]) -> bytes:
+    """``network.onnx``: ``image`` uint8 (N, H, W, 3) to the network's named outputs.
 
     Raises:
         ExportError: the exporter or the onnx checker refuses.
     """
     example = torch.zeros((2, *size, 3), dtype=torch.uint8)  # 2: a batch of 1 would be fixed to 1
-    return checked(to_model(network, example, "image", "features"))
+    with torch.inference_mode():
+        names = list(network(example[:1]))
+    return checked(to_model(network, example, INPUT, names))
 
 
-def to_model(module: nn.Module, example: Tensor, name: str, result: str) -> onnx.ModelProto:
-    """One input and one output, the first axis dynamic.
+def to_model(
+    module: nn.Module, example: Tensor, name: str, results: Sequence[str]
+) -> onnx.ModelProto:
+    """One input and the outputs of those names, the first axis dynamic.
 
     Raises:
         ExportError: the exporter refuses.
@@ -46,7 +46,7 @@ def to_model(module: nn.Module, example: Tensor, name: str, result: str) -> onnx
                 (example,),
                 dynamo=True,
                 input_names=[name],
-                output_names=[result],
+                output_names=list(results),
                 dynamic_shapes=({0: torch.export.Dim("N", min=1)},),
                 opset_version=_OPSET,
                 verbose=False,
@@ -81,32 +81,3 @@ def _strip(model: onnx.ModelProto) -> None:
     for item in (model, graph, *(item for part in parts for item in part)):
         item.ClearField("metadata_props")
         item.ClearField("doc_string")
-
-
-def check_parity(network: PatchFeatures, graph: bytes, images: NDArray[np.uint8]) -> float:
-    """Run ONNX Runtime beside torch on ``(k, H, W, 3)`` real images.
-
-    Returns:
-        The largest difference, relative to the largest feature.
-
-    Raises:
-        ParityError: it is above `FEATURE_TOLERANCE`.
-    """
-    engine = open_engine("onnxruntime", Graph(onnx=graph))
-    worst_absolute = worst = 0.0
-    for image in images:
-        expected = extract(network, image[np.newaxis])
-        found = engine.run(image[np.newaxis])
-        if found.shape != expected.shape:
-            raise ExportError(f"ONNX gives features {found.shape}, torch {expected.shape}")
-        absolute = float(np.abs(found - expected).max())
-        worst_absolute = max(worst_absolute, absolute)
-        worst = max(worst, absolute / float(np.abs(expected).max()))
-    if not worst <= FEATURE_TOLERANCE:
-        raise ParityError(
-            f"features differ from torch's by {worst:.2g} of the largest feature, "
-            f"{FEATURE_TOLERANCE:g} is allowed",
-            max_abs_difference=worst_absolute,
-            tolerance=FEATURE_TOLERANCE,
-        )
-    return worst

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edge_ad_export.graph.onnx_graph import checked, to_model
+from edge_ad_runtime.heads.patch_search import FEATURES, ROWS
 
 _CHUNK_ROWS = 8192
 
@@ -29,18 +30,18 @@ def with_search(features: bytes, bank: NDArray[np.float32], k: int) -> bytes:
     shape = model.graph.output[0].type.tensor_type.shape.dim
     grid = (shape[1].dim_value, shape[2].dim_value)
     example = torch.zeros((2, *grid, bank.shape[1]))
-    search = to_model(_BankSearch(bank, k).eval(), example, "features", "rows")
+    search = to_model(_BankSearch(bank, k).eval(), example, FEATURES, [ROWS])
     merged = onnx.compose.merge_models(
         model,
         onnx.compose.add_prefix(search, "search."),
-        io_map=[("features", "search.features")],
-        outputs=["features", "search.rows"],
+        io_map=[(FEATURES, f"search.{FEATURES}")],
+        outputs=[FEATURES, f"search.{ROWS}"],
     )
-    merged.graph.output[1].name = "rows"
+    merged.graph.output[1].name = ROWS
     for node in merged.graph.node:
         for i, name in enumerate(node.output):
-            if name == "search.rows":
-                node.output[i] = "rows"
+            if name == f"search.{ROWS}":
+                node.output[i] = ROWS
     return checked(merged)
 
 

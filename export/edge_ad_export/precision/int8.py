@@ -1,46 +1,40 @@
-"""Networks that compute in half precision, bfloat16 or 8-bit integers.
+"""Networks that compute in 8-bit integers.
 
-What comes before and after the backbone (normalisation, aggregation) stays float32, and so do the
-features. A bf16 graph is the float32 graph: ONNX knows no convolution in bfloat16 at the opset
-that everything reads, so it is the engine that computes in it.
+A graph carries Q/DQ pairs: scales per output channel for weights, one per tensor for activations,
+from what held-out good images show. How the ranges are taken, and which convolutions stay in
+float, is decided by the error of image scores on those images and on damaged copies of them: the
+patch that decides the score of a defective part is the one that good images say least about.
+Weights have 7 bits, unless the target is known to have room for sums of 8-bit products
+(`edge_ad_runtime.device.machine.saturates_int8`).
 
-An int8 graph carries Q/DQ pairs: scales per output channel for weights, one per tensor for
-activations, from what held-out good images show. How the ranges are taken, and which convolutions
-stay in float, is decided by the error of image scores on those images and on damaged copies of
-them: the patch that decides the score of a defective part is the one that good images say least
-about. Weights have 7 bits, unless the target is known to have room for sums of 8-bit products
-(`edge_ad_runtime.device.settings.saturates_int8`). Fixed filters (`edge_ad.networks.scattering`)
-stay in float: of the square roots of energies, 8 bits do not hold the small ones beside the large.
+What the method wants in float stays in float, and so does whatever comes before the first weight.
+Fixed filters (`edge_ad.networks.scattering`) have no weights: of the square roots of energies, 8
+bits do not hold the small ones beside the large.
 """
 
 from __future__ import annotations
 
 import contextlib
-import copy
 import io
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import onnx
-import torch
 from numpy.typing import NDArray
 from onnxruntime import quantization
 from tqdm import tqdm
 
-from edge_ad.features.patches import PatchFeatures, Run, extract
 from edge_ad.fitting.fitted import FittedDetector
-from edge_ad.methods.patchcore.bank import Bank, BankScorer
-from edge_ad.synthetic.damage import with_damage
-from edge_ad_export.graph.onnx_graph import checked, to_onnx
+from edge_ad.methods import Lowered
+from edge_ad.networks.run import TorchRun
+from edge_ad_export.graph.onnx_graph import checked
+from edge_ad_export.precision.trial import Trial
 from edge_ad_export.settings import ExportConfig
-from edge_ad_runtime.device.settings import saturates_int8
-from edge_ad_runtime.engines import Graph, open_engine
+from edge_ad_runtime.engines import INPUT, Graph, open_engine
 from edge_ad_runtime.errors import ExportError
 
 FEWEST_IMAGES = 8
@@ -59,55 +53,22 @@ _IN_FLOAT = {
     "first and last convolution in float": (0, -1),
 }
 _NEAR = 1.2  # of the least score error: as good, and then the fewest float layers
-_QUERIED = 8  # images that candidates are compared on, and as many damaged copies
-_BANK_STEP = 3  # every third patch of the other images is their bank
 
 
-def reduce(
+def to_int8(
     fitted: FittedDetector,
-    network: PatchFeatures,
-    graph: bytes,
-    config: ExportConfig,
-    *,
-    progress: bool = False,
-) -> tuple[bytes, str]:
-    """The graph of ``network`` in ``config.precision``, and how it was made; ``graph`` is float32.
-
-    Raises:
-        ExportError: too few held-out images to calibrate with, or the quantiser refuses.
-    """
-    if config.precision == "int8":
-        return _int8(fitted, network, graph, config, progress=progress)
-    if config.precision == "fp16":
-        network = copy.deepcopy(network)
-        network.dtype = torch.float16
-        network.backbone.half()
-        graph = to_onnx(network, fitted.config.size)
-    return graph, config.precision
-
-
-def check_target(config: ExportConfig) -> None:
-    """Refuse 8-bit weights where the bank would be learned through sums that are cut off.
-
-    Raises:
-        ExportError: this processor cuts them off.
-    """
-    if config.target != "any" and saturates_int8():
-        raise ExportError(
-            f"this processor has no VNNI and cuts off sums of 8-bit products, so that the bank for "
-            f"--target {config.target} would be learned from other features than the device's; "
-            "use --target any, or export on a machine with VNNI"
-        )
-
-
-def _int8(
-    fitted: FittedDetector,
-    network: PatchFeatures,
+    lowered: Lowered,
     graph: bytes,
     config: ExportConfig,
     *,
     progress: bool,
 ) -> tuple[bytes, str]:
+    """The graph in 8-bit integers, and how it was made.
+
+    Raises:
+        ExportError: too few held-out images to calibrate with, nothing to quantise, or the
+            quantiser refuses.
+    """
     images = fitted.held_out
     if len(images) < FEWEST_IMAGES:
         raise ExportError(
@@ -116,14 +77,14 @@ def _int8(
         )
     graph = _with_scale_in_weights(graph)
     nodes = onnx.load_from_string(graph).graph.node
-    in_float = _in_float(nodes)
+    in_float = _in_float(nodes, lowered.in_float)
     convolutions = [n.name for n in nodes if n.op_type == "Conv" and n.name not in in_float]
     if not convolutions:
         raise ExportError(
-            f"the backbone {fitted.config.resolved_backbone!r} is fixed filters alone, which int8 "
-            "would spoil; use fp16 or bf16, or another backbone"
+            f"the network ({_origin(lowered)}) is fixed filters alone, which int8 would spoil; use "
+            "fp16 or bf16, or another network"
         )
-    trial = _Trial(fitted, images, partial(extract, network), config.seed)
+    trial = Trial(fitted, lowered.network, TorchRun(lowered.network), config.seed)
     candidates: list[tuple[float, str, bytes]] = []
     options = list(product(_IN_FLOAT, _RANGES))
     with _quiet(), tempfile.TemporaryDirectory() as folder:
@@ -140,24 +101,31 @@ def _int8(
     return near[2], f"{made}; score errors of all that were tried: {tried}"
 
 
+def _origin(lowered: Lowered) -> str:
+    return ", ".join(f"{key} {text}" for key, text in lowered.origin.items())
+
+
 def _with_scale_in_weights(graph: bytes) -> bytes:
-    """The division of the input by ``std`` as part of the first convolution's weights.
+    """The division of the input's channels as part of the first convolution's weights.
 
     A pass over the image less; padding stays what it was, as zero divided is zero.
     """
     model = onnx.load_from_string(graph)
     nodes, constants = model.graph.node, {c.name: c for c in model.graph.initializer}
-    (division,) = (node for node in nodes if node.op_type == "Div" and node.input[1] == "std")
-    readers = [node for node in nodes if division.output[0] in node.input]
-    if [node.op_type for node in readers] != ["Conv"]:
-        return graph
-    std = onnx.numpy_helper.to_array(constants["std"])  # (3, 1, 1)
-    weights = constants[readers[0].input[1]]  # (out, 3, height, width)
-    scaled = onnx.numpy_helper.to_array(weights) / std
-    weights.CopyFrom(onnx.numpy_helper.from_array(scaled, weights.name))
-    readers[0].input[0] = division.input[0]
-    nodes.remove(division)
-    model.graph.initializer.remove(constants["std"])
+    for division in [node for node in nodes if node.op_type == "Div"]:
+        readers = [node for node in nodes if division.output[0] in node.input]
+        divisor = constants.get(division.input[1])
+        if divisor is None or [node.op_type for node in readers] != ["Conv"]:
+            continue
+        values = onnx.numpy_helper.to_array(divisor)  # (3, 1, 1)
+        weights = constants[readers[0].input[1]]  # (out, 3, height, width)
+        if values.shape != (weights.dims[1], 1, 1):
+            continue
+        scaled = onnx.numpy_helper.to_array(weights) / values
+        weights.CopyFrom(onnx.numpy_helper.from_array(scaled, weights.name))
+        readers[0].input[0] = division.input[0]
+        nodes.remove(division)
+        model.graph.initializer.remove(divisor)
     return checked(model)
 
 
@@ -200,17 +168,22 @@ def _quantise(
     return out.read_bytes()
 
 
-def _in_float(nodes: Iterable[onnx.NodeProto]) -> set[str]:
-    """Names of what is not the trained part of the backbone: what comes before it, and after."""
-    trained: set[str] = set()  # what it has reached
+def _in_float(nodes: Iterable[onnx.NodeProto], modules: Sequence[str]) -> set[str]:
+    """Names of the nodes that are not quantised: those of ``modules``, and what has no weights yet.
+
+    Constants of a graph keep the names that torch gave them, which begin with their module's.
+    """
+    prefixes = tuple(f"{module}." for module in modules)
+    trained: set[str] = set()  # what weights have reached
     names = set()
     for node in nodes:  # in the order of computation
-        weights = {n for n in node.input if n.startswith("backbone.") and n.endswith(".weight")}
+        own = any(name.startswith(prefixes) for name in node.input) if prefixes else False
+        weights = {n for n in node.input if n.endswith(".weight") and not n.startswith(prefixes)}
         if weights or trained.intersection(node.input):
             trained.update(node.output)
         else:
             names.add(node.name)
-        if any(n.startswith(("aggregation.", "whitening.")) for n in node.input):
+        if own:
             names.add(node.name)
     return names
 
@@ -223,30 +196,7 @@ class _Images:
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
         image = next(self._each, None)
-        return None if image is None else {"image": image[np.newaxis]}
-
-
-class _Trial:
-    """Scores of some held-out images and damaged copies, against a bank of the other images."""
-
-    def __init__(
-        self, fitted: FittedDetector, images: NDArray[np.uint8], run: Run, seed: int
-    ) -> None:
-        queried = min(_QUERIED, len(images) // 2)
-        self._scoring = replace(fitted.config.scoring, reweight_neighbours=0)
-        self._bank_images = images[queried:]
-        self._queries = list(with_damage(images[:queried], seed))
-        self._expected = self._scores(run)
-
-    def error(self, run: Run) -> float:
-        """Mean relative error of the scores; the bank is the network's own."""
-        return float(np.abs(self._scores(run) / self._expected - 1).mean())
-
-    def _scores(self, run: Run) -> NDArray[np.float64]:
-        features = np.concatenate([run(image[np.newaxis]) for image in self._bank_images])
-        patches = features.reshape(-1, features.shape[-1])[::_BANK_STEP]
-        scorer = BankScorer(Bank(features=patches, neighbours=None), self._scoring)
-        return np.array([scorer.score(run(image[np.newaxis]))[1] for image in self._queries])
+        return None if image is None else {INPUT: image[np.newaxis]}
 
 
 @contextlib.contextmanager

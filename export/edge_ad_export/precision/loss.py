@@ -1,63 +1,72 @@
-"""What a reduced precision costs, measured against the float32 network with its own bank."""
+"""What a reduced precision costs, measured against the float32 network and what it has learned."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from edge_ad.evaluation.metrics import auroc
-from edge_ad.features.patches import Run, extract, load_preprocessed, restore_network
 from edge_ad.fitting.ensemble import Ensemble
+from edge_ad.images.good import load_preprocessed
 from edge_ad.images.labelled import list_test_images
-from edge_ad.methods.patchcore.bank import BankScorer
+from edge_ad.methods import Lowered
+from edge_ad.networks.run import Run, TorchRun
 from edge_ad.synthetic.damage import with_damage
 from edge_ad_export.settings import ExportConfig
-from edge_ad_runtime.artifact.manifest import PrecisionLoss
-from edge_ad_runtime.heads.patch_scoring import combine
+from edge_ad_runtime.artifact.schema import PrecisionLoss
+from edge_ad_runtime.decision.threshold import least_unit
+from edge_ad_runtime.heads import Arrays, Opening, open_head
+from edge_ad_runtime.heads.ensemble import combine
+from edge_ad_runtime.heads.in_memory import InMemory
+from edge_ad_runtime.heads.stages import own_stages
 
 
 def measure_loss(
     exact: Ensemble,
     reduced: Ensemble,
+    lowered: Sequence[Lowered],
     runs: Sequence[Run],
     config: ExportConfig,
     *,
     progress: bool = False,
 ) -> PrecisionLoss:
-    """Compare features, distances and scores on held-out good images and damaged copies.
+    """Compare stages and scores on held-out good images and damaged copies.
 
     Args:
         exact: the float32 members.
-        reduced: the same with networks of ``config.precision``, banks and thresholds their own.
-        runs: those networks.
+        reduced: the same with networks of ``config.precision``, and what they have learned.
+        lowered: what devices need of the reduced members.
+        runs: their networks.
         config: ``labelled``, ``loss_tolerance`` and the seed.
         progress: show bars on stderr.
     """
-    networks = [restore_network(member.config, member.backbone) for member in exact.members]
-    theirs = _Detector(exact, [partial(extract, network) for network in networks])
-    ours = _Detector(reduced, runs)
-    held_out = exact.members[0].held_out
-    features, distances, scores = [], [], []
-    images = list(with_damage(held_out, config.seed))
-    floor = 0.1 * exact.calibration(config.threshold).threshold
+    originals = [member.network() for member in exact.members]
+    lowered_exact = [m.lower(n) for m, n in zip(exact.members, originals, strict=True)]
+    theirs = _Detector(exact, lowered_exact, [TorchRun(network) for network in originals])
+    ours = _Detector(reduced, lowered, runs)
+    names = list(dict.fromkeys(s.name for head in ours.heads for s in own_stages(head)))
+    stages: dict[str, list[float]] = {name: [] for name in names}
+    scores = []
+    images = list(with_damage(exact.members[0].held_out, config.seed))
+    least = least_unit(exact.calibration(config.threshold).threshold)
     for image in tqdm(images, desc="precision loss", unit="image", disable=not progress):
-        found, expected = ours.observe(image), theirs.observe(image)
-        for i in range(len(exact.members)):
-            features.append(_relative(found[0][i], expected[0][i]))
-            distances.append(_relative(found[1][i], expected[1][i]))
-        scores.append(abs(found[2] - expected[2]) / max(expected[2], floor))
+        (found, score), (expected, exact_score) = ours.stages(image), theirs.stages(image)
+        for own, true in zip(found, expected, strict=True):
+            for name in names:
+                if name in own:
+                    stages[name].append(_relative(own[name], true[name]))
+        scores.append(abs(score - exact_score) / max(exact_score, least))
     aurocs: tuple[float | None, ...] = (None, None)
     if config.labelled is not None:
         aurocs = _aurocs(config.labelled, theirs, ours, progress=progress)
     return PrecisionLoss(
         images=len(images),
-        features=float(np.mean(features)),
-        distances=float(np.mean(distances)),
+        stages={name: float(np.mean(differences)) for name, differences in stages.items()},
         score_mean=float(np.mean(scores)),
         score_worst=float(np.max(scores)),
         auroc_fp32=aurocs[0],
@@ -67,22 +76,36 @@ def measure_loss(
 
 
 class _Detector:
-    """An ensemble with the networks that it is to be judged with."""
+    """An ensemble in memory, with the networks that it is to be judged with."""
 
-    def __init__(self, ensemble: Ensemble, runs: Sequence[Run]) -> None:
+    def __init__(self, ensemble: Ensemble, lowered: Sequence[Lowered], runs: Sequence[Run]) -> None:
+        first = ensemble.members[0].config
+        self.preprocessing = first.preprocessing
         self._runs = runs
         self._scales = list(ensemble.scales)
-        self._scorers = [BankScorer(m.bank, m.config.scoring) for m in ensemble.members]
-        self.preprocessing = ensemble.members[0].config.preprocessing
+        opening = Opening(size=first.size)
+        self.heads = [open_head(each.head, InMemory(each.arrays), opening) for each in lowered]
 
-    def observe(
-        self, preprocessed: NDArray[np.uint8]
-    ) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]], float]:
-        """Features and distances per member, and the score."""
-        features = [run(preprocessed[np.newaxis])[0] for run in self._runs]
-        scored = [s.score(f) for s, f in zip(self._scorers, features, strict=True)]
-        score = float(combine([score for _, score in scored], self._scales))
-        return features, [distances for distances, _ in scored], score
+    def stages(self, preprocessed: NDArray[np.uint8]) -> tuple[list[Arrays], float]:
+        """The values of each member's stages before the map, and the score."""
+        values: list[Arrays] = []
+        scores = []
+        for run, head in zip(self._runs, self.heads, strict=True):
+            outputs = {name: each[0] for name, each in run(preprocessed[np.newaxis]).items()}
+            before = dict(outputs)
+            for stage in own_stages(head):
+                before[stage.name] = head.replay(stage.name, before)
+            values.append(before)
+            scores.append(head.judge(outputs, with_map=False).score)
+        return values, float(combine(scores, self._scales))
+
+    def score(self, preprocessed: NDArray[np.uint8]) -> float:
+        """The score alone."""
+        scores = []
+        for run, head in zip(self._runs, self.heads, strict=True):
+            outputs = {name: each[0] for name, each in run(preprocessed[np.newaxis]).items()}
+            scores.append(head.judge(outputs, with_map=False).score)
+        return float(combine(scores, self._scales))
 
 
 def _aurocs(labelled: Path, *detectors: _Detector, progress: bool) -> tuple[float, ...]:
@@ -91,22 +114,22 @@ def _aurocs(labelled: Path, *detectors: _Detector, progress: bool) -> tuple[floa
     for i, image in enumerate(tqdm(images, desc="labelled", unit="image", disable=not progress)):
         preprocessed = load_preprocessed(image.path, detectors[0].preprocessing)
         for j, detector in enumerate(detectors):
-            scores[j, i] = detector.observe(preprocessed)[2]
+            scores[j, i] = detector.score(preprocessed)
     is_defective = np.array([image.is_defective for image in images])
     return tuple(auroc(row, is_defective) for row in scores)
 
 
-def _relative(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+def _relative(found: NDArray[Any], expected: NDArray[Any]) -> float:
     """Mean difference over the mean expected."""
     return float(np.abs(found - expected).mean() / max(float(np.abs(expected).mean()), 1e-12))
 
 
 def describe(loss: PrecisionLoss) -> str:
     """The report, for people."""
+    stages = "".join(f"{name} {value:.2%} off, " for name, value in loss.stages.items())
     text = (
         f"on {loss.images} held-out images, good ones and damaged copies, against float32: "
-        f"features {loss.features:.2%} off, patch distances {loss.distances:.2%}, scores "
-        f"{loss.score_mean:.2%} (worst image {loss.score_worst:.2%})"
+        f"{stages}scores {loss.score_mean:.2%} (worst image {loss.score_worst:.2%})"
     )
     if loss.auroc is not None and loss.auroc_fp32 is not None:
         text += f"; image AUROC {loss.auroc:.4f}, float32 {loss.auroc_fp32:.4f}"

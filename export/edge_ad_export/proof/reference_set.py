@@ -10,14 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ad.features.patches import Run
 from edge_ad.fitting.ensemble import Ensemble
-from edge_ad.methods.patchcore.reference import ReferenceDetector, Trace
+from edge_ad.fitting.reference_detector import ReferenceDetector
+from edge_ad.networks.run import Run
 from edge_ad.synthetic.damage import KINDS, damage
 from edge_ad_export.settings import ExportConfig
 from edge_ad_runtime.artifact.folder import REFERENCE_VALUES
-from edge_ad_runtime.artifact.manifest import ReferenceImage
+from edge_ad_runtime.artifact.schema import ReferenceImage
+from edge_ad_runtime.heads import MAP, SCORE
 from edge_ad_runtime.images import RGBImage, write_png
+
+_COMBINED = (MAP.name, SCORE.name)  # of all members
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,7 +30,8 @@ class Reference:
     Attributes:
         entry: what the manifest says of it.
         image: as the camera gave it.
-        traces: every stage's value, per member.
+        preprocessed: as the networks take it.
+        traces: every stage's value by name, per member.
         map: the members' maps, combined.
         score: the members' scores, combined.
         score_fp32: the same of the float32 members.
@@ -35,7 +39,8 @@ class Reference:
 
     entry: ReferenceImage
     image: RGBImage
-    traces: tuple[Trace, ...]
+    preprocessed: RGBImage
+    traces: tuple[dict[str, NDArray[Any]], ...]
     map: NDArray[np.float32]
     score: float
     score_fp32: float
@@ -60,6 +65,8 @@ def make_references(
     reduced = exact is not ensemble
     exact_detectors = [ReferenceDetector(member) for member in exact.members if reduced]
 
+    preprocessing = ensemble.members[0].config.preprocessing
+
     def reference(i: int, kind: str, image: RGBImage) -> Reference:
         traces = tuple(detector.trace(image) for detector in detectors)
         scaled = list(zip(traces, ensemble.scales, strict=True))
@@ -69,8 +76,9 @@ def make_references(
                 file=f"reference/{i}-{'good' if kind == 'none' else kind}.png", damage=kind
             ),
             image=image,
+            preprocessed=preprocessing.apply(image),
             traces=traces,
-            map=np.mean([trace.map / scale for trace, scale in scaled], axis=0),
+            map=np.mean([trace["map"] / scale for trace, scale in scaled], axis=0),
             score=score,
             score_fp32=_score([d.trace(image) for d in exact_detectors], exact)
             if reduced
@@ -86,9 +94,9 @@ def make_references(
     return references
 
 
-def _score(traces: Sequence[Trace], ensemble: Ensemble) -> float:
+def _score(traces: Sequence[dict[str, NDArray[Any]]], ensemble: Ensemble) -> float:
     pairs = zip(traces, ensemble.scales, strict=True)
-    return float(np.mean([trace.score / scale for trace, scale in pairs]))
+    return float(np.mean([float(trace["score"]) / scale for trace, scale in pairs]))
 
 
 def write_references(folder: Path, references: list[Reference], threshold: float) -> None:
@@ -96,10 +104,10 @@ def write_references(folder: Path, references: list[Reference], threshold: float
     values: dict[str, NDArray[Any]] = {}
     for i, reference in enumerate(references):
         write_png(folder / reference.entry.file, reference.image)
-        values[f"{i}.preprocessed"] = reference.traces[0].preprocessed
+        values[f"{i}.preprocessed"] = reference.preprocessed
         for member, trace in enumerate(reference.traces):
-            values[f"{i}.{member}.features"] = trace.features
-            values[f"{i}.{member}.distances"] = trace.distances
+            own = {stage: value for stage, value in trace.items() if stage not in _COMBINED}
+            values |= {f"{i}.{member}.{stage}": value for stage, value in own.items()}
         values[f"{i}.map"] = reference.map
         values[f"{i}.score"] = np.asarray(reference.score)
         values[f"{i}.score_fp32"] = np.asarray(reference.score_fp32)

@@ -1,1 +1,99 @@
-"""The index, and whether there is one."""
+"""What is searched at run time: the bank's rows, the index, and the record of both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ad.fitting.fitted import FittedDetector
+from edge_ad.methods import Lowered
+from edge_ad.networks.run import Run
+from edge_ad_export.graph.search_in_graph import with_search
+from edge_ad_export.search.choice import Queries, choose_search
+from edge_ad_export.settings import ExportConfig
+from edge_ad_runtime.artifact.head_records import BankRecord, HeadRecord, PatchSearchRecord
+from edge_ad_runtime.errors import ConfigError, ExportError
+from edge_ad_runtime.heads.patch_search import BANK, FEATURES
+
+_HELD_OUT_QUERIES = 8
+_LARGEST_IN_GRAPH_BYTES = 1_800_000_000  # ONNX is protobuf, which ends at 2 GiB
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CompiledSearch:
+    """A member whose search has been decided.
+
+    Attributes:
+        onnx: the graph, with the search in it where that was asked for.
+        head: the record, with the search that was chosen.
+        arrays: what to write beside it, by file name; the index is written already.
+    """
+
+    onnx: bytes
+    head: HeadRecord
+    arrays: Mapping[str, NDArray[Any]]
+
+
+def compile_search(
+    fitted: FittedDetector,
+    lowered: Lowered,
+    graph: bytes,
+    run: Run,
+    traces: Sequence[Mapping[str, NDArray[Any]]],
+    config: ExportConfig,
+    folder: Path,
+) -> CompiledSearch:
+    """Choose the search of a head that searches; other heads are left as they are.
+
+    Args:
+        fitted: what is exported.
+        lowered: what a device needs of it.
+        graph: the network.
+        run: the same, to run.
+        traces: the reference's values of some images, damaged ones too.
+        config: the settings.
+        folder: where an index is written.
+
+    Raises:
+        ConfigError: a search was asked for of a method that does not search.
+        ExportError: the bank does not fit into a graph, or see `choose_search`.
+    """
+    head, arrays = lowered.head, lowered.arrays
+    if not isinstance(head, PatchSearchRecord):
+        if config.search != "auto":
+            raise ConfigError(
+                f"search is {config.search!r}, and {fitted.record.method} does not search; "
+                "leave it out"
+            )
+        return CompiledSearch(onnx=graph, head=head, arrays=arrays)
+    bank = np.asarray(arrays[BANK], np.float32)
+    if config.search == "graph":
+        if bank.nbytes > _LARGEST_IN_GRAPH_BYTES:
+            raise ExportError(
+                f"a bank of {bank.nbytes / 1e9:.1f} GB does not fit into a graph (2 GB at most); "
+                "fit with a smaller --coreset-fraction, or export with another --search"
+            )
+        graph = with_search(graph, bank, head.scoring.neighbours)
+    queries = _queries(fitted, run, traces)
+    search = choose_search(head, bank, queries, config, folder)
+    stored = BankRecord(rows=head.bank.rows, precision=config.bank_precision)
+    return CompiledSearch(
+        onnx=graph,
+        head=replace(head, bank=stored, search=search),
+        arrays={**arrays, BANK: bank.astype(config.bank_precision)},
+    )
+
+
+def _queries(
+    fitted: FittedDetector, run: Run, traces: Sequence[Mapping[str, NDArray[Any]]]
+) -> Queries:
+    """Patch features of the reference images, damaged ones too, and of held-out images."""
+    features = [trace[FEATURES] for trace in traces]
+    held_out = fitted.held_out[:_HELD_OUT_QUERIES]
+    features += [run(image[np.newaxis])[FEATURES][0] for image in held_out]
+    return [patches.reshape(-1, patches.shape[-1]) for patches in features]

@@ -16,17 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ad_runtime.artifact.graph_check import check_graph
-from edge_ad_runtime.artifact.manifest import FileEntry, Manifest, read_manifest
+from edge_ad_runtime.artifact.manifest import read_manifest
 from edge_ad_runtime.artifact.npy import Shaped, parse_npy
+from edge_ad_runtime.artifact.schema import FileEntry, Manifest
 from edge_ad_runtime.errors import ArtifactError
 from edge_ad_runtime.images import RGBImage, decode_image
 from edge_ad_runtime.regular_file import open_regular, read_hashed
 
-GRAPH = "features.onnx"
-BANK = "bank.npy"
-BANK_NEIGHBOURS = "bank_neighbours.npy"
-INDEX = "index.hnsw"
-PROJECTION = "projection.npy"
+GRAPH = "network.onnx"
 PLANS = "engines"
 REFERENCE_VALUES = "reference/values.npz"
 

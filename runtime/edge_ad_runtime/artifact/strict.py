@@ -15,7 +15,8 @@ Traceback (most recent call last):
 ValueError: threads: expected int from 1 to 4096, found 0
 
 A field declared with `optional` may be missing, and is left out of the text while it is None: so
-a key can be added without changing the files that do not need it.
+a key can be added without changing the files that do not need it. A union of dataclasses is told
+apart by the key ``kind``, which each declares as a `Literal` of one word.
 """
 
 from __future__ import annotations
@@ -158,8 +159,7 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(kind):
         return _parse_dataclass(kind, value, where)
     if origin in (Union, types.UnionType):
-        present = [option for option in get_args(kind) if option is not types.NoneType]
-        return None if value is None else _parse(present[0], value, where)
+        return _parse_union(kind, value, where)
     if origin is Literal:
         known = isinstance(value, str | int) and value in get_args(kind)
         _require(known, where, f"one of {list(get_args(kind))}", value)
@@ -176,6 +176,22 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
     if kind is str:
         _require(_is_unicode(value), where, "text without half a surrogate pair", value)
     return value
+
+
+def _parse_union(kind: Any, value: Any, where: str) -> Any:
+    """``X | None``, or dataclasses told apart by their ``kind``."""
+    options = [option for option in get_args(kind) if option is not types.NoneType]
+    if value is None and types.NoneType in get_args(kind):
+        return None
+    if len(options) == 1:
+        return _parse(options[0], value, where)
+    _require(isinstance(value, dict), where, "an object", value)
+    by_kind = {get_args(_kinds(option)["kind"])[0]: option for option in options}
+    if "kind" not in value:
+        raise ValueError(f"missing key {_join(where, 'kind')!r}")
+    known = isinstance(value["kind"], str) and value["kind"] in by_kind
+    _require(known, _join(where, "kind"), f"one of {sorted(by_kind)}", value["kind"])
+    return _parse_dataclass(by_kind[value["kind"]], value, where)
 
 
 def _parse_bounded(kind: Any, value: Any, where: str) -> Any:

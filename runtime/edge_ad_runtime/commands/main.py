@@ -28,15 +28,17 @@ import cv2
 from edge_ad_runtime import __version__
 from edge_ad_runtime.commands.options import ARTIFACT, AS_JSON, ENGINE, THREADS, write_text
 from edge_ad_runtime.commands.profile import profile
-from edge_ad_runtime.detector import Detector, Prediction
+from edge_ad_runtime.detector import Detector
 from edge_ad_runtime.errors import EdgeADError
 from edge_ad_runtime.escaping import json_text, shown
 from edge_ad_runtime.images import expand_folders, read_image, write_png
+from edge_ad_runtime.prediction import Prediction, error_record
 
 if TYPE_CHECKING:
-    from edge_ad_runtime.artifact.manifest import Calibration, Member, PrecisionLoss
+    from edge_ad_runtime.artifact.head_records import HeadRecord
+    from edge_ad_runtime.artifact.schema import Calibration, Member, PrecisionLoss
+    from edge_ad_runtime.artifact.words import EngineChoice
     from edge_ad_runtime.device.settings import DeviceSettings
-    from edge_ad_runtime.engines import EngineChoice
     from edge_ad_runtime.proof.verify import VerifyReport
 
 
@@ -357,7 +359,8 @@ def info(artifact: Path, as_json: bool) -> None:
     Example: edge-ad info line3.edgead
     """
     from edge_ad_runtime.artifact.folder import Artifact
-    from edge_ad_runtime.device.settings import machine, read_device_settings
+    from edge_ad_runtime.device import machine
+    from edge_ad_runtime.device.settings import read_device_settings
 
     opened = Artifact.open(artifact)
     manifest, tuned = opened.manifest, read_device_settings(opened)
@@ -377,7 +380,7 @@ def info(artifact: Path, as_json: bool) -> None:
     how = "shorter side scaled" if manifest.preprocessing.keep_aspect else "stretched"
     cut = "whole image, stretched" if resize is None else f"{how} to {resize}, centre cut"
     rows = {
-        "method": f"{manifest.method} ({manifest.head}), schema {manifest.schema}",
+        "schema": str(manifest.schema),
         "engine": manifest.engine,
         "input": f"{size[0]} x {size[1]} px ({cut})",
         **_member_rows(manifest.members),
@@ -410,20 +413,29 @@ def _member_rows(members: Sequence[Member]) -> dict[str, str]:
     """The rows of ``info`` about each network; numbered in an ensemble."""
     rows = {}
     for i, member in enumerate(members, start=1):
-        network, search = member.network, member.search
+        network = member.network
         number = f" {i}" if len(members) > 1 else ""
         processors = f" for {network.quantised_for}" if network.quantised_for else ""
+        origin = {key: text for key, text in network.origin.items() if key != "weights_sha256"}
+        rows[f"method{number}"] = f"{origin.pop('method', 'unknown')} ({member.head.kind})"
         rows[f"network{number}"] = (
-            f"{network.backbone}, {network.precision}{processors}, weights {network.weights}, "
-            f"layers {', '.join(map(str, network.layers))}, patch size {network.patch_size}"
+            f"{network.precision}{processors}, "
+            + ", ".join(f"{key.replace('_', ' ')} {text}" for key, text in origin.items())
             + (f"; scores divided by {member.scale:.5g}" if number else "")
         )
-        rows[f"features{number}"] = (
-            f"{network.grid[0]} x {network.grid[1]} patches of {network.dimension}"
-        )
-        rows[f"bank{number}"] = f"{search.rows} patches"
-        rows[f"search{number}"] = f"{search.kind}: {search.reason}"
+        rows |= {f"{name}{number}": text for name, text in _head_rows(member.head).items()}
     return rows
+
+
+def _head_rows(head: HeadRecord) -> dict[str, str]:
+    rows, cols = head.grid
+    if head.kind == "direct":
+        return {"map": f"{rows} x {cols} values that the network gives"}
+    return {
+        "features": f"{rows} x {cols} patches of {head.dimension}",
+        "bank": f"{head.bank.rows} patches",
+        "search": f"{head.search.kind}: {head.search.reason}",
+    }
 
 
 def _false_rejects(calibration: Calibration) -> str:
@@ -467,15 +479,9 @@ def _line(
     try:
         prediction = detector.predict(path, with_map=with_map)
     except EdgeADError as exc:
-        return {
-            "path": str(path),
-            "score": None,
-            "threshold": detector.manifest.calibration.threshold,
-            "verdict": "error",
-            "timings_ms": {},
-            "error": str(exc),
-        }
-    line = _prediction_line(path, prediction)
+        threshold = detector.manifest.calibration.threshold
+        return error_record(path, exc, threshold=threshold)
+    line = prediction.to_record(path)
     if overlay is not None:
         try:
             _write_overlay(detector, path, prediction, overlay)
@@ -486,19 +492,6 @@ def _line(
 
 def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-
-
-def _prediction_line(path: Path, prediction: Prediction) -> dict[str, Any]:
-    return {
-        "path": str(path),
-        "score": prediction.score,
-        "threshold": prediction.threshold,
-        "verdict": prediction.verdict,
-        "exact": prediction.exact,
-        "scanned": prediction.scanned,
-        "bound": prediction.bound,
-        "timings_ms": {stage: round(ms, 3) for stage, ms in prediction.timings_ms.items()},
-    }
 
 
 def _score_text(line: dict[str, Any]) -> str:

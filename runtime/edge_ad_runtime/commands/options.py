@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edge_ad_runtime.engines import ENGINES
+from edge_ad_runtime.artifact.words import ENGINES
 from edge_ad_runtime.errors import ConfigError
 
 ENGINE_CHOICE = click.Choice(["auto", *ENGINES])

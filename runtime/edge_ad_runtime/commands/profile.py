@@ -17,7 +17,7 @@ from edge_ad_runtime.errors import EdgeADError
 from edge_ad_runtime.images import expand_folders
 
 if TYPE_CHECKING:
-    from edge_ad_runtime.engines import EngineChoice
+    from edge_ad_runtime.artifact.words import EngineChoice
     from edge_ad_runtime.profile.report import ProfileReport
     from edge_ad_runtime.profile.sweep import SweepPoint
 

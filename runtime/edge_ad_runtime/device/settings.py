@@ -1,4 +1,4 @@
-"""What this machine is, and what `edge-ad tune` has found best on it: ``device.json``.
+"""What `edge-ad tune` has found best on this machine: ``device.json``.
 
 The file lies beside the manifest and is no part of the artifact. It chooses among ways to compute
 the same scores, so that it can make a verdict faster or slower, never another.
@@ -6,24 +6,20 @@ the same scores, so that it can make a verdict faster or slower, never another.
 
 from __future__ import annotations
 
-import os
-import platform
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from edge_ad_runtime.artifact import strict
 from edge_ad_runtime.artifact.atomic import write_file
 from edge_ad_runtime.artifact.folder import Artifact
 from edge_ad_runtime.artifact.strict import AtMost, Between
+from edge_ad_runtime.device.machine import machine
 from edge_ad_runtime.errors import ArtifactError
+from edge_ad_runtime.options import SearchChoice
 from edge_ad_runtime.regular_file import read_regular
 
 FILE_NAME = "device.json"
 _MOST_BYTES = 100_000  # of the file
-_WIDE_SUMS = {"avx512_vnni", "avx_vnni", "amx_int8"}  # of x86
-
-SearchChoice = Literal["artifact", "exact"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,37 +45,6 @@ class DeviceSettings:
     def __post_init__(self) -> None:
         if self.threads > self.cores:
             raise ValueError(f"threads is {self.threads}, more than the {self.cores} cores")
-
-
-def machine() -> dict[str, str | int]:
-    """What figures are measured on."""
-    cpu = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = cpuinfo.read_text(errors="replace").splitlines()
-        cpu = next((line.split(":", 1)[1].strip() for line in lines if "model name" in line), cpu)
-    return {
-        "cpu": cpu,
-        "cores": os.cpu_count() or 1,
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-    }
-
-
-def saturates_int8(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool | None:
-    """Whether sums of 8-bit products may be cut off on this processor; None: it does not say.
-
-    x86 without VNNI adds products in pairs, in 16 bits (``vpmaddubsw``: in ONNX Runtime and in
-    OpenVINO). Two products of 255 x 127 are more than that holds; of 255 x 64, with weights of 7
-    bits, they never are. On ARM the engines' sums are wide enough.
-    """
-    if not cpuinfo.exists():
-        return None
-    lines = cpuinfo.read_text(errors="replace").splitlines()
-    if any(line.startswith("Features") for line in lines):  # ARM's word for flags
-        return False
-    flags = {flag for line in lines if line.startswith("flags") for flag in line.split()}
-    return not flags & _WIDE_SUMS if flags else None
 
 
 def read_device_settings(artifact: Artifact) -> DeviceSettings | None:

@@ -1,8 +1,8 @@
-"""Engines run ``features.onnx``; one file each, imported only when asked for.
+"""Engines run a network's graph; one file or folder each, imported only when asked for.
 
-Every engine gives the features of the graph it is given, in the precision that the graph was
+Every engine gives the outputs of the graph it is given, in the precision that the graph was
 exported with: none may choose a faster one by itself (OpenVINO would), and none may quietly run on
-another device (ONNX Runtime would).
+another device (ONNX Runtime would). What outputs mean is the head's to say.
 """
 
 from __future__ import annotations
@@ -11,21 +11,19 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ad_runtime.artifact.words import ENGINES, EngineName, Precision
 from edge_ad_runtime.errors import ConfigError
 
-EngineName = Literal[
-    "onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt", "openvino", "tensorrt"
-]
-EngineChoice = EngineName | Literal["auto"]  # auto: the one that an artifact was exported for
-Precision = Literal["fp32", "fp16", "bf16", "int8"]
+INPUT = "image"
+"""The one input of every graph: ``(N, H, W, 3)`` uint8 RGB, N dynamic."""
 
-ENGINES: tuple[EngineName, ...] = get_args(EngineName)
-CPU_ENGINES: tuple[EngineName, ...] = ("onnxruntime", "openvino")
+Outputs = dict[str, NDArray[Any]]
+"""By name; the first axis of each is the batch's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +31,7 @@ class Graph:
     """What an engine runs.
 
     Attributes:
-        onnx: the bytes of ``features.onnx``, already hashed.
+        onnx: the graph, already hashed.
         precision: what its convolutions compute in.
         plans: folder of plans compiled from it (the artifact's ``engines``); None: there is none.
     """
@@ -44,7 +42,7 @@ class Graph:
 
     @cached_property
     def sha256(self) -> str:
-        """Of the ONNX bytes: what a plan is keyed by."""
+        """Of the graph: what a plan is keyed by."""
         return hashlib.sha256(self.onnx).hexdigest()
 
 
@@ -61,17 +59,15 @@ class Engine(Protocol):
     version: str
     device: str
 
-    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Images ``(N, H, W, 3)`` uint8 RGB to features ``(N, rows, cols, D)`` float32.
+    def run(self, images: NDArray[np.uint8]) -> Outputs:
+        """Images ``(N, H, W, 3)`` uint8 RGB to all outputs of the graph.
 
         Raises:
             EngineError: the engine failed, or the batch is larger than it was built for.
         """
 
-    def run_with_rows(
-        self, images: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """The same, and the nearest bank rows ``(N, rows * cols, k)`` that the graph has found."""
+    def close(self) -> None:
+        """Give back its threads and memory; it cannot `run` afterwards."""
 
 
 def open_engine(name: EngineName, graph: Graph, *, threads: int | None = None) -> Engine:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ad_runtime.engines import EngineName, Graph
+from edge_ad_runtime.artifact.words import EngineName
+from edge_ad_runtime.engines import INPUT, Graph, Outputs
 from edge_ad_runtime.errors import EngineError
 
 _PROVIDERS = {
@@ -22,7 +23,7 @@ _PROVIDERS = {
 
 
 class OnnxRuntimeEngine:
-    """A ``features.onnx`` session; `run` may be called from several threads."""
+    """A session of the graph; `run` may be called from several threads."""
 
     def __init__(
         self, graph: Graph, *, name: EngineName = "onnxruntime", threads: int | None = None
@@ -51,32 +52,26 @@ class OnnxRuntimeEngine:
                 graph.onnx, options, providers=list(wanted)
             )
         except Exception as exc:  # its exception types are private and many
-            raise EngineError(f"ONNX Runtime refuses features.onnx: {exc}") from exc
+            raise EngineError(f"ONNX Runtime refuses the graph: {exc}") from exc
         if wanted[0] not in self._session.get_providers():  # it goes on with the CPU
             raise EngineError(
                 f"ONNX Runtime cannot use {wanted[0]} here (is there a GPU, are its driver and "
                 "CUDA's libraries installed?); --engine onnxruntime runs on the CPU"
             )
+        self._outputs: list[str] = [output.name for output in self._session.get_outputs()]
         self.version = str(onnxruntime.__version__)
         self.device = "cpu" if name == "onnxruntime" else "cuda:0"
 
-    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def run(self, images: NDArray[np.uint8]) -> Outputs:
         """See `Engine.run`."""
-        (features,) = self._run(["features"], images)
-        return features
-
-    def run_with_rows(
-        self, images: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """See `Engine.run_with_rows`."""
-        features, rows = self._run(["features", "rows"], images)
-        return features, rows
-
-    def _run(self, outputs: list[str], images: NDArray[np.uint8]) -> list[NDArray[Any]]:
         try:
-            found: list[NDArray[Any]] = self._session.run(outputs, {"image": images})
+            found = self._session.run(self._outputs, {INPUT: images})
         except Exception as exc:  # its exception types are private and many
             raise EngineError(
                 f"ONNX Runtime failed on images of shape {images.shape}: {exc}"
             ) from exc
-        return found
+        return dict(zip(self._outputs, found, strict=True))
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._session = None

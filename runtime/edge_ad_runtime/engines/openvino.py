@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ad_runtime.engines import EngineName, Graph
+from edge_ad_runtime.artifact.words import EngineName
+from edge_ad_runtime.engines import INPUT, Graph, Outputs
 from edge_ad_runtime.errors import EngineError
 
 # On processors with AMX or AVX512-BF16 OpenVINO computes float32 graphs in bfloat16 unless told
@@ -18,7 +19,7 @@ _COMPUTED_IN = {"fp32": "f32", "fp16": "f32", "int8": "f32", "bf16": "bf16"}
 
 
 class OpenVinoEngine:
-    """A compiled ``features.onnx``; every call of `run` has an infer request of its own."""
+    """A compiled graph; every call of `run` has an infer request of its own."""
 
     name: EngineName = "openvino"
     device = "cpu"
@@ -41,40 +42,34 @@ class OpenVinoEngine:
             model = core.read_model(graph.onnx)
             self._compiled: Any = core.compile_model(model, "CPU", settings)
         except Exception as exc:  # openvino raises RuntimeError and its own
-            raise EngineError(f"OpenVINO refuses features.onnx: {_first_line(exc)}") from exc
+            raise EngineError(f"OpenVINO refuses the graph: {_first_line(exc)}") from exc
         computed_in = self._compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         if computed_in != wanted:
             raise EngineError(
                 f"this processor computes {graph.precision} graphs in {computed_in}; export with "
                 "--precision fp32 for it"
             )
+        self._outputs: list[str] = [output.get_any_name() for output in self._compiled.outputs]
         self.version = str(openvino.__version__)
 
-    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def run(self, images: NDArray[np.uint8]) -> Outputs:
         """See `Engine.run`."""
-        (features,) = self._run(["features"], images)
-        return features
-
-    def run_with_rows(
-        self, images: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """See `Engine.run_with_rows`."""
-        features, rows = self._run(["features", "rows"], images)
-        return features, rows
-
-    def _run(self, outputs: list[str], images: NDArray[np.uint8]) -> list[NDArray[Any]]:
         failed = f"OpenVINO failed on images of shape {images.shape}"
         try:
             # the outputs belong to this request, so they stay as they are
-            answer = self._compiled.create_infer_request().infer({"image": images})
-            found = [np.asarray(answer[name]) for name in outputs]
+            answer = self._compiled.create_infer_request().infer({INPUT: images})
+            found = {name: np.asarray(answer[name]) for name in self._outputs}
         except Exception as exc:  # openvino raises RuntimeError and its own
             raise EngineError(f"{failed}: {_first_line(exc)}") from exc
         # on one thread it fails without raising, and its outputs are empty (2026.4)
-        if len(found[0]) != len(images):
-            takes = self._compiled.input("image").partial_shape
-            raise EngineError(f"{failed}: it gave no features; the graph takes {takes}")
+        if any(len(value) != len(images) for value in found.values()):
+            takes = self._compiled.input(INPUT).partial_shape
+            raise EngineError(f"{failed}: it gave no outputs; the graph takes {takes}")
         return found
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._compiled = None
 
 
 def _first_line(error: Exception) -> str:

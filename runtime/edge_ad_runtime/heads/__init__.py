@@ -1,1 +1,165 @@
-"""What the runtime does with one network's outputs: a score, a map, and the proof of each stage."""
+"""What the runtime does with one network's outputs: a score, a map, and each stage on the way.
+
+`Head` is the page to read. A head knows its own outputs and arrays and nothing of engines, and the
+rest of the runtime (`Detector`, ``verify``, ``profile``, the export) knows nothing of any one head:
+all loop over its stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ad_runtime.artifact.head_records import DirectRecord, HeadRecord, PatchSearchRecord
+from edge_ad_runtime.artifact.npy import Shaped
+
+Arrays = Mapping[str, NDArray[Any]]
+"""Values of one image by name: a network's outputs, a stage's result."""
+
+Evidence = Mapping[str, bool | int | float]
+"""What only one kind of head knows of its verdict, such as how many patches it has scanned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One step of a head, whose result ``verify`` compares with the reference's.
+
+    Attributes:
+        name: of the stage and of the array that it gives; key of tolerances, of reference values.
+        compared: by the ``largest`` difference relative to the largest reference value, or by the
+            ``mean`` difference relative to the mean one. (An approximate search may be far off on
+            a few patches, but not on the one that decides, which the score shows.)
+        in_unit_of_score: whether reference values below a tenth of the threshold count as that:
+            the score of an image that is in the bank is rounding noise around 0, and only its
+            difference in proportion to the threshold means anything.
+        most_tolerance: a manifest that tolerates more proves nothing.
+    """
+
+    name: str
+    compared: Literal["largest", "mean"]
+    in_unit_of_score: bool
+    most_tolerance: float
+
+
+MAP = Stage(name="map", compared="largest", in_unit_of_score=True, most_tolerance=0.1)
+SCORE = Stage(name="score", compared="largest", in_unit_of_score=True, most_tolerance=0.1)
+"""Every head ends with these two. An ensemble combines its members' maps and scores."""
+
+POSTPROCESS = "postprocess"
+"""The last of what every head times; what an ensemble's combination takes counts to it."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judged:
+    """What a head says of one image.
+
+    Attributes:
+        score: raw, never clamped or rescaled.
+        map: ``(H, W)`` float32 of the network's input size, in the unit of the score; None if it
+            was not asked for.
+        evidence: what only this kind of head knows. In an ensemble truths hold if they hold of all
+            members, whole numbers add up, and other numbers are combined as the scores are.
+        timings_ms: milliseconds of each of `Head.timed`.
+    """
+
+    score: float
+    map: NDArray[np.float32] | None
+    evidence: Evidence
+    timings_ms: Mapping[str, float]
+
+
+class Head(Protocol):
+    """What the runtime does with one network's outputs; safe to call from several threads.
+
+    Attributes:
+        stages: in order; the last two are `MAP` and `SCORE`.
+        shapes: what each stage gives, by its name.
+        timed: names of what `judge` times, in order; the last is `POSTPROCESS`.
+        search: the kind of search, for people; None of a head that searches nothing.
+    """
+
+    stages: tuple[Stage, ...]
+    shapes: Mapping[str, Shaped]
+    timed: tuple[str, ...]
+    search: str | None
+
+    def replay(self, stage: str, before: Arrays) -> NDArray[Any]:
+        """One stage from the network's outputs and the results of the stages before it.
+
+        Raises:
+            EdgeADError: values that the stage cannot use, such as features that are not finite.
+        """
+
+    def judge(self, outputs: Arrays, *, with_map: bool) -> Judged:
+        """All stages at once, as the line needs them.
+
+        Args:
+            outputs: the network's, of one image.
+            with_map: False leaves the map out, and what only the map needs.
+
+        Raises:
+            EdgeADError: see `replay`.
+        """
+
+    def close(self) -> None:
+        """Give back threads and memory; nothing may be judged afterwards."""
+
+
+class HeadFiles(Protocol):
+    """Where a head's arrays come from: a member of an artifact, or memory."""
+
+    def array(self, name: str, expected: Shaped) -> NDArray[Any]:
+        """An array of that type and shape.
+
+        Raises:
+            ArtifactError: there is none, or it is another one.
+        """
+
+    def read(self, name: str) -> NDArray[np.uint8]:
+        """A file's content.
+
+        Raises:
+            ArtifactError: there is none, or it is damaged.
+        """
+
+    def path(self, name: str) -> Path:
+        """Where it is, for messages."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """What a head is opened for.
+
+    Attributes:
+        size: ``(height, width)`` of the network's input, and so of the map.
+        threshold: of the artifact, in the head's own unit; None while there is none yet. A head
+            refuses to be opened if no image could be above it.
+        threads: CPU threads; None: all cores.
+        exact: whether to search exactly where the record names an index.
+    """
+
+    size: tuple[int, int]
+    threshold: float | None = None
+    threads: int | None = None
+    exact: bool = False
+
+
+def open_head(record: HeadRecord, files: HeadFiles, opening: Opening) -> Head:
+    """The head of a record.
+
+    Raises:
+        ArtifactError: its arrays are missing, damaged or those of another artifact.
+    """
+    if isinstance(record, PatchSearchRecord):
+        from edge_ad_runtime.heads.patch_search import PatchSearch
+
+        return PatchSearch.open(record, files, opening)
+    assert isinstance(record, DirectRecord), "all kinds of the union"
+    from edge_ad_runtime.heads.direct import Direct
+
+    return Direct(record, opening)

@@ -1,172 +1,165 @@
-"""The head `patch-search`: a network, its memory bank, and the search of one in the other.
-
-An artifact has one of them, or several whose answers are combined (an ensemble).
-"""
+"""The head `patch-search`: patch features, a memory bank, and the search of one in the other."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ad_runtime.artifact import folder as files
-from edge_ad_runtime.artifact.folder import Artifact
-from edge_ad_runtime.artifact.manifest import Member
+from edge_ad_runtime.artifact.head_records import (
+    ExactSearchRecord,
+    GraphSearchRecord,
+    PatchSearchRecord,
+)
 from edge_ad_runtime.artifact.npy import Shaped
-from edge_ad_runtime.engines import Engine, EngineName, Graph, open_engine
 from edge_ad_runtime.errors import ArtifactError, EdgeADError
-from edge_ad_runtime.heads.patch_scoring import anomaly_map, image_score, patch_distances
+from edge_ad_runtime.heads import MAP, POSTPROCESS, SCORE, Arrays, HeadFiles, Judged, Opening, Stage
+from edge_ad_runtime.heads.maps import anomaly_map
+from edge_ad_runtime.heads.patch_scoring import image_score, patch_distances
 from edge_ad_runtime.search import Nearest, Search, measured
 from edge_ad_runtime.search.exact import ExactSearch
 
+FEATURES = "features"
+"""Output ``(N, rows, cols, D)`` float32."""
+ROWS = "rows"
+"""Output ``(N, rows * cols, k)`` int64: nearest bank rows, where the graph searches itself."""
+
+BANK = "bank.npy"
+BANK_NEIGHBOURS = "bank_neighbours.npy"
+INDEX = "index.hnsw"
+PROJECTION = "projection.npy"
+
+_DISTANCES = "distances"
 _BEYOND = 10  # times what features are expected to be
 _LARGEST = 1e15  # feature: sums of squares of many such are still float32 numbers
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Observed:
-    """What the graph gives for one image.
+class PatchSearch:
+    """See `edge_ad_runtime.heads.Head`. Holds no mutable state.
 
-    Attributes:
-        features: ``(rows, cols, D)`` float32.
-        rows: nearest bank rows ``(rows * cols, k)`` where the graph searches itself.
+    Args:
+        record: what the manifest says.
+        bank: ``(n, D)`` float32.
+        neighbours: ``(n, b)``, the b bank rows nearest to each; None: equation 6 alone.
+        search: of the bank; None: the graph's.
+        opening: the size of the map.
+        where: the bank's file, for messages.
     """
 
-    features: NDArray[np.float32]
-    rows: NDArray[np.int64] | None = None
-
-
-class PatchSearch:
-    """One member of an artifact, loaded. Holds no mutable state."""
+    stages: tuple[Stage, ...] = (
+        Stage(name=FEATURES, compared="largest", in_unit_of_score=False, most_tolerance=0.1),
+        Stage(name=_DISTANCES, compared="mean", in_unit_of_score=True, most_tolerance=11),
+        MAP,
+        SCORE,
+    )
+    timed: tuple[str, ...] = ("search", POSTPROCESS)
 
     def __init__(
         self,
-        graph: Path,
-        member: Member,
-        engine: Engine,
-        search: Search | None,
+        record: PatchSearchRecord,
         bank: NDArray[np.float32],
-        bank_neighbours: NDArray[np.int32] | None,
+        neighbours: NDArray[np.int32] | None,
+        search: Search | None,
+        opening: Opening,
+        where: Path,
     ) -> None:
-        self._graph = graph  # for messages
-        self.member = member
-        self.engine = engine
-        self.search = search
+        self._record = record
         self._bank = bank
-        self._bank_neighbours = bank_neighbours
+        self._neighbours = neighbours
+        self._search = search
+        self._size = opening.size
+        self._where = where
+        self.search: str | None = "graph" if search is None else search.kind
+        self.shapes: Mapping[str, Shaped] = {
+            FEATURES: Shaped(np.float32, (*record.grid, record.dimension)),
+            _DISTANCES: Shaped(np.float32, (record.grid[0] * record.grid[1],)),
+            MAP.name: Shaped(np.float32, opening.size),
+            SCORE.name: Shaped(np.float64, ()),
+        }
 
     @classmethod
-    def load(
-        cls,
-        artifact: Artifact,
-        member: Member,
-        *,
-        engine: EngineName,
-        threads: int | None,
-        exact: bool,
-    ) -> PatchSearch:
-        """Load one member; see `edge_ad_runtime.Detector.load`."""
-        bank, neighbours = _load_bank(artifact, member)
-        name = member.file(files.GRAPH)
-        return cls(
-            artifact.folder / name,
-            member,
-            open_engine(
-                engine,
-                Graph(
-                    onnx=artifact.graph(name),
-                    precision=member.network.precision,
-                    plans=artifact.plans,
-                ),
-                threads=threads,
-            ),
-            _load_search(artifact, member, bank, threads, exact=exact),
-            bank,
-            neighbours,
+    def open(cls, record: PatchSearchRecord, files: HeadFiles, opening: Opening) -> PatchSearch:
+        """See `edge_ad_runtime.heads.open_head`."""
+        bank, neighbours = _load_bank(record, files)
+        _check_reach(record, bank, opening, files)
+        search = _load_search(record, bank, files, opening)
+        return cls(record, bank, neighbours, search, opening, files.path(BANK))
+
+    def replay(self, stage: str, before: Arrays) -> NDArray[Any]:
+        """See `Head.replay`."""
+        if stage == FEATURES:
+            return self._checked(before[FEATURES])
+        if stage == _DISTANCES:
+            return patch_distances(self._nearest(before), self._record.scoring)
+        if stage == MAP.name:
+            return self._map(before[_DISTANCES])
+        return np.asarray(self._score(before, before[_DISTANCES], self._nearest(before)))
+
+    def judge(self, outputs: Arrays, *, with_map: bool) -> Judged:
+        """See `Head.judge`."""
+        start = time.perf_counter()
+        self._checked(outputs[FEATURES])
+        nearest = self._nearest(outputs)
+        searched = time.perf_counter()
+        distances = patch_distances(nearest, self._record.scoring)
+        score = self._score(outputs, distances, nearest)
+        heat = self._map(distances) if with_map else None
+        return Judged(
+            score=score,
+            map=heat,
+            evidence={
+                "exact": bool(distances.max() >= nearest.bound),
+                "scanned": nearest.scanned,
+                "bound": float(nearest.bound),
+            },
+            timings_ms={
+                "search": (searched - start) * 1e3,
+                POSTPROCESS: (time.perf_counter() - searched) * 1e3,
+            },
         )
 
-    @property
-    def kind(self) -> str:
-        """The kind of search."""
-        return "graph" if self.search is None else self.search.kind
+    def close(self) -> None:
+        """See `Head.close`."""
+        if self._search is not None:
+            self._search.close()
 
-    def observe(self, images: NDArray[np.uint8]) -> list[Observed]:
-        """Patch features of preprocessed images ``(N, H, W, 3)``, one `Observed` each.
-
-        Raises:
-            ArtifactError: the graph's output is not what the manifest says.
-            EdgeADError: features are not finite.
-        """
-        network, rows = self.member.network, None
-        if self.search is None:
-            features, rows = self.engine.run_with_rows(images)
-        else:
-            features = self.engine.run(images)
-        expected = (len(images), *network.grid, network.dimension)
-        if not isinstance(features, np.ndarray):
-            raise ArtifactError(
-                f"gives a {type(features).__name__}, not an array; export again", path=self._graph
-            )
-        if features.shape != expected or features.dtype != np.float32:
-            raise ArtifactError(
-                f"gives {features.dtype} features of shape {features.shape}, the manifest says "
-                f"float32 {expected}; the two come from different exports, export again",
-                path=self._graph,
-            )
+    def _checked(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         largest = max(float(features.max()), -float(features.min()))  # nan where one value is
         if not largest < _LARGEST:
             raise EdgeADError(
-                f"{self._graph} gives values that are not finite, or too large to square (up to "
+                "the network gives values that are not finite, or too large to square (up to "
                 f"{largest:.3g}); the image cannot be judged"
             )
-        return [
-            Observed(features=features[i], rows=None if rows is None else rows[i])
-            for i in range(len(images))
-        ]
+        return features
 
-    def nearest(self, observed: Observed) -> Nearest:
+    def _nearest(self, before: Arrays) -> Nearest:
         """Nearest bank patches of each patch, row-major.
 
         Raises:
             ArtifactError: the graph has found rows that are not in the bank.
         """
-        flat, k = _flat(observed.features), self.member.scoring.neighbours
-        if self.search is not None:
-            return self.search.nearest(flat, k)
-        found = observed.rows
-        assert found is not None, "the graph searches"
-        rows = len(self._bank)
-        is_shaped = isinstance(found, np.ndarray) and found.dtype == np.int64
-        if not is_shaped or found.shape != (len(flat), k):
-            raise ArtifactError(
-                f"gives no int64 rows of shape {(len(flat), k)}; export again", path=self._graph
-            )
+        flat, k = _flat(before[FEATURES]), self._record.scoring.neighbours
+        if self._search is not None:
+            return self._search.nearest(flat, k)
+        found, rows = before[ROWS], len(self._bank)
         if found.min() < 0 or found.max() >= rows:
             raise ArtifactError(
-                f"finds rows from {found.min()} to {found.max()}, in a bank of {rows}; the two "
-                "come from different exports, export again",
-                path=self._graph,
+                f"the graph finds rows from {found.min()} to {found.max()}, in a bank of {rows}; "
+                "the two come from different exports, export again",
+                path=self._where,
             )
         return measured(flat, self._bank, found)
 
-    def distances(self, nearest: Nearest) -> NDArray[np.float32]:
-        """One distance per patch, ``(rows * cols,)``; see `patch_distances`."""
-        return patch_distances(nearest, self.member.scoring)
+    def _score(self, before: Arrays, distances: NDArray[np.float32], nearest: Nearest) -> float:
+        flat = _flat(before[FEATURES])
+        return image_score(flat, distances, nearest, self._bank, self._neighbours)
 
-    def score(
-        self,
-        features: NDArray[np.float32],
-        distances: NDArray[np.float32],
-        nearest: Nearest,
-    ) -> float:
-        """The image's score; see `image_score`."""
-        return image_score(_flat(features), distances, nearest, self._bank, self._bank_neighbours)
-
-    def map(self, distances: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-        """Anomaly map ``size`` of ``(rows * cols,)`` patch distances; see `anomaly_map`."""
-        return anomaly_map(distances, self.member.network.grid, size, self.member.scoring)
+    def _map(self, distances: NDArray[np.float32]) -> NDArray[np.float32]:
+        return anomaly_map(distances, self._record.grid, self._size, self._record.map)
 
 
 def _flat(features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -174,69 +167,66 @@ def _flat(features: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _load_bank(
-    artifact: Artifact, member: Member
+    record: PatchSearchRecord, files: HeadFiles
 ) -> tuple[NDArray[np.float32], NDArray[np.int32] | None]:
-    rows = member.search.rows
-    half, shape = member.bank_precision == "float16", (rows, member.network.dimension)
-    name = member.file(files.BANK)
-    stored = artifact.array(name, Shaped(np.float16 if half else np.float32, shape))
+    rows = record.bank.rows
+    stored_as = np.float16 if record.bank.precision == "float16" else np.float32
+    stored = files.array(BANK, Shaped(stored_as, (rows, record.dimension)))
     bank = stored.astype(np.float32, copy=False)
-    _check_threshold(bank, artifact, member)
-    b, name = member.scoring.reweight_neighbours, member.file(files.BANK_NEIGHBOURS)
-    neighbours = artifact.array(name, Shaped(np.int32, (rows, b))) if b else None
-    if neighbours is not None and not (0 <= neighbours.min() and neighbours.max() < rows):
+    b = record.scoring.reweight_neighbours
+    if b is None:
+        return bank, None
+    neighbours = files.array(BANK_NEIGHBOURS, Shaped(np.int32, (rows, b)))
+    if not (0 <= neighbours.min() and neighbours.max() < rows):
         raise ArtifactError(
-            f"names rows outside the bank's {rows}; export again", path=artifact.folder / name
+            f"names rows outside the bank's {rows}; export again", path=files.path(BANK_NEIGHBOURS)
         )
-    return bank, neighbours  # type: ignore[return-value]  # dtypes checked by Artifact.array
+    return bank, neighbours
 
 
-def _check_threshold(bank: NDArray[np.float32], artifact: Artifact, member: Member) -> None:
+def _check_reach(
+    record: PatchSearchRecord, bank: NDArray[np.float32], opening: Opening, files: HeadFiles
+) -> None:
     """Refuse a bank or a threshold with which every image would be good.
 
     A patch is at most |f| + |b| from the bank. Features as long as ten times the bank's longest
     (and as its dimension lets one expect, where all good images are the same) are not met.
     """
     longest = float(np.sqrt(np.einsum("nd,nd->n", bank, bank).max()))  # nan where one row has it
-    reach = _BEYOND * (2 * longest + member.network.dimension**0.5)
-    threshold = artifact.manifest.calibration.threshold * member.scale
+    reach = _BEYOND * (2 * longest + record.dimension**0.5)
     if not np.isfinite(longest):
         raise ArtifactError(
             "holds numbers that are not finite, or too large to square; export again",
-            path=artifact.folder / member.file(files.BANK),
+            path=files.path(BANK),
         )
-    if threshold > (reach**2 if member.scoring.squared else reach):
+    most = reach**2 if record.scoring.squared else reach
+    if opening.threshold is not None and opening.threshold > most:
         raise ArtifactError(
-            f"no image could be anomalous: the threshold is {threshold:g}, and the bank's features "
-            f"are {longest:g} long at most; export again",
-            path=artifact.folder,
+            f"no image could be anomalous: the threshold is {opening.threshold:g}, and the bank's "
+            f"features are {longest:g} long at most; export again",
+            path=files.path(BANK).parent,
         )
 
 
 def _load_search(
-    artifact: Artifact,
-    member: Member,
-    bank: NDArray[np.float32],
-    threads: int | None,
-    *,
-    exact: bool,
+    record: PatchSearchRecord, bank: NDArray[np.float32], files: HeadFiles, opening: Opening
 ) -> Search | None:
-    """The member's search; None where the graph does it."""
-    if member.search.kind == "graph":
+    """The search of the record; None where the graph does it."""
+    search = record.search
+    if isinstance(search, GraphSearchRecord):
         return None
-    if exact or member.search.kind == "exact":
+    if opening.exact or isinstance(search, ExactSearchRecord):
         return ExactSearch(bank)
     from edge_ad_runtime.search.hnsw import HnswSearch
 
-    shape = (member.search.code_dimension + 1, member.network.dimension)
-    index, projection = member.file(files.INDEX), member.file(files.PROJECTION)
+    shape = (search.code_dimension + 1, record.dimension)
     return HnswSearch(
-        artifact.read(index),
+        files.read(INDEX),
         bank,
-        artifact.array(projection, Shaped(np.float32, shape)).astype(np.float32, copy=False),
-        member.search,
-        path=artifact.folder / index,
-        grid=member.network.grid,
-        squared=member.scoring.squared,
-        threads=threads,
+        files.array(PROJECTION, Shaped(np.float32, shape)).astype(np.float32, copy=False),
+        search,
+        path=files.path(INDEX),
+        grid=record.grid,
+        squared=record.scoring.squared,
+        threads=opening.threads,
     )

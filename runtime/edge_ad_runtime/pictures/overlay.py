@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ad_runtime.detector import Prediction
 from edge_ad_runtime.errors import ConfigError
 from edge_ad_runtime.images import RGBImage
 from edge_ad_runtime.images.preprocess import Preprocessing
+from edge_ad_runtime.prediction import Prediction
 
 _GREEN, _RED, _WHITE = (40, 160, 60), (215, 50, 40), (255, 255, 255)
 _LONGEST_SIDE_PX = 640

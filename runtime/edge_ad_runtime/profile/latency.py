@@ -10,14 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_ad_runtime import __version__
-from edge_ad_runtime.detector import Detector, Verdict
-from edge_ad_runtime.device.settings import machine
+from edge_ad_runtime.decision.threshold import Verdict
+from edge_ad_runtime.detector import Detector
 from edge_ad_runtime.profile.child import run_child
 from edge_ad_runtime.profile.throughput import Throughput
+from edge_ad_runtime.provenance import Provenance, provenance
 
 _PAUSE_S = 0.02  # an engine's threads spin for a while when it is done, in the next one's way
-STAGES = ("decode", "preprocess", "network", "search", "postprocess", "total")
 
 # Start-up, imports, load and the first score are all paid for. (The peak is the kernel's of this
 # program; getrusage's would count what the process that started it held.)
@@ -43,13 +42,10 @@ class StageLatency:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Latency:
+class Latency(Provenance):
     """What one artifact takes on one engine.
 
     Attributes:
-        device: what the engine runs on, ``cpu`` or a GPU's name.
-        precision: what the networks compute in, such as ``fp32``.
-        threads: CPU threads; None: all cores.
         images: predictions timed.
         stages: percentiles per stage, in pipeline order, ``total`` last.
         cold_start_ms: from starting a Python process to its first score.
@@ -60,16 +56,6 @@ class Latency:
         samples_ms: the raw samples per stage, in the order taken.
     """
 
-    artifact: str
-    artifact_sha256: str
-    runtime_version: str
-    engine: str
-    engine_version: str
-    device: str
-    precision: str
-    search: str
-    threads: int | None
-    machine: dict[str, str | int]
     images: int
     stages: dict[str, StageLatency]
     cold_start_ms: float
@@ -121,7 +107,7 @@ class _Run:
         self._detector = detector
         self._verdicts: dict[str, Verdict] = {}
         self._starts_ms: list[float] = []
-        self._samples_ms: dict[str, list[float]] = {stage: [] for stage in STAGES}
+        self._samples_ms: dict[str, list[float]] = {stage: [] for stage in detector.timed}
 
     def take(self, path: Path, epoch: float) -> None:
         """Score one image; ``epoch`` is the clock's second that starts are counted from."""
@@ -136,16 +122,7 @@ class _Run:
         detector = self._detector
         cold_start_ms, peak_memory_bytes = _cold_start(detector, image)
         return Latency(
-            artifact=detector.artifact.folder.name,
-            artifact_sha256=detector.manifest.sha256,
-            runtime_version=__version__,
-            engine=detector.engine.name,
-            engine_version=detector.engine.version,
-            device=detector.engine.device,
-            precision=detector.precision,
-            search=detector.search,
-            threads=detector.threads,
-            machine=machine(),
+            **vars(provenance(detector)),
             images=len(self._starts_ms),
             stages={stage: percentiles(values) for stage, values in self._samples_ms.items()},
             cold_start_ms=cold_start_ms,
@@ -166,7 +143,7 @@ def _cold_start(detector: Detector, image: Path) -> tuple[float, int]:
     job = {
         "artifact": str(detector.artifact.folder),
         "engine": detector.engine.name,
-        "threads": detector.threads,
+        "threads": detector.options.threads,
         "images": [str(image)],
     }
     start = time.perf_counter()

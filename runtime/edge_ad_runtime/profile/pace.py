@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 from edge_ad_runtime.detector import Detector
-from edge_ad_runtime.profile.latency import STAGES, StageLatency, percentiles
+from edge_ad_runtime.profile.latency import StageLatency, percentiles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ def keep_pace(
     frames, late = frames_due(fps, minutes), 0
     starts_ms: list[float] = []
     latencies_ms: list[float] = []
-    samples_ms: dict[str, list[float]] = {stage: [] for stage in STAGES}
+    samples_ms: dict[str, list[float]] = {stage: [] for stage in detector.timed}
     epoch = clock()
     for i in range(frames):
         due, now = i / fps, clock() - epoch

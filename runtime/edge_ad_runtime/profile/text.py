@@ -50,7 +50,7 @@ def _print_side_by_side(report: ProfileReport) -> None:
     """A column per artifact and engine, numbered; what the numbers stand for comes after."""
     latencies = report.latencies
     _print_row("ms per image", [str(i) for i in range(1, len(latencies) + 1)])
-    for name in _COMPARED_STAGES:
+    for name in (s for s in _COMPARED_STAGES if all(s in each.stages for each in latencies)):
         for percentile in ("p50", "p95", "p99"):
             found = [getattr(each.stages[name], f"{percentile}_ms") for each in latencies]
             _print_row(f"{name} {percentile}", [f"{ms:.2f}" for ms in found])

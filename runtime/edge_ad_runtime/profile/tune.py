@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from edge_ad_runtime.artifact.folder import Artifact
-from edge_ad_runtime.detector import Detector, Prediction
-from edge_ad_runtime.device.settings import (
-    DeviceSettings,
-    SearchChoice,
-    machine,
-    write_device_settings,
-)
+from edge_ad_runtime.artifact.head_records import HnswSearchRecord, PatchSearchRecord
+from edge_ad_runtime.decision.threshold import least_unit
+from edge_ad_runtime.detector import Detector
+from edge_ad_runtime.device import machine
+from edge_ad_runtime.device.settings import DeviceSettings, write_device_settings
 from edge_ad_runtime.errors import EdgeADError
+from edge_ad_runtime.heads import SCORE
+from edge_ad_runtime.options import SearchChoice
+from edge_ad_runtime.prediction import Prediction
 
 ROUNDS = 15
 
@@ -52,21 +54,28 @@ def tune(folder: Path | str, *, tick: Callable[[], None] = lambda: None) -> Tune
     artifact = Artifact.open(folder)
     images = {r.file: artifact.image(r.file) for r in artifact.manifest.reference}
     cores = int(machine()["cores"])
-    indexed = any(member.search.kind == "hnsw" for member in artifact.manifest.members)
+    indexed = any(
+        isinstance(member.head, PatchSearchRecord)
+        and isinstance(member.head.search, HnswSearchRecord)
+        for member in artifact.manifest.members
+    )
     searches: tuple[SearchChoice, ...] = ("artifact", "exact") if indexed else ("artifact",)
-    detectors = {
-        (search, threads): Detector.load(folder, threads=threads, search=search)
-        for search in searches
-        for threads in sorted({1, max(1, cores // 2), cores})
-    }
-    times: dict[tuple[SearchChoice, int], list[float]] = {key: [] for key in detectors}
-    for _ in range(ROUNDS):
-        for name, image in images.items():
-            found = {key: detector.predict(image) for key, detector in detectors.items()}
-            _check_same(found, artifact.folder / name, artifact)
-            for key, prediction in found.items():
-                times[key].append(prediction.timings_ms["total"])
-        tick()
+    with ExitStack() as opened:
+        detectors = {
+            (search, threads): opened.enter_context(
+                Detector.load(folder, threads=threads, search=search)
+            )
+            for search in searches
+            for threads in sorted({1, max(1, cores // 2), cores})
+        }
+        times: dict[tuple[SearchChoice, int], list[float]] = {key: [] for key in detectors}
+        for _ in range(ROUNDS):
+            for name, image in images.items():
+                found = {key: detector.predict(image) for key, detector in detectors.items()}
+                _check_same(found, artifact.folder / name, artifact)
+                for key, prediction in found.items():
+                    times[key].append(prediction.timings_ms["total"])
+            tick()
     options = tuple(
         Option(search=search, threads=threads, ms=float(np.median(values)))
         for (search, threads), values in times.items()
@@ -90,8 +99,8 @@ def _check_same(
 ) -> None:
     scores = [prediction.score for prediction in found.values()]
     manifest = artifact.manifest
-    least = 0.1 * manifest.calibration.threshold  # as in verify
-    if max(scores) - min(scores) > manifest.tolerances.score * max(*scores, least):
+    least = least_unit(manifest.calibration.threshold)
+    if max(scores) - min(scores) > manifest.tolerances[SCORE.name] * max(*scores, least):
         raise EdgeADError(
             f"{image}: scores from {min(scores):.6g} to {max(scores):.6g}, depending on the search "
             "or the threads; this machine does not compute reliably, nothing was written"

@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edge_ad_runtime.artifact import folder as files
 from edge_ad_runtime.artifact.atomic import flush, scratch_folder
 from edge_ad_runtime.artifact.folder import Artifact
 from edge_ad_runtime.detector import Detector
 from edge_ad_runtime.engines import Graph
 from edge_ad_runtime.engines.tensorrt.build import build_plan
 from edge_ad_runtime.engines.tensorrt.cuda import Gpu
-from edge_ad_runtime.engines.tensorrt.engine import Capability, open_library
+from edge_ad_runtime.engines.tensorrt.library import Capability, open_library
 from edge_ad_runtime.engines.tensorrt.plans import write_plan
 from edge_ad_runtime.errors import ArtifactError, ConfigError, EngineError
-from edge_ad_runtime.heads.patch_search import PatchSearch
+from edge_ad_runtime.options import RunOptions
 from edge_ad_runtime.proof.verify import verify
 
 
@@ -124,18 +123,16 @@ def _gpu() -> Gpu:
 
 def _graphs(artifact: Artifact) -> list[Graph]:
     """The networks; those of an ensemble may be the same one."""
-    names = (member.file(files.GRAPH) for member in artifact.manifest.members)
+    names = (member.file(member.network.file) for member in artifact.manifest.members)
     graphs = [Graph(onnx=artifact.graph(name)) for name in names]
     return list({graph.sha256: graph for graph in graphs}.values())
 
 
 def _check(artifact: Artifact) -> None:
     """Replay the reference images with the plans that the artifact points at."""
-    members = [
-        PatchSearch.load(artifact, member, engine="tensorrt", threads=None, exact=False)
-        for member in artifact.manifest.members
-    ]
-    if (failure := verify(Detector(artifact, members)).first_failure) is not None:
+    with Detector.open(artifact, RunOptions(engine="tensorrt")) as detector:
+        failure = verify(detector).first_failure
+    if failure is not None:
         raise EngineError(
             f"{artifact.folder}: the plan does not give the exported scores, and is not kept; "
             f"first failing stage: {failure.stage} ({failure.worst_difference:.3g} on "

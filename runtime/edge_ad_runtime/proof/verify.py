@@ -7,7 +7,7 @@ from the PNG, as in production.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -15,17 +15,20 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ad_runtime import __version__
 from edge_ad_runtime.artifact import folder as files
-from edge_ad_runtime.artifact.manifest import ReferenceImage
 from edge_ad_runtime.artifact.npy import Shaped, parse_npz
+from edge_ad_runtime.artifact.schema import ReferenceImage
+from edge_ad_runtime.decision.threshold import least_unit
 from edge_ad_runtime.detector import Detector
-from edge_ad_runtime.device.settings import machine
 from edge_ad_runtime.errors import ArtifactError
 from edge_ad_runtime.escaping import json_text, shown
+from edge_ad_runtime.heads import MAP, SCORE
+from edge_ad_runtime.heads.ensemble import combine
+from edge_ad_runtime.heads.stages import compare, own_stages
+from edge_ad_runtime.provenance import Provenance, provenance
 
-STAGES = ("preprocess", "features", "distances", "map", "score", "verdict")
-PRECISION = "precision"  # one stage more: the loss against the float32 network, where there is any
+VERDICT = "verdict"
+PRECISION = "precision"  # a last stage: the loss against the float32 network, where there is any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +36,9 @@ class StageCheck:
     """The worst difference of one stage over all reference images.
 
     Attributes:
-        stage: one of `STAGES`, or `PRECISION`.
-        worst_difference: see `Tolerances` for the unit; for ``verdict`` the number that differ.
+        stage: ``preprocess``, a stage of a head, `VERDICT` or `PRECISION`.
+        worst_difference: in grey levels for ``preprocess``; for ``verdict`` the number that differ;
+            else relative, see `edge_ad_runtime.heads.Stage`.
         tolerance: at most this is fine.
         image: the file with the worst difference.
         ok: whether it is.
@@ -48,20 +52,17 @@ class StageCheck:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VerifyReport:
-    """What ``edge-ad verify`` found."""
+class VerifyReport(Provenance):
+    """What ``edge-ad verify`` found.
+
+    Attributes:
+        ok: whether every stage is within its tolerance.
+        images: reference images that were replayed.
+        checked_bytes: of all files, which were hashed.
+        stages: in the order of the pipeline.
+    """
 
     ok: bool
-    artifact: str
-    artifact_sha256: str
-    runtime_version: str
-    engine: str
-    engine_version: str
-    device: str
-    precision: str
-    search: str
-    threads: int | None
-    machine: dict[str, str | int]
     images: int
     checked_bytes: int
     stages: tuple[StageCheck, ...]
@@ -114,16 +115,7 @@ def verify(detector: Detector) -> VerifyReport:
     stages = tuple(_worst(detector, stage, rows) for stage in rows[0])
     return VerifyReport(
         ok=all(stage.ok for stage in stages),
-        artifact=artifact.folder.name,
-        artifact_sha256=manifest.sha256,
-        runtime_version=__version__,
-        engine=detector.engine.name,
-        engine_version=detector.engine.version,
-        device=detector.engine.device,
-        precision=detector.precision,
-        search=detector.search,
-        threads=detector.threads,
-        machine=machine(),
+        **vars(provenance(detector)),
         images=len(manifest.reference),
         checked_bytes=checked_bytes,
         stages=stages,
@@ -132,11 +124,19 @@ def verify(detector: Detector) -> VerifyReport:
 
 @dataclass(frozen=True, kw_only=True)
 class _Expected:
-    """The reference's values for one image; features and distances are per member."""
+    """The reference's values for one image.
+
+    Attributes:
+        preprocessed: ``(H, W, 3)``.
+        stages: per member, the values of its head's stages before the map, by name.
+        map: the members' maps, combined.
+        score: the members' scores, combined.
+        score_fp32: the same of the float32 networks.
+        anomalous: whether the score is above the threshold.
+    """
 
     preprocessed: NDArray[np.uint8]
-    features: list[NDArray[np.float32]]
-    distances: list[NDArray[np.float32]]
+    stages: list[dict[str, NDArray[Any]]]
     map: NDArray[np.float32]
     score: float
     score_fp32: float
@@ -145,7 +145,6 @@ class _Expected:
 
 def _expected(detector: Detector) -> list[_Expected]:
     artifact, images = detector.artifact, range(len(detector.manifest.reference))
-    members = range(len(detector.members))
     shapes = {f"{i}.{name}": shaped for i in images for name, shaped in _shapes(detector).items()}
     try:
         values = parse_npz(artifact.read(files.REFERENCE_VALUES), shapes)
@@ -159,8 +158,10 @@ def _expected(detector: Detector) -> list[_Expected]:
     return [
         _Expected(
             preprocessed=values[f"{i}.preprocessed"],
-            features=[values[f"{i}.{member}.features"] for member in members],
-            distances=[values[f"{i}.{member}.distances"] for member in members],
+            stages=[
+                {stage.name: values[f"{i}.{m}.{stage.name}"] for stage in own_stages(member.head)}
+                for m, member in enumerate(detector.members)
+            ],
             map=values[f"{i}.map"],
             score=float(values[f"{i}.score"]),
             score_fp32=float(values[f"{i}.score_fp32"]),
@@ -172,10 +173,7 @@ def _expected(detector: Detector) -> list[_Expected]:
 
 def _shapes(detector: Detector) -> dict[str, Shaped]:
     """What the reference values of one image are."""
-    size, networks = (
-        detector.manifest.preprocessing.size,
-        [m.member.network for m in detector.members],
-    )
+    size = detector.manifest.preprocessing.size
     return {
         "preprocessed": Shaped(np.uint8, (*size, 3)),
         "map": Shaped(np.float32, size),
@@ -183,12 +181,9 @@ def _shapes(detector: Detector) -> dict[str, Shaped]:
         "score_fp32": Shaped(np.float64, ()),
         "anomalous": Shaped(np.bool_, ()),
         **{
-            f"{i}.features": Shaped(np.float32, (*network.grid, network.dimension))
-            for i, network in enumerate(networks)
-        },
-        **{
-            f"{i}.distances": Shaped(np.float32, (network.grid[0] * network.grid[1],))
-            for i, network in enumerate(networks)
+            f"{m}.{stage.name}": member.head.shapes[stage.name]
+            for m, member in enumerate(detector.members)
+            for stage in own_stages(member.head)
         },
     }
 
@@ -196,53 +191,42 @@ def _shapes(detector: Detector) -> dict[str, Shaped]:
 def _differences(
     detector: Detector, reference: ReferenceImage, expected: _Expected
 ) -> dict[str, float]:
+    """How far each stage is off, in the order of the pipeline."""
     image = detector.artifact.image(reference.file)
     preprocessed = detector.manifest.preprocessing.apply(image)
+    differences = {"preprocess": _largest_level_difference(preprocessed, expected.preprocessed)}
     prediction = detector.predict(image)
+    floor = least_unit(prediction.threshold)
+    maps = []
+    for member, values in zip(detector.members, expected.stages, strict=True):
+        (found,) = member.run(expected.preprocessed[np.newaxis])
+        # each stage gets the reference's values of those before, and else this device's outputs
+        before = dict(found)
+        for stage in own_stages(member.head):
+            value = member.head.replay(stage.name, before)
+            least = floor * member.record.scale if stage.in_unit_of_score else 0.0
+            difference = compare(stage, value, values[stage.name], least)
+            differences[stage.name] = max(difference, differences.get(stage.name, 0.0))
+            before[stage.name] = values[stage.name]
+        maps.append(member.head.replay(MAP.name, before))
+    score, expected_score = np.asarray(prediction.score), np.asarray(expected.score)
     near = abs(expected.score - prediction.threshold) <= (
-        detector.manifest.tolerances.score * expected.score
+        detector.manifest.tolerances[SCORE.name] * expected.score
     )
     flipped = expected.anomalous != (prediction.verdict == "anomalous")
-    floor = 0.1 * prediction.threshold
-    observed = [member.observe(expected.preprocessed[np.newaxis])[0] for member in detector.members]
-    members = list(
-        zip(detector.members, observed, expected.features, expected.distances, strict=True)
-    )
-    differences = {
-        "preprocess": _largest_level_difference(preprocessed, expected.preprocessed),
-        "features": max(_relative(found.features, features) for _, found, features, _ in members),
-        "distances": max(
-            _relative_mean(
-                member.distances(member.nearest(replace(found, features=features))),
-                distances,
-                floor * member.member.scale,
-            )
-            for member, found, features, distances in members
-        ),
-        "map": _relative(detector.map(expected.distances), expected.map, floor),
-        "score": _relative(np.asarray(prediction.score), np.asarray(expected.score), floor),
-        "verdict": float(flipped and not near),
-    }
+    differences[MAP.name] = compare(MAP, combine(maps, detector.scales), expected.map, floor)
+    differences[SCORE.name] = compare(SCORE, score, expected_score, floor)
+    differences[VERDICT] = float(flipped and not near)
     if detector.manifest.precision_loss is not None:
-        exact = np.asarray(expected.score_fp32)
-        differences[PRECISION] = _relative(np.asarray(prediction.score), exact, floor)
+        differences[PRECISION] = compare(SCORE, score, np.asarray(expected.score_fp32), floor)
     return differences
 
 
 def _worst(detector: Detector, stage: str, rows: list[dict[str, float]]) -> StageCheck:
-    tolerances = detector.manifest.tolerances
-    tolerance = {
-        "preprocess": float(tolerances.preprocess_levels),
-        "features": tolerances.features,
-        "distances": tolerances.distances,
-        "map": tolerances.map,
-        "score": tolerances.score,
-        "verdict": 0.0,
-        PRECISION: tolerances.precision,
-    }[stage]
+    tolerance = 0.0 if stage == VERDICT else detector.manifest.tolerances[stage]
     differences = [row[stage] for row in rows]
     at = int(np.argmax(differences))
-    worst = sum(differences) if stage == "verdict" else differences[at]
+    worst = sum(differences) if stage == VERDICT else differences[at]
     return StageCheck(
         stage=stage,
         worst_difference=worst,
@@ -256,27 +240,6 @@ def _largest_level_difference(found: NDArray[np.uint8], expected: NDArray[np.uin
     if found.shape != expected.shape:
         return float("inf")
     return float(np.abs(found.astype(np.int16) - expected).max())
-
-
-def _relative(found: NDArray[Any], expected: NDArray[Any], floor: float = 0.0) -> float:
-    """Largest difference over the largest expected magnitude; infinite if shapes differ.
-
-    Magnitudes below ``floor`` count as that: the score of an image that is in the bank is rounding
-    noise around 0, and only its difference in proportion to the threshold means anything.
-    """
-    if found.shape != expected.shape or not np.isfinite(found).all():
-        return float("inf")
-    scale = max(float(np.abs(expected).max()), floor, float(np.finfo(np.float32).tiny))
-    return float(np.abs(found - expected).max()) / scale
-
-
-def _relative_mean(
-    found: NDArray[np.float32], expected: NDArray[np.float32], floor: float
-) -> float:
-    """Mean difference over the mean expected, which counts as ``floor`` at least."""
-    if found.shape != expected.shape or not np.isfinite(found).all():
-        return float("inf")
-    return float(np.abs(found - expected).mean()) / max(float(expected.mean()), floor)
 
 
 def _junit_suite(*, tests: int, failures: int) -> ElementTree.Element:

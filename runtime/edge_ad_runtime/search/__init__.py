@@ -44,6 +44,9 @@ class Search(Protocol):
             ShapeError: the queries are not ``(q, D)`` of this bank's D.
         """
 
+    def close(self) -> None:
+        """Give back its threads; nothing may be searched afterwards."""
+
 
 def check_queries(queries: NDArray[np.float32], dimension: int) -> None:
     """Refuse queries of the wrong width (hnswlib would read past the array)."""

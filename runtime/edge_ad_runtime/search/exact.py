@@ -1,4 +1,4 @@
-"""Exact search: one matrix product against the memory-mapped bank, block by block."""
+"""Exact search: one matrix product against the bank, block by block."""
 
 from __future__ import annotations
 
@@ -37,6 +37,9 @@ class ExactSearch:
             closeness -= self.half_sq_norms[block]
             best.offer(closeness, start)
         return measured(queries, self.bank, best.rows)
+
+    def close(self) -> None:
+        """See `Search.close`; it has no threads of its own."""
 
 
 class _Best:

@@ -11,26 +11,21 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Lock
 
 import hnswlib
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
-from edge_ad_runtime.artifact.manifest import SearchSettings
+from edge_ad_runtime.artifact.head_records import HnswSearchRecord
 from edge_ad_runtime.errors import ArtifactError
 from edge_ad_runtime.search import Nearest, check_queries, measured
+from edge_ad_runtime.search.blas import BLAS_ON_ONE_THREAD
 from edge_ad_runtime.search.candidates import nearest_of, with_those_around
 from edge_ad_runtime.search.certify import certified
 from edge_ad_runtime.search.codes import Codes
 from edge_ad_runtime.search.exact import ExactSearch
 from edge_ad_runtime.search.index_file import Content, read_vectors
 
-# BLAS threads wait for more work by spinning: after a product of matrices they are in the way of
-# the graph search's own threads, which on two cores takes twice as long. The limit is the whole
-# process's, hence the lock.
-_LIMITING_BLAS = Lock()
 _FEWEST_IN_A_PART = 64  # queries; handing over fewer costs more than it gains
 
 
@@ -58,7 +53,7 @@ class HnswSearch:
         content: Content,
         bank: NDArray[np.float32],
         projection: NDArray[np.float32],
-        settings: SearchSettings,
+        settings: HnswSearchRecord,
         *,
         path: Path,
         grid: tuple[int, int],
@@ -75,7 +70,6 @@ class HnswSearch:
         self._squared = squared
         self._threads = threads or os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(self._threads)
-        self._blas = ThreadpoolController()
         self._index = hnswlib.Index(space="l2", dim=self._codes.rows.shape[1])
         try:
             _load(self._index, content)
@@ -83,7 +77,7 @@ class HnswSearch:
             raise ArtifactError(f"hnswlib refuses it: {exc}", path=path) from exc
         self.use(settings)
 
-    def use(self, settings: SearchSettings) -> None:
+    def use(self, settings: HnswSearchRecord) -> None:
         """Search with another ``ef_search``, ``candidates`` and ``rounds`` from now on."""
         self._settings = settings
         self._index.set_ef(settings.ef_search)
@@ -92,12 +86,16 @@ class HnswSearch:
         """See `Search.nearest`."""
         check_queries(queries, self._exact.bank.shape[1])
         fills_grid = len(queries) == self._grid[0] * self._grid[1]
-        with _LIMITING_BLAS, self._blas.limit(limits=1, user_api="blas"):
+        with BLAS_ON_ONE_THREAD:
             best = self._ask(queries, k)
             for _ in range(self._settings.rounds if fills_grid else 0):
                 best = self._ask_around(queries, best, k)
             bounds = measured(queries, self._exact.bank, best)
             return certified(queries, bounds, self._exact, self._codes, squared=self._squared)
+
+    def close(self) -> None:
+        """See `Search.close`."""
+        self._pool.shutdown()
 
     def _ask(self, queries: NDArray[np.float32], k: int) -> NDArray[np.int64]:
         """The k nearest of what the index proposes: rows ``(q, k)``."""

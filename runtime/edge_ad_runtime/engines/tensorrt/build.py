@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_ad_runtime.artifact.atomic import write_file
-from edge_ad_runtime.engines import Graph
-from edge_ad_runtime.engines.tensorrt.engine import INPUT, Capability, Library
+from edge_ad_runtime.engines import INPUT, Graph
+from edge_ad_runtime.engines.tensorrt.library import Capability, Library
 from edge_ad_runtime.errors import ConfigError, EngineError
 from edge_ad_runtime.regular_file import read_regular
 
@@ -60,7 +60,7 @@ def build_plan(
     parser = api.OnnxParser(network, library.log)
     if not parser.parse(graph.onnx):
         raise EngineError(
-            f"{library.name} {library.version} refuses features.onnx: {_first_error(parser)}"
+            f"{library.name} {library.version} refuses the graph: {_first_error(parser)}"
         )
     config = builder.create_builder_config()
     config.clear_flag(api.BuilderFlag.TF32)
@@ -72,7 +72,7 @@ def build_plan(
     profile.set_shape(INPUT, (1, *shape), (1, *shape), (max_batch, *shape))
     config.add_optimization_profile(profile)
     plan = builder.build_serialized_network(network, config)
-    plan = bytes(library.made(plan, "cannot compile features.onnx"))
+    plan = bytes(library.made(plan, "cannot compile the graph"))
     if timing_cache is not None and cached is not None:
         _write_timing_cache(timing_cache, bytes(cached.serialize()))
     return plan

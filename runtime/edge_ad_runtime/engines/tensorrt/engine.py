@@ -1,105 +1,20 @@
-"""TensorRT, and TensorRT-RTX, which has the same interface: one engine for the plans of both."""
+"""The engine that runs the plans of TensorRT, and of TensorRT-RTX, which has the same interface."""
 
 from __future__ import annotations
 
-import importlib
-import re
 import threading
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ad_runtime.engines import EngineName, Graph
+from edge_ad_runtime.artifact.words import EngineName
+from edge_ad_runtime.engines import INPUT, Graph, Outputs
 from edge_ad_runtime.engines.tensorrt.cuda import Buffer, Gpu
-from edge_ad_runtime.engines.tensorrt.plans import LibraryName, PlanKey, read_plan
+from edge_ad_runtime.engines.tensorrt.library import open_library
+from edge_ad_runtime.engines.tensorrt.plans import read_plan
 from edge_ad_runtime.errors import EngineError
-
-Capability = tuple[int, int]
-
-INPUT = "image"
-
-
-@dataclass(frozen=True)
-class Library:
-    """One of the two libraries, imported.
-
-    Attributes:
-        name: which.
-        api: its module.
-        log: its one logger; it keeps the last errors in ``log.errors``.
-    """
-
-    name: LibraryName
-    api: Any
-    log: Any
-
-    @property
-    def version(self) -> str:
-        """Such as ``10.3.0``."""
-        return str(self.api.__version__)
-
-    def key(self, graph: Graph, capability: Capability, gpu: str = "") -> PlanKey:
-        """The key of the graph's plan for a GPU; of its name only TensorRT takes notice."""
-        target = "sm{}{}".format(*capability)
-        if self.name == "tensorrt":
-            target += "-" + re.sub(r"[^a-z0-9]+", "-", gpu.lower()).strip("-")
-        return PlanKey(
-            library=self.name, version=self.version, target=target, graph_sha256=graph.sha256
-        )
-
-    def made(self, what: Any, failure: str) -> Any:
-        """``what``, unless it is None, TensorRT's way to say that it has written to its log."""
-        if what is None:
-            raise EngineError(f"{self.name} {self.version} {failure}: {self.reason()}")
-        return what
-
-    def reason(self) -> str:
-        """The first of the last errors, and none of them any more."""
-        errors = [*self.log.errors, "it does not say why"]
-        self.log.errors.clear()
-        return " ".join(str(errors[0]).split())
-
-
-def open_library(*names: LibraryName) -> Library:
-    """The first of these that is installed; by default TensorRT, else TensorRT-RTX.
-
-    Raises:
-        EngineError: none is (says what to install), or it cannot be loaded.
-    """
-    wanted: tuple[LibraryName, ...] = names or get_args(LibraryName)
-    missing = []
-    for name in wanted:
-        try:
-            api = importlib.import_module(name)
-        except ImportError as exc:
-            missing.append(str(exc))
-        except OSError as exc:  # the package is there, the library that it loads is not
-            raise EngineError(f"{name} cannot be loaded: {exc}") from exc
-        else:
-            return Library(name, api, _log(api))
-    extras = (f"'edge-ad-runtime[{name.replace('_', '-')}]'" for name in wanted)
-    raise EngineError(
-        f"TensorRT is not installed; pip install {' or '.join(extras)} ({'; '.join(missing)})"
-    )
-
-
-@cache  # the first logger that a library is given serves everything in the process
-def _log(api: Any) -> Any:
-    class Log(api.ILogger):  # type: ignore[misc]  # known when it is imported
-        def __init__(self) -> None:
-            super().__init__()
-            self.errors: deque[str] = deque(maxlen=16)
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity in (api.ILogger.ERROR, api.ILogger.INTERNAL_ERROR):
-                self.errors.append(message)
-
-    return Log()
 
 
 class TensorRTEngine:
@@ -134,18 +49,8 @@ class TensorRTEngine:
         self.version = library.version + (" (RTX)" if library.name == "tensorrt_rtx" else "")
         self.device = self._gpu.name
 
-    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def run(self, images: NDArray[np.uint8]) -> Outputs:
         """See `Engine.run`."""
-        return self._run(images)["features"]
-
-    def run_with_rows(
-        self, images: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """See `Engine.run_with_rows`."""
-        found = self._run(images)
-        return found["features"], found["rows"]
-
-    def _run(self, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         most, *size = self._image.host.shape
         count = len(images)
         if images.dtype != np.uint8 or list(images.shape[1:]) != size or not 1 <= count <= most:
@@ -163,6 +68,13 @@ class TensorRTEngine:
             self._launch()
             self._gpu.synchronize()
             return {name: buffer.host[:count].copy() for name, buffer in self._buffers.items()}
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        with self._lock:
+            self._launch = None
+            self._buffers.clear()
+            del self._image, self._context, self._engine, self._runtime
 
     def _prepare(self, count: int) -> Callable[[], None]:
         """Get ready for batches of that size; the answer, called, computes one."""

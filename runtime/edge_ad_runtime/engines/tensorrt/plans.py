@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from edge_ad_runtime.artifact import strict
-from edge_ad_runtime.artifact.manifest import FileEntry
+from edge_ad_runtime.artifact.schema import FileEntry
 from edge_ad_runtime.artifact.strict import AtMost
 from edge_ad_runtime.errors import ArtifactError, EngineError
 from edge_ad_runtime.regular_file import open_regular
@@ -34,7 +34,7 @@ class PlanKey:
         library: what built it; the two cannot read one another's.
         version: of the library, which reads no other's.
         target: what it runs on: ``sm89``, for ``tensorrt`` with the GPU's name, ``sm87-orin``.
-        graph_sha256: of the ``features.onnx`` that it was built from.
+        graph_sha256: of the graph that it was built from.
     """
 
     library: LibraryName
@@ -73,7 +73,7 @@ def read_plan(folder: Path | None, key: PlanKey) -> bytes:
     there = sorted(path.name for path in folder.glob("*.plan")) if folder else []
     if folder is None or key.file_name not in there:
         raise EngineError(
-            f"no plan for {key.library} {key.version} on {key.target} of this features.onnx "
+            f"no plan for {key.library} {key.version} on {key.target} of this graph "
             f"({key.file_name}); found {', '.join(there) or 'none'}; "
             "run edge-ad compile ARTIFACT"
         )

@@ -1,0 +1,50 @@
+"""`ReferenceDetector`: the slow truth of any method, with the device's interface."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ad.fitting.fitted import FittedDetector
+from edge_ad.networks.run import Run, TorchRun
+from edge_ad_runtime.images import RGBImage, read_image
+from edge_ad_runtime.prediction import Prediction
+
+
+class ReferenceDetector:
+    """What the exported detector must agree with.
+
+    Args:
+        fitted: from `edge_ad.fit`.
+        run: what computes the network's outputs, where torch does not: a network of reduced
+            precision.
+    """
+
+    def __init__(self, fitted: FittedDetector, run: Run | None = None) -> None:
+        self._fitted = fitted
+        run = run or TorchRun(fitted.network())
+        self._reference = fitted.method.reference(run, fitted.kept, fitted.config)
+
+    def predict(self, image: Path | str | RGBImage) -> Prediction:
+        """Score one image; see `edge_ad_runtime.Detector.predict`. Only the total is timed."""
+        start = time.perf_counter()
+        pixels = read_image(image) if isinstance(image, str | Path) else image
+        trace = self.trace(pixels)
+        score, threshold = float(trace["score"]), self._fitted.calibration.threshold
+        return Prediction(
+            score=score,
+            threshold=threshold,
+            # not the device's function: the truth shares no code with what it is compared with
+            verdict="anomalous" if score > threshold else "good",
+            map=np.asarray(trace["map"], np.float32),
+            evidence={},
+            timings_ms={"total": (time.perf_counter() - start) * 1e3},
+        )
+
+    def trace(self, image: RGBImage) -> dict[str, NDArray[Any]]:
+        """Every stage's value for an ``(H, W, 3)`` uint8 RGB image; see `edge_ad.methods`."""
+        return self._reference.trace(self._fitted.config.preprocessing.apply(image))

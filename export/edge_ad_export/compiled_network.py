@@ -1,0 +1,102 @@
+"""A fitted network as ONNX in the precision that was asked for, and what was learned through it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from edge_ad.fitting.fitted import FittedDetector
+from edge_ad.fitting.fitting import fit_again
+from edge_ad.methods import Lowered
+from edge_ad.networks.run import Run, TorchRun
+from edge_ad_export.graph.onnx_graph import to_onnx
+from edge_ad_export.graph.parity import check_parity
+from edge_ad_export.precision import reduce
+from edge_ad_export.settings import ExportConfig
+from edge_ad_runtime.artifact.words import EngineName
+from edge_ad_runtime.engines import Graph, open_engine
+from edge_ad_runtime.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CompiledNetwork:
+    """A graph and what was learned with it.
+
+    Attributes:
+        fitted: what was kept, and the threshold, are those of the exported network: a bank of
+            float features searched with int8 features would answer with the quantiser's error.
+        lowered: what a device needs.
+        onnx: image to named outputs.
+        run: what is exported: torch in float32, else the engine.
+        made: how its precision was made, for people.
+        difference: of ONNX Runtime's float32 outputs from torch's, relative to the largest value.
+    """
+
+    fitted: FittedDetector
+    lowered: Lowered
+    onnx: bytes
+    run: Run
+    made: str
+    difference: float
+
+
+def compile_network(
+    fitted: FittedDetector, config: ExportConfig, *, progress: bool = False
+) -> CompiledNetwork:
+    """Export the network; in a reduced precision also learn with it anew.
+
+    Args:
+        fitted: with the rows of `with_rows`.
+        config: the settings.
+        progress: show bars on stderr.
+
+    Raises:
+        ParityError: the exported network differs from the trained one.
+        ExportError, FitError: see `reduce` and `fit_again`.
+    """
+    network = fitted.network()
+    lowered, run = fitted.lower(network), TorchRun(network)
+    graph = to_onnx(lowered.network, fitted.config.size)
+    exported = TorchRun(lowered.network)
+    difference = check_parity(exported, Graph(onnx=graph), fitted.held_out)
+    if config.precision == "fp32":
+        return CompiledNetwork(
+            fitted=fitted,
+            lowered=lowered,
+            onnx=graph,
+            run=run,
+            made="fp32",
+            difference=difference,
+        )
+    graph, made = reduce(fitted, lowered, graph, config, progress=progress)
+    engine = open_engine(learning_engine(config), Graph(onnx=graph, precision=config.precision))
+    learned = with_rows(fit_again(fitted, engine.run, progress=progress), config)
+    return CompiledNetwork(
+        fitted=learned,
+        lowered=learned.lower(network),
+        onnx=graph,
+        run=engine.run,
+        made=made,
+        difference=difference,
+    )
+
+
+def learning_engine(config: ExportConfig) -> EngineName:
+    """What computes outputs at export: the device's engine if it is one for CPUs."""
+    return config.engine if config.engine == "openvino" else "onnxruntime"
+
+
+def with_rows(fitted: FittedDetector, config: ExportConfig) -> FittedDetector:
+    """The same with a bank that ``config.bank_precision`` holds exactly: the truth from here on.
+
+    Raises:
+        ExportError: a feature is too large for half precision.
+        ConfigError: the method keeps no bank.
+    """
+    if config.bank_precision == "float32":
+        return fitted
+    if not hasattr(fitted.kept, "in_half"):
+        raise ConfigError(
+            f"bank_precision is {config.bank_precision!r}, and {fitted.record.method} keeps no "
+            "bank; leave it out"
+        )
+    return replace(fitted, kept=fitted.kept.in_half())

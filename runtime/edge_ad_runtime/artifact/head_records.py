@@ -1,0 +1,158 @@
+"""What the manifest says of a head: unions tagged by ``kind``, a record for each.
+
+A head turns one network's outputs into a score and a map; `edge_ad_runtime.heads` has the code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from edge_ad_runtime.artifact.strict import Between
+from edge_ad_runtime.artifact.words import Rows, Side, Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapSettings:
+    """How values on the network's grid become a map of the input's size.
+
+    Attributes:
+        upsampling: how the grid is enlarged.
+        blur_sigma_px: the gaussian blur of the map, in pixels of the network's input.
+        border: what the gaussian sees beyond the border, in scipy's words: ``reflect`` is
+            d c b a | a b c d, ``mirror`` is d c b | a b c d.
+    """
+
+    upsampling: Literal["bilinear", "nearest"]
+    blur_sigma_px: Annotated[float, Between(0, 100)]
+    border: Literal["reflect", "mirror"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """How PatchCore's distances become the score of an image.
+
+    Attributes:
+        neighbours: k. A patch's distance is the mean of those to its k nearest bank patches.
+        squared: whether distances are squared L2 instead of L2.
+        reweight_neighbours: b of equation 7, the nearest bank patch itself counted. None leaves
+            equation 7 out: the score is equation 6's.
+    """
+
+    neighbours: Annotated[int, Between(1, 1000)]
+    squared: bool
+    reweight_neighbours: Annotated[int, Between(2, 1000)] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BankRecord:
+    """The memory bank.
+
+    Attributes:
+        rows: patches in it.
+        precision: what ``bank.npy`` holds. Rows are float32 once they are loaded.
+    """
+
+    rows: Rows
+    precision: Literal["float32", "float16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExactSearchRecord:
+    """Every bank row is compared: a matrix product over ``bank.npy``.
+
+    Attributes:
+        reason: one sentence with the measurement that decided.
+    """
+
+    kind: Literal["exact"] = "exact"
+    reason: Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class GraphSearchRecord:
+    """The exact search is in the graph, which also gives the nearest rows.
+
+    Attributes:
+        reason: one sentence with the measurement that decided.
+    """
+
+    kind: Literal["graph"] = "graph"
+    reason: Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class HnswSearchRecord:
+    """``index.hnsw`` proposes rows, which are measured again against ``bank.npy``.
+
+    Attributes:
+        code_dimension: principal axes that the index's codes keep, see `edge_ad_runtime.search`.
+        links: HNSW's M.
+        ef_construction: HNSW's build breadth.
+        ef_search: HNSW's search breadth. hnswlib forgets it on loading, so it is kept here.
+        candidates: rows per patch that the index proposes.
+        rounds: how often each patch tries what the patches around it have found.
+        reason: one sentence with the measurement that decided.
+    """
+
+    kind: Literal["hnsw"] = "hnsw"
+    code_dimension: Side
+    links: Annotated[int, Between(1, 256)]
+    ef_construction: Annotated[int, Between(1, 10_000)]
+    ef_search: Annotated[int, Between(1, 10_000)]
+    candidates: Annotated[int, Between(1, 10_000)]
+    rounds: Annotated[int, Between(0, 100)]
+    reason: Text
+
+
+SearchRecord = ExactSearchRecord | HnswSearchRecord | GraphSearchRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchSearchRecord:
+    """The head of PatchCore: distances of patch features to a memory bank.
+
+    Attributes:
+        grid: ``(rows, cols)`` of the features.
+        dimension: D, numbers of a feature.
+        bank: what is searched.
+        search: how it is searched.
+        scoring: how distances become a score.
+        map: how distances become a map.
+    """
+
+    kind: Literal["patch-search"] = "patch-search"
+    grid: tuple[Side, Side]
+    dimension: Side
+    bank: BankRecord
+    search: SearchRecord
+    scoring: Scoring
+    map: MapSettings
+
+    def __post_init__(self) -> None:
+        k, rows = self.scoring.neighbours, self.bank.rows
+        most = max(k, self.scoring.reweight_neighbours or 0)
+        ef = self.search.ef_search if isinstance(self.search, HnswSearchRecord) else None
+        if most > rows or (ef is not None and k > ef):
+            searched = "" if ef is None else f" searched with ef {ef}"
+            raise ValueError(f"asks for {most} neighbours of a bank of {rows} rows{searched}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectRecord:
+    """The head of networks that give the anomaly themselves, such as PaDiM's.
+
+    Attributes:
+        grid: ``(rows, cols)`` of the output ``anomaly``, which is 0 or more and larger where it is
+            more anomalous.
+        score: ``given``: the network's output ``score``. ``largest``: the map's largest value.
+        map: how the output becomes a map.
+    """
+
+    kind: Literal["direct"] = "direct"
+    grid: tuple[Side, Side]
+    score: Literal["given", "largest"]
+    map: MapSettings
+
+
+HeadRecord = PatchSearchRecord | DirectRecord

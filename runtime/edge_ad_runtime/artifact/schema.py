@@ -1,0 +1,216 @@
+"""The records of schema 4: what ``manifest.json`` says of an artifact.
+
+``runtime/README.md`` specifies every key for those who write a reader of their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+from edge_ad_runtime.artifact import strict
+from edge_ad_runtime.artifact.head_records import HeadRecord
+from edge_ad_runtime.artifact.strict import AtMost, Between, Matching
+from edge_ad_runtime.artifact.words import (
+    EngineName,
+    FileName,
+    FolderName,
+    Fraction,
+    Name,
+    NotNegative,
+    Positive,
+    Precision,
+    QuantisedFor,
+    Score,
+    Sha256,
+    Side,
+    Text,
+)
+from edge_ad_runtime.images.preprocess import Preprocessing
+
+SCHEMA = 4
+
+_MOST_MEMBERS = 16
+_MOST_OUTPUTS = 16
+_MOST_REFERENCES = 1000
+_MOST_FILES = 2000  # some per member, the references, and their values
+MOST_SCORES = 5000  # of the calibration
+
+Axes = Annotated[tuple[Side, ...], AtMost(8)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileEntry:
+    """Size and SHA-256 of one file of the artifact."""
+
+    size_bytes: Annotated[int, Between(0, 2**50)]
+    sha256: Sha256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """One output of a network.
+
+    Attributes:
+        shape: of one image's value, without the batch's axis; empty for a number.
+        dtype: what it consists of.
+    """
+
+    shape: Axes
+    dtype: Literal["float32", "int64"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkRecord:
+    """One network: an ONNX graph from images to named outputs.
+
+    Attributes:
+        file: the graph, in the member's folder.
+        precision: what its middle computes in. Engines must be told.
+        outputs: by name; the head says what they mean.
+        origin: where the network comes from, for people: method, backbone, weights and so on. The
+            runtime never acts on it.
+        quantised_for: the processors that an int8 graph gives its exported values on. None for
+            other precisions, and for int8 graphs from before this was stated.
+    """
+
+    file: FileName
+    precision: Precision
+    outputs: Annotated[dict[Name, Output], AtMost(_MOST_OUTPUTS)]
+    origin: Annotated[dict[Name, Text], AtMost(100)]
+    quantised_for: QuantisedFor | None = strict.optional()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """One network with its head; an ensemble has several.
+
+    Attributes:
+        folder: where in the artifact its files are; empty: at the top.
+        scale: the member's scores and maps are divided by it before the mean over the members is
+            taken. It is 1 where there is only one.
+    """
+
+    folder: FolderName
+    scale: Positive
+    network: NetworkRecord
+    head: HeadRecord
+
+    def file(self, name: str) -> str:
+        """The name that the manifest lists one of its files by."""
+        return f"{self.folder}/{name}" if self.folder else name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Where the threshold comes from; see ``edge_ad.fitting.calibrate`` for the mathematics.
+
+    Attributes:
+        method: ``split-conformal``, or ``given``: somebody chose the threshold.
+        threshold: an image is anomalous if its score is larger. It is in the unit of the score; of
+            an ensemble, in units of what good images typically score.
+        false_reject_rate: the expected share of good parts that are rejected is at most this.
+        requested_rate: what the user asked for. None: the smallest that the images support, or
+            a given threshold.
+        interval: 90% interval of the realised rate, over the draw of held-out images.
+        images: the number of held-out good images. 0: nothing is known of the rate.
+        scores: the held-out images' scores, rising; of more than `MOST_SCORES`, as many of them,
+            evenly spaced in rank. They tell a line how good parts used to score. None are known of
+            artifacts of schema 3.
+    """
+
+    method: Literal["split-conformal", "given"]
+    threshold: Annotated[float, Between(0, 1e12)]
+    false_reject_rate: Fraction
+    requested_rate: Fraction | None
+    interval: tuple[Fraction, Fraction]
+    images: Annotated[int, Between(0, 10**9)]
+    scores: Annotated[tuple[Score, ...], AtMost(MOST_SCORES)] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrecisionLoss:
+    """What a reduced precision cost at export, against the float32 network and what it learned.
+
+    Attributes:
+        images: held-out good images and damaged copies that it was measured on.
+        stages: per stage of the head before the map, the mean difference relative to the mean
+            magnitude.
+        score_mean: the difference of image scores relative to the float32 score (which counts as a
+            tenth of the threshold at least), mean over the images.
+        score_worst: the same of the worst image.
+        auroc_fp32: image AUROC of the float32 network on a labelled folder; None without one.
+        auroc: that of the reduced one.
+        accepted: whether somebody has accepted more than the tolerated loss.
+    """
+
+    images: Annotated[int, Between(1, 10**9)]
+    stages: Annotated[dict[Name, NotNegative], AtMost(100)]
+    score_mean: NotNegative
+    score_worst: NotNegative
+    auroc_fp32: Fraction | None
+    auroc: Fraction | None
+    accepted: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceImage:
+    """One image that ``verify`` replays: a lossless PNG, and what was done to it."""
+
+    file: FileName
+    damage: Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """The whole of ``manifest.json``.
+
+    Attributes:
+        schema: 4, or what an older artifact was written in.
+        engine: what the export was made for; a device uses it unless told otherwise.
+        preprocessing: how images are brought to the networks' input size.
+        members: the networks with their heads.
+        calibration: the threshold, and what it is worth.
+        tolerances: how far a device may be from the reference in ``edge-ad verify``: by
+            ``preprocess`` (grey levels of 0-255), by each stage of the heads (relative, see
+            `edge_ad_runtime.heads.Stage`), and by ``precision`` (of scores to the float32
+            network's) where there is a `PrecisionLoss`.
+        precision_loss: None for float32.
+        reference: the images that ``verify`` replays.
+        versions: what made the artifact.
+        files: every file but this one.
+        sha256: of this very text, with this key empty.
+    """
+
+    schema: int
+    engine: EngineName
+    preprocessing: Preprocessing
+    members: Annotated[tuple[Member, ...], AtMost(_MOST_MEMBERS)]
+    calibration: Calibration
+    tolerances: Annotated[dict[Name, Annotated[float, Between(0, 1000)]], AtMost(100)]
+    precision_loss: PrecisionLoss | None
+    reference: Annotated[tuple[ReferenceImage, ...], AtMost(_MOST_REFERENCES)]
+    versions: Annotated[dict[Text, Text], AtMost(100)]
+    files: Annotated[dict[FileName, FileEntry], AtMost(_MOST_FILES)]
+    sha256: Annotated[str, Matching("([0-9a-f]{64})?", "a SHA-256")] = ""
+
+    def __post_init__(self) -> None:
+        if not self.members:
+            raise ValueError("members: expected at least one, found []")
+        folders = [member.folder for member in self.members]
+        if len(set(folders)) != len(folders):
+            raise ValueError(f"members: expected a folder for each, found {folders}")
+
+    def sealed(self) -> Manifest:
+        """The same manifest with ``sha256`` filled in."""
+        return replace(self, sha256=seal(replace(self, sha256="")))
+
+    def to_text(self) -> str:
+        """The exact content of ``manifest.json``."""
+        return strict.dumps(self) + "\n"
+
+
+def seal(blank: object) -> str:
+    """The SHA-256 of a manifest whose ``sha256`` is empty, as it is written."""
+    return hashlib.sha256(strict.dumps(blank).encode()).hexdigest()

@@ -1,0 +1,35 @@
+"""A threshold: the plainest way to decide."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from edge_ad_runtime.errors import EdgeADError
+
+Verdict = Literal["good", "anomalous"]
+
+_LEAST = 0.1
+
+
+def verdict_of(score: float, threshold: float) -> Verdict:
+    """The verdict of a score; a score that is not a number has none.
+
+    Raises:
+        EdgeADError: the score is not finite.
+
+    >>> verdict_of(1.2, threshold=1.0)
+    'anomalous'
+    """
+    if not math.isfinite(score):
+        raise EdgeADError(f"the score is {score}; the image cannot be judged")
+    return "anomalous" if score > threshold else "good"
+
+
+def least_unit(threshold: float) -> float:
+    """What differences of scores are relative to at least: a tenth of the threshold.
+
+    The score of an image that is in the bank is rounding noise around 0. A difference of two such
+    scores means something only in proportion to the threshold.
+    """
+    return _LEAST * threshold

@@ -1,0 +1,87 @@
+"""The head `direct`: the network itself says how anomalous each place is.
+
+Methods whose mathematics fits into a graph need no code on the device: PaDiM's Mahalanobis distance
+(Defard et al. 2021), a flow's likelihood, the energy of a density.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ad_runtime.artifact.head_records import DirectRecord
+from edge_ad_runtime.artifact.npy import Shaped
+from edge_ad_runtime.errors import EdgeADError
+from edge_ad_runtime.heads import MAP, POSTPROCESS, SCORE, Arrays, Judged, Opening, Stage
+from edge_ad_runtime.heads.maps import anomaly_map
+
+ANOMALY = "anomaly"
+"""Output ``(N, rows, cols)`` float32: 0 or more, larger where it is more anomalous."""
+GIVEN_SCORE = "score"
+"""Output ``(N,)`` float32: the image's score, where the network gives one."""
+
+
+class Direct:
+    """See `edge_ad_runtime.heads.Head`."""
+
+    stages: tuple[Stage, ...] = (
+        Stage(name=ANOMALY, compared="largest", in_unit_of_score=False, most_tolerance=0.1),
+        MAP,
+        SCORE,
+    )
+    timed: tuple[str, ...] = (POSTPROCESS,)
+    search: str | None = None
+
+    def __init__(self, record: DirectRecord, opening: Opening) -> None:
+        self._record = record
+        self._size = opening.size
+        self.shapes: Mapping[str, Shaped] = {
+            ANOMALY: Shaped(np.float32, record.grid),
+            MAP.name: Shaped(np.float32, opening.size),
+            SCORE.name: Shaped(np.float64, ()),
+        }
+
+    def replay(self, stage: str, before: Arrays) -> NDArray[Any]:
+        """See `Head.replay`."""
+        if stage == ANOMALY:
+            return _finite(before[ANOMALY])
+        heat = self._map(before[ANOMALY])
+        return heat if stage == MAP.name else np.asarray(self._score(before, heat))
+
+    def judge(self, outputs: Arrays, *, with_map: bool) -> Judged:
+        """See `Head.judge`."""
+        start = time.perf_counter()
+        anomaly = _finite(outputs[ANOMALY])
+        is_needed = with_map or self._record.score == "largest"
+        heat = self._map(anomaly) if is_needed else None
+        score = self._score(outputs, heat)
+        return Judged(
+            score=score,
+            map=heat if with_map else None,
+            evidence={},
+            timings_ms={POSTPROCESS: (time.perf_counter() - start) * 1e3},
+        )
+
+    def close(self) -> None:
+        """See `Head.close`; there is nothing to give back."""
+
+    def _map(self, anomaly: NDArray[np.float32]) -> NDArray[np.float32]:
+        return anomaly_map(anomaly.reshape(-1), self._record.grid, self._size, self._record.map)
+
+    def _score(self, outputs: Arrays, heat: NDArray[np.float32] | None) -> float:
+        if self._record.score == "given":
+            return float(_finite(outputs[GIVEN_SCORE]))
+        assert heat is not None, "the largest value of a map needs the map"
+        return float(heat.max())
+
+
+def _finite(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    if not np.isfinite(values).all():
+        raise EdgeADError(
+            "the network gives values that are not finite; the image cannot be judged"
+        )
+    return values

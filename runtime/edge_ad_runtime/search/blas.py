@@ -1,0 +1,48 @@
+"""BLAS on one thread while an index is searched.
+
+BLAS threads wait for more work by spinning: after a product of matrices they are in the way of the
+graph search's own threads, which on two cores takes twice as long. The limit is the whole
+process's, so it is counted: the first search sets it, the last one lifts it, and those in between
+do not wait for one another.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+from types import TracebackType
+from typing import Any
+
+from threadpoolctl import ThreadpoolController
+
+
+class _OnOneThread:
+    """A limit that several searches share."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._inside = 0
+        self._libraries: ThreadpoolController | None = None
+        self._limit: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside > 1:
+                return
+            if self._libraries is None:  # finding them takes a while
+                self._libraries = ThreadpoolController()
+            self._limit = self._libraries.limit(limits=1, user_api="blas")
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._limit.restore_original_limits()
+
+
+BLAS_ON_ONE_THREAD = _OnOneThread()
