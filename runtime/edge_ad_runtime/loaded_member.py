@@ -72,6 +72,7 @@ class LoadedMember:
         )
         head = open_head(record.head, MemberFiles(artifact, record), opening)
         try:
+            _check_outputs(record, head, artifact.folder / name)
             engine = open_engine(options.engine, graph, threads=options.threads)
         except EdgeADError:
             head.close()
@@ -107,4 +108,19 @@ class LoadedMember:
                 f"gives {found.dtype} {name} of shape {found.shape}, the manifest says {dtype} "
                 f"{shape}; the two come from different exports, export again",
                 path=self._graph,
+            )
+
+
+def _check_outputs(record: Member, head: Head, graph: Path) -> None:
+    """Refuse a network whose outputs are not those that its head needs."""
+    given = {
+        name: Shaped(np.dtype(output.dtype).type, output.shape)
+        for name, output in record.network.outputs.items()
+    }
+    for name, needed in head.outputs.items():
+        if given.get(name) != needed:
+            raise ArtifactError(
+                f"the manifest says that it gives {name} as {given.get(name)}, and the head "
+                f"{record.head.kind} needs {needed}; export again",
+                path=graph,
             )

@@ -28,7 +28,7 @@ def resign():
 
     def change(folder: Path, edit) -> None:
         from edge_ad_runtime.artifact import strict
-        from edge_ad_runtime.artifact.manifest import Manifest
+        from edge_ad_runtime.artifact.schema import Manifest
 
         raw = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
         edit(raw)

@@ -78,12 +78,14 @@ class Head(Protocol):
 
     Attributes:
         stages: in order; the last two are `MAP` and `SCORE`.
+        outputs: what it needs of the network, by name.
         shapes: what each stage gives, by its name.
         timed: names of what `judge` times, in order; the last is `POSTPROCESS`.
         search: the kind of search, for people; None of a head that searches nothing.
     """
 
     stages: tuple[Stage, ...]
+    outputs: Mapping[str, Shaped]
     shapes: Mapping[str, Shaped]
     timed: tuple[str, ...]
     search: str | None

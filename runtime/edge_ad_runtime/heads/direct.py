@@ -39,6 +39,9 @@ class Direct:
     def __init__(self, record: DirectRecord, opening: Opening) -> None:
         self._record = record
         self._size = opening.size
+        self.outputs: Mapping[str, Shaped] = {ANOMALY: Shaped(np.float32, record.grid)}
+        if record.score == "given":
+            self.outputs = {**self.outputs, GIVEN_SCORE: Shaped(np.float32, ())}
         self.shapes: Mapping[str, Shaped] = {
             ANOMALY: Shaped(np.float32, record.grid),
             MAP.name: Shaped(np.float32, opening.size),

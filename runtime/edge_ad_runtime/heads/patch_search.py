@@ -74,9 +74,14 @@ class PatchSearch:
         self._size = opening.size
         self._where = where
         self.search: str | None = "graph" if search is None else search.kind
+        patches, k = record.grid[0] * record.grid[1], record.scoring.neighbours
+        features = Shaped(np.float32, (*record.grid, record.dimension))
+        self.outputs: Mapping[str, Shaped] = {FEATURES: features}
+        if search is None:
+            self.outputs = {FEATURES: features, ROWS: Shaped(np.int64, (patches, k))}
         self.shapes: Mapping[str, Shaped] = {
-            FEATURES: Shaped(np.float32, (*record.grid, record.dimension)),
-            _DISTANCES: Shaped(np.float32, (record.grid[0] * record.grid[1],)),
+            FEATURES: features,
+            _DISTANCES: Shaped(np.float32, (patches,)),
             MAP.name: Shaped(np.float32, opening.size),
             SCORE.name: Shaped(np.float64, ()),
         }

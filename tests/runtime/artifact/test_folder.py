@@ -12,8 +12,8 @@ from edge_ad_runtime.proof.verify import verify
 FILES = [
     "bank.npy",
     "bank_neighbours.npy",
-    "features.onnx",
     "index.hnsw",
+    "network.onnx",
     "projection.npy",
     "reference/0-good.png",
     "reference/0-stain.png",
@@ -85,8 +85,38 @@ def test_an_index_of_another_dimension_is_refused_even_with_the_right_hash(artif
 
 
 def test_a_graph_that_gives_other_features_than_the_manifest_says_is_refused(artifact, resign):
-    resign(artifact, lambda manifest: manifest["members"][0]["network"].update(grid=[16, 21]))
+    def widen(manifest):
+        member = manifest["members"][0]
+        member["head"]["grid"] = [16, 21]
+        member["network"]["outputs"]["features"]["shape"] = [16, 21, 64]
+
+    resign(artifact, widen)
     with pytest.raises(ArtifactError, match="different exports"):
+        Detector.load(artifact)
+
+
+@pytest.mark.parametrize("output", [{"shape": [16, 21, 64]}, {"dtype": "int64"}, {"shape": []}])
+def test_outputs_that_the_head_cannot_use_are_refused(artifact, resign, output):
+    def change(manifest):
+        manifest["members"][0]["network"]["outputs"]["features"].update(output)
+
+    resign(artifact, change)
+    with pytest.raises(ArtifactError, match="head patch-search needs float32 of shape"):
+        Detector.load(artifact)
+
+
+@pytest.mark.parametrize(
+    ("tolerances", "message"),
+    [
+        ({"score": 0.5}, "tolerances.score is 0.5; 0.1 is the most"),
+        ({"map": 0.2}, "tolerances.map is 0.2"),
+        ({"preprocess": 9.0}, "tolerances.preprocess is 9"),
+        ({"other": 0.1}, "tolerances are of .*, other"),
+    ],
+)
+def test_tolerances_that_prove_nothing_are_refused(artifact, resign, tolerances, message):
+    resign(artifact, lambda manifest: manifest["tolerances"].update(tolerances))
+    with pytest.raises(ArtifactError, match=message):
         Detector.load(artifact)
 
 
@@ -131,7 +161,7 @@ def test_a_hostile_index_is_refused_before_hnswlib_sees_a_byte(artifact, seed, m
         whole + rng.bytes(1 + at % 64),  # extended
         whole[:at] + bytes([whole[at] ^ (1 << rng.integers(8))]) + whole[at + 1 :],  # a bit flipped
         whole[:at] + rng.bytes(len(whole) - at),  # garbage from here on
-        bytearray((artifact / "features.onnx").read_bytes()),  # swapped
+        bytearray((artifact / "network.onnx").read_bytes()),  # swapped
     ]
     path.write_bytes(changed[rng.integers(len(changed))])
     with pytest.raises(ArtifactError) as caught:

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 
 from edge_ad_runtime import Detector
-from edge_ad_runtime.artifact.folder import (
-    BANK,
-    BANK_NEIGHBOURS,
-    GRAPH,
-    INDEX,
-    PROJECTION,
-    hash_file,
-)
+from edge_ad_runtime.artifact.folder import GRAPH, hash_file
 from edge_ad_runtime.artifact.graph_check import check_graph
 from edge_ad_runtime.artifact.npy import Shaped, parse_npy
 from edge_ad_runtime.errors import ArtifactError, EdgeADError, EngineError
+from edge_ad_runtime.heads.patch_search import (
+    BANK,
+    BANK_NEIGHBOURS,
+    FEATURES,
+    INDEX,
+    PROJECTION,
+)
 from edge_ad_runtime.proof.verify import verify
 
 VALUES = "reference/values.npz"
@@ -358,9 +358,9 @@ def test_features_that_are_too_large_to_square_are_an_error(tiny, good_image, mo
     run = detector.engine.run
 
     def overflowing(images):
-        features = run(images).copy()
+        features = run(images)[FEATURES].copy()
         features[0, 3, 3, 3] = value
-        return features
+        return {FEATURES: features}
 
     monkeypatch.setattr(detector.engine, "run", overflowing)
     with pytest.raises(EdgeADError, match="not finite, or too large to square"):

@@ -4,7 +4,8 @@ import os
 import pytest
 
 from edge_ad_runtime.artifact import strict
-from edge_ad_runtime.artifact.manifest import FILE_NAME, Manifest, read_manifest
+from edge_ad_runtime.artifact.manifest import FILE_NAME, read_manifest
+from edge_ad_runtime.artifact.schema import Manifest
 from edge_ad_runtime.errors import ArtifactError
 
 
@@ -31,12 +32,19 @@ def test_every_single_byte_counts(artifact):
                 read_manifest(artifact)
 
 
+def head(manifest):
+    return manifest["members"][0]["head"]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda m: m.update(colour="red"), "unknown key 'colour'"),
-        (lambda m: m["members"][0]["search"].update(ef=1), "unknown key 'members[0].search.ef'"),
-        (lambda m: m["members"][0].pop("scoring"), "missing key 'members[0].scoring'"),
+        (
+            lambda m: head(m)["search"].update(ef=1),
+            "unknown key 'members[0].head.search.ef'",
+        ),
+        (lambda m: head(m).pop("scoring"), "missing key 'members[0].head.scoring'"),
         (lambda m: m["members"][0].update(scale=0), "members[0].scale: expected float from"),
         (lambda m: m["members"][0].update(scale=1e308), "members[0].scale: expected float from"),
         (lambda m: m.update(members=2 * m["members"]), "expected a folder for each"),
@@ -46,19 +54,34 @@ def test_every_single_byte_counts(artifact):
         (lambda m: m["files"].update({"../x": m["files"]["bank.npy"]}), "below the artifact's"),
         (lambda m: m["files"].update({"a/../../x": m["files"]["bank.npy"]}), "below the artifact"),
         (lambda m: m["reference"][0].update(file="/etc/passwd"), "below the artifact's folder"),
-        (lambda m: m["members"][0]["search"].update(rounds=10**9), "rounds: expected int from 0"),
-        (lambda m: m["members"][0]["search"].update(ef_search=10**30), "31 digits"),
-        (lambda m: m["members"][0]["search"].update(candidates=0), "a number of hnsw is 0"),
-        (lambda m: m["members"][0]["scoring"].update(neighbours=5), "asks for 9 neighbours|ef 4"),
-        (lambda m: m["members"][0]["scoring"].update(neighbours=-1), "expected int from 1"),
-        (lambda m: m["members"][0]["scoring"].update(reweight_neighbours=1), "every score 0"),
-        (lambda m: m["members"][0]["scoring"].update(reweight_neighbours=999), "asks for 999"),
         (
-            lambda m: m["members"][0]["scoring"].update(blur_sigma_px=-1.0),
+            lambda m: head(m)["search"].update(rounds=10**9),
+            "rounds: expected int from 0",
+        ),
+        (lambda m: head(m)["search"].update(ef_search=10**30), "31 digits"),
+        (
+            lambda m: head(m)["search"].update(candidates=0),
+            "candidates: expected int from 1",
+        ),
+        (
+            lambda m: head(m)["scoring"].update(neighbours=5),
+            "asks for 9 neighbours|ef 4",
+        ),
+        (lambda m: head(m)["scoring"].update(neighbours=-1), "expected int from 1"),
+        (
+            lambda m: head(m)["scoring"].update(reweight_neighbours=1),
+            "reweight_neighbours: expected",
+        ),
+        (
+            lambda m: head(m)["scoring"].update(reweight_neighbours=999),
+            "asks for 999",
+        ),
+        (
+            lambda m: head(m)["map"].update(blur_sigma_px=-1.0),
             "blur_sigma_px: expected",
         ),
         (
-            lambda m: m["members"][0]["scoring"].update(blur_sigma_px=1e308),
+            lambda m: head(m)["map"].update(blur_sigma_px=1e308),
             "blur_sigma_px: expecte",
         ),
         (lambda m: m["calibration"].update(threshold=1e308), "threshold: expected float from 0"),
@@ -67,29 +90,34 @@ def test_every_single_byte_counts(artifact):
         (lambda m: m["versions"].update(x="x" * 9999), "of length 2000 at most"),
         (lambda m: m.update(members=[]), "members: expected at least one"),
         (
-            lambda m: m["members"][0]["search"].pop("ef_search"),
-            "missing key 'members[0].search.ef_search'",
+            lambda m: head(m)["search"].pop("ef_search"),
+            "missing key 'members[0].head.search.ef_search'",
         ),
         (
-            lambda m: m["members"][0]["search"].update(ef_search="64"),
-            "members[0].search.ef_search: expected int",
+            lambda m: head(m)["search"].update(ef_search="64"),
+            "members[0].head.search.ef_search: expected int",
         ),
         (
-            lambda m: m["members"][0]["search"].update(rows=True),
-            "members[0].search.rows: expected int",
+            lambda m: head(m)["bank"].update(rows=True),
+            "members[0].head.bank.rows: expected int",
         ),
         (
-            lambda m: m["members"][0]["search"].update(kind="ivf"),
-            "members[0].search.kind: expected one of",
+            lambda m: head(m)["search"].update(kind="ivf"),
+            "members[0].head.search.kind: expected one of",
         ),
         (
-            lambda m: m["members"][0]["network"].update(grid=[1, 2, 3]),
-            "members[0].network.grid: expected a list of 2",
+            lambda m: head(m).update(grid=[1, 2, 3]),
+            "members[0].head.grid: expected a list of 2",
         ),
         (lambda m: m["calibration"].update(threshold=float("nan")), "NaN is not a number"),
         (lambda m: m["preprocessing"].update(size=[2, 2]), "each side must be 32"),
-        (lambda m: m.update(schema=4), "schema 4, this runtime reads up to 3; upgrade"),
-        (lambda m: m.update(schema=1), "schema 1 is not known"),
+        (lambda m: m.update(schema=5), "schema 5, this runtime reads 3 and 4; upgrade"),
+        (lambda m: m.update(schema=2), "schema 2 is not known; this runtime reads 3 and 4"),
+        (lambda m: m.update(schema=3), "missing key 'method'|unknown key"),
+        (lambda m: head(m).pop("kind"), "missing key 'members[0].head.kind'"),
+        (lambda m: head(m).update(kind="x"), "['direct', 'patch-search'], found"),
+        (lambda m: head(m).update(kind=["direct"]), "head.kind: expected one of"),
+        (lambda m: m["members"][0].update(head=[]), "members[0].head: expected an object"),
         (lambda m: m.update(schema="2"), "no whole number under the key 'schema'"),
         (lambda m: m["calibration"].update(threshold=9.9), "changed after export"),
         (lambda m: m["preprocessing"].update(size=[64, 96]), "changed after export"),
@@ -105,7 +133,7 @@ def test_an_edited_manifest_is_refused_and_the_key_named(artifact, change, messa
 
 def test_a_key_that_occurs_twice_is_refused(artifact):
     path = artifact / FILE_NAME
-    path.write_text(path.read_text().replace('"schema": 3,', '"schema": 3, "schema": 3,'))
+    path.write_text(path.read_text().replace('"schema": 4,', '"schema": 4, "schema": 4,'))
     with pytest.raises(ArtifactError, match="occurs twice"):
         read_manifest(artifact)
 

@@ -146,13 +146,13 @@ def test_results_on_a_full_disk_are_one_line_and_exit_code_1(tiny, good_image, a
 
 def test_info_says_which_files_are_missing_or_cut(artifact):
     (artifact / "bank.npy").unlink()
-    (artifact / "features.onnx").write_bytes(b"half")
+    (artifact / "network.onnx").write_bytes(b"half")
     for arguments in ((), ("--json",)):
         result = run("info", artifact, *arguments)
         assert result.exit_code == 1
-        assert "bank.npy, features.onnx missing, or not of the size" in result.stderr
+        assert "bank.npy, network.onnx missing, or not of the size" in result.stderr
         assert "copy the artifact again" in result.stderr
-    assert json.loads(result.stdout)["missing"] == ["bank.npy", "features.onnx"]
+    assert json.loads(result.stdout)["missing"] == ["bank.npy", "network.onnx"]
 
 
 def test_junit_of_an_artifact_with_an_escape_in_its_name_is_xml(artifact, tmp_path):
@@ -225,12 +225,13 @@ def test_profile_times_images_of_the_users_own(tiny, good_image):
 
 def test_info_says_what_the_artifact_is(tiny):
     text = run("info", tiny).stdout
-    assert "resnet18, fp32, weights untrained" in text
+    assert "fp32, backbone resnet18, weights untrained, layers 1" in text
+    assert "patchcore (patch-search)" in text
     assert "engine         onnxruntime" in text
     assert "hnsw" in text
     assert "not tuned: the artifact's search, all cores" in text
     record = json.loads(run("info", tiny, "--json").stdout)
-    assert record["members"][0]["network"]["dimension"] == 64
+    assert record["members"][0]["head"]["dimension"] == 64
     assert record["machine"]["cores"] >= 1
     assert record["runtime_version"]
     assert record["tuned"] is None
@@ -238,7 +239,7 @@ def test_info_says_what_the_artifact_is(tiny):
 
 def test_info_says_what_a_reduced_precision_costs(artifact, resign):
     loss = {
-        "images": 6, "features": 0.01, "distances": 0.02, "score_mean": 0.004,
+        "images": 6, "stages": {"features": 0.01, "distances": 0.02}, "score_mean": 0.004,
         "score_worst": 0.012, "auroc_fp32": 0.991, "auroc": 0.9875, "accepted": True,
     }  # fmt: skip
     resign(artifact, lambda manifest: manifest.update(precision_loss=loss))

@@ -1,6 +1,6 @@
 import pytest
 
-from edge_ad_runtime.device.settings import saturates_int8
+from edge_ad_runtime.device.machine import saturates_int8
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,16 @@ import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edge_ad_runtime.artifact.folder import GRAPH
-from edge_ad_runtime.engines import ENGINES, Graph, open_engine
+from edge_ad_runtime.artifact.words import ENGINES
+from edge_ad_runtime.engines import Graph, open_engine
 from edge_ad_runtime.errors import EngineError
+from edge_ad_runtime.heads.patch_search import FEATURES
 
 ON_CPU = [name for name in ("onnxruntime", "openvino") if find_spec(name)]
 
@@ -37,8 +40,8 @@ def test_says_what_it_is(name, graph):
 
 
 def test_gives_what_the_others_give(name, graph, images):
-    expected = open_engine("onnxruntime", graph).run(images)
-    found = open_engine(name, graph).run(images)
+    expected = open_engine("onnxruntime", graph).run(images)[FEATURES]
+    found = open_engine(name, graph).run(images)[FEATURES]
     assert (found.dtype, found.shape) == (np.float32, expected.shape)
     # float32 sums in another order; bfloat16 would be a thousand times farther off
     np.testing.assert_allclose(found, expected, atol=1e-5 * np.abs(expected).max())
@@ -46,13 +49,13 @@ def test_gives_what_the_others_give(name, graph, images):
 
 def test_an_image_alone_is_the_same_as_in_a_batch(name, graph, images):
     engine = open_engine(name, graph, threads=1)
-    alone = np.concatenate([engine.run(image[np.newaxis]) for image in images])
-    np.testing.assert_allclose(alone, engine.run(images), atol=1e-5 * alone.max())
+    alone = np.concatenate([engine.run(image[np.newaxis])[FEATURES] for image in images])
+    np.testing.assert_allclose(alone, engine.run(images)[FEATURES], atol=1e-5 * alone.max())
 
 
 def test_what_it_gave_stays_as_it_is(name, graph, images):
     engine = open_engine(name, graph)
-    first = engine.run(images[:1])
+    first = engine.run(images[:1])[FEATURES]
     kept = first.copy()
     engine.run(images[1:2])
     np.testing.assert_array_equal(first, kept)
@@ -60,14 +63,14 @@ def test_what_it_gave_stays_as_it_is(name, graph, images):
 
 def test_several_threads_may_use_it(name, graph, images):
     engine = open_engine(name, graph, threads=1)
-    expected = engine.run(images)
+    expected = engine.run(images)[FEATURES]
     with ThreadPoolExecutor(4) as pool:
         for found in pool.map(lambda _: engine.run(images), range(16)):
-            np.testing.assert_array_equal(found, expected)
+            np.testing.assert_array_equal(found[FEATURES], expected)
 
 
 def test_a_graph_that_it_cannot_read_is_refused(name):
-    with pytest.raises(EngineError, match="refuses features.onnx"):
+    with pytest.raises(EngineError, match="refuses the graph"):
         open_engine(name, Graph(onnx=b"not a graph"))
 
 
@@ -80,9 +83,21 @@ def test_images_of_another_size_are_refused(name, graph, threads, shape):
         engine.run(np.zeros(shape, np.uint8))
 
 
-def test_an_output_that_the_graph_does_not_give_is_an_engine_error(name, graph, images):
-    with pytest.raises(EngineError, match="failed on images of shape .*rows"):
-        open_engine(name, graph).run_with_rows(images)
+def test_all_outputs_of_a_graph_are_given_by_name(name, images):
+    """A graph that searches itself gives the nearest rows too."""
+    member = Path(__file__).parents[1] / "schema3/graph.edgead/features.onnx"
+    found = open_engine(name, Graph(onnx=member.read_bytes())).run(images[:, :48, :64])
+    assert {key: (value.dtype, value.shape) for key, value in found.items()} == {
+        "features": (np.float32, (3, 12, 16, 64)),
+        "rows": (np.int64, (3, 192, 3)),
+    }
+
+
+def test_a_closed_engine_runs_no_more(name, graph, images):
+    engine = open_engine(name, graph)
+    engine.close()
+    with pytest.raises(EngineError):
+        engine.run(images)
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,8 @@
 import numpy as np
 import pytest
 
-from edge_ad_runtime.artifact.manifest import Scoring
-from edge_ad_runtime.errors import ShapeError
-from edge_ad_runtime.heads.patch_scoring import (
-    anomaly_map,
-    image_score,
-    patch_distances,
-    patch_score_map,
-)
+from edge_ad_runtime.artifact.head_records import Scoring
+from edge_ad_runtime.heads.patch_scoring import image_score, patch_distances
 from edge_ad_runtime.search.exact import ExactSearch
 
 BANK = np.array([[0, 0], [1, 0], [0, 2], [9, 9]], np.float32)
@@ -19,10 +13,7 @@ def scoring(**settings):
     usual = {
         "neighbours": 1,
         "squared": False,
-        "reweight_neighbours": 0,
-        "blur_sigma_px": 4.0,
-        "upsampling": "bilinear",
-        "border": "reflect",
+        "reweight_neighbours": None,
     }
     return Scoring(**{**usual, **settings})
 
@@ -54,31 +45,3 @@ def test_distances_in_the_thousands_do_not_overflow():
     neighbours = np.array([[0, 1], [1, 0], [2, 0], [3, 2]], np.int32)
     assert np.isfinite(score(far, neighbours))
     assert score(far, neighbours) > 0
-
-
-def test_a_map_of_equal_distances_is_flat():
-    heat = anomaly_map(np.full(12, 2.5, np.float32), (3, 4), (48, 64), scoring())
-    assert heat.shape == (48, 64)
-    assert np.allclose(heat, 2.5, atol=1e-5)
-
-
-def test_the_hot_spot_is_where_the_hot_patch_is_on_a_non_square_grid():
-    distances = np.zeros(12, np.float32)
-    distances[1 * 4 + 3] = 1  # row 1, column 3
-    heat = anomaly_map(distances, (3, 4), (48, 64), scoring(blur_sigma_px=2.0))
-    row, col = np.unravel_index(heat.argmax(), heat.shape)
-    assert 16 <= row < 32
-    assert 48 <= col < 64
-
-
-def test_nearest_upsampling_makes_blocks():
-    distances = np.arange(12, dtype=np.float32)
-    heat = anomaly_map(
-        distances, (3, 4), (48, 64), scoring(upsampling="nearest", blur_sigma_px=0.1)
-    )
-    assert np.allclose(heat, np.kron(distances.reshape(3, 4), np.ones((16, 16))), atol=1e-3)
-
-
-def test_distances_that_do_not_fill_the_grid_are_refused():
-    with pytest.raises(ShapeError, match="do not fill a grid"):
-        patch_score_map(np.zeros(11, np.float32), (3, 4))

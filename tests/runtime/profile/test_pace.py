@@ -8,8 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from edge_ad_runtime.commands.main import main
-from edge_ad_runtime.profile.latency import STAGES
 from edge_ad_runtime.profile.pace import keep_pace
+
+TIMED = ("decode", "network", "total")
 
 
 def paced(*takes_ms, frames=10, budget_ms=100.0):
@@ -19,13 +20,13 @@ def paced(*takes_ms, frames=10, budget_ms=100.0):
     def predict(path):
         ms = takes_ms[min(path, len(takes_ms) - 1)]
         now[0] += ms / 1e3
-        return SimpleNamespace(timings_ms=dict.fromkeys(STAGES, ms))
+        return SimpleNamespace(timings_ms=dict.fromkeys(TIMED, ms))
 
     def sleep(seconds):
         now[0] += seconds
 
     return keep_pace(
-        SimpleNamespace(predict=predict), range(1000), fps=10, minutes=frames / 600,
+        SimpleNamespace(predict=predict, timed=TIMED), range(1000), fps=10, minutes=frames / 600,
         budget_ms=budget_ms, clock=lambda: now[0], sleep=sleep,
     )  # fmt: skip
 

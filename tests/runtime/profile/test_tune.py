@@ -6,9 +6,10 @@ from click.testing import CliRunner
 
 from edge_ad_runtime import Detector
 from edge_ad_runtime.commands.main import main
-from edge_ad_runtime.detector import Prediction
-from edge_ad_runtime.device.settings import machine, read_device_settings, write_device_settings
+from edge_ad_runtime.device import machine
+from edge_ad_runtime.device.settings import read_device_settings, write_device_settings
 from edge_ad_runtime.errors import ArtifactError, EdgeADError
+from edge_ad_runtime.prediction import Prediction
 from edge_ad_runtime.profile.tune import tune
 
 

@@ -7,14 +7,16 @@ import pytest
 from edge_ad_runtime import Detector
 from edge_ad_runtime.artifact.folder import hash_file
 from edge_ad_runtime.errors import ArtifactError
-from edge_ad_runtime.proof.verify import STAGES, verify
+from edge_ad_runtime.proof.verify import verify
 
 
 def test_an_untouched_artifact_verifies(tiny):
     report = verify(Detector.load(tiny))
     assert report.ok
     assert report.first_failure is None
-    assert tuple(stage.stage for stage in report.stages) == STAGES
+    assert [stage.stage for stage in report.stages] == [
+        *("preprocess", "features", "distances", "map", "score", "verdict")
+    ]
     assert report.images == 2
     assert json.loads(report.to_json())["ok"] is True
     assert ElementTree.fromstring(report.to_junit()).get("failures") == "0"
@@ -40,9 +42,13 @@ def test_another_preprocessing_fails_at_preprocess_even_if_the_manifest_is_seale
 def fail_at(detector, stage, monkeypatch):
     if stage == "features":
         run = detector.engine.run
-        monkeypatch.setattr(detector.engine, "run", lambda images: run(images) * np.float32(1.001))
+
+        def scaled(images):
+            return {name: value * np.float32(1.001) for name, value in run(images).items()}
+
+        monkeypatch.setattr(detector.engine, "run", scaled)
     elif stage == "distances":
-        search = detector.members[0].search
+        search = detector.members[0].head._search
         nearest = search.nearest
 
         def too_far(queries, k):
@@ -51,7 +57,10 @@ def fail_at(detector, stage, monkeypatch):
 
         monkeypatch.setattr(search, "nearest", too_far)
     elif stage == "map":
-        monkeypatch.setattr(type(detector), "map", lambda self, d: np.zeros((64, 80), np.float32))
+        black = np.zeros((64, 80), np.float32)
+        monkeypatch.setattr(
+            "edge_ad_runtime.heads.patch_search.anomaly_map", lambda *arguments: black
+        )
 
 
 @pytest.mark.parametrize("stage", ["features", "distances", "map"])
@@ -62,7 +71,7 @@ def test_the_first_failing_stage_is_named(tiny, stage, monkeypatch):
 
 
 def test_equation_7_switched_off_fails_at_score_even_if_sealed_again(artifact, resign):
-    resign(artifact, lambda m: m["members"][0]["scoring"].update(reweight_neighbours=0))
+    resign(artifact, lambda m: m["members"][0]["head"]["scoring"].update(reweight_neighbours=None))
     assert verify(Detector.load(artifact)).first_failure.stage == "score"
 
 

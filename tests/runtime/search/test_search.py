@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from threadpoolctl import ThreadpoolController
 
-from edge_ad_runtime.artifact.manifest import SearchSettings
+from edge_ad_runtime.artifact.head_records import HnswSearchRecord
 from edge_ad_runtime.errors import ArtifactError, ShapeError
 from edge_ad_runtime.search.candidates import nearest_of, with_those_around
 from edge_ad_runtime.search.codes import Codes
@@ -38,9 +38,9 @@ def save_index(folder: Path, bank: np.ndarray) -> Path:
 def hnsw(
     path: Path, bank: np.ndarray = BANK, *, ef: int = 2000, grid=(5, 10), rounds=1
 ) -> HnswSearch:
-    settings = SearchSettings(
-        kind="hnsw", rows=len(bank), code_dimension=8, links=16, ef_construction=100,
-        ef_search=ef, candidates=ef, rounds=rounds, reason="",
+    settings = HnswSearchRecord(
+        code_dimension=8, links=16, ef_construction=100, ef_search=ef, candidates=ef,
+        rounds=rounds, reason="",
     )  # fmt: skip
     return search_of(path, bank, projection_of(bank), settings, grid=grid)
 

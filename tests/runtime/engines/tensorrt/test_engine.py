@@ -14,9 +14,10 @@ from edge_ad_runtime.commands.main import main
 from edge_ad_runtime.engines import Graph, open_engine
 from edge_ad_runtime.engines.tensorrt import cuda
 from edge_ad_runtime.engines.tensorrt.build import build_plan
-from edge_ad_runtime.engines.tensorrt.engine import open_library
+from edge_ad_runtime.engines.tensorrt.library import open_library
 from edge_ad_runtime.engines.tensorrt.plans import read_plan
 from edge_ad_runtime.errors import ArtifactError, ConfigError, EngineError
+from edge_ad_runtime.heads.patch_search import FEATURES
 from edge_ad_runtime.proof.compiled import compile_plans, parse_capability
 
 needs_rtx = pytest.mark.skipif(not find_spec("tensorrt_rtx"), reason="needs tensorrt-rtx")
@@ -170,7 +171,7 @@ def test_a_gpu_that_it_cannot_build_for_is_refused_and_nothing_is_left(artifact)
     ],
 )
 def test_a_graph_that_it_cannot_read_is_refused(graph, onnx, says):
-    with pytest.raises(EngineError, match=f"refuses features.onnx: .*{says}") as caught:
+    with pytest.raises(EngineError, match=f"refuses the graph: .*{says}") as caught:
         build_plan(open_library("tensorrt_rtx"), Graph(onnx=onnx(graph.onnx)), capability=ADA)
     assert "\n" not in str(caught.value)
 
@@ -184,7 +185,7 @@ def test_a_batch_that_cannot_be_is_refused(graph, max_batch):
 
 @needs_rtx
 def test_a_batch_that_no_memory_holds_is_refused(graph):
-    with pytest.raises(EngineError, match="cannot compile features.onnx: .*OutOfMemory"):
+    with pytest.raises(EngineError, match="cannot compile the graph: .*OutOfMemory"):
         build_plan(open_library("tensorrt_rtx"), graph, capability=ADA, max_batch=10**6)
 
 
@@ -252,9 +253,9 @@ def test_plans_give_the_exported_scores_in_batches_of_any_size(artifact, graph):
     assert compile_plans(artifact, max_batch=3).verified
     detector = Detector.load(artifact, engine="tensorrt")
     images = np.random.default_rng(0).integers(0, 256, (3, 64, 80, 3), np.uint8)
-    expected = open_engine("onnxruntime", graph).run(images)
+    expected = open_engine("onnxruntime", graph).run(images)[FEATURES]
     for count in (3, 1, 1, 3, 2):  # captured anew when the size changes
-        found = detector.engine.run(images[:count])
+        found = detector.engine.run(images[:count])[FEATURES]
         np.testing.assert_allclose(found, expected[:count], atol=1e-4 * np.abs(expected).max())
     with pytest.raises(EngineError, match="its plan is for 1 to 3"):
         detector.engine.run(np.zeros((4, 64, 80, 3), np.uint8))
