@@ -1,4 +1,6 @@
-"""The package's backbones beside untrained and ImageNet ResNet18: python -m benchmarks.backbones.
+"""The package's backbones beside untrained and ImageNet ResNet18.
+
+    python -m benchmarks.backbones.measure --on generated real time
 
 Choices are made on generated parts (``--on generated``); real data are read to report (``--on
 real``). Both by the path of `fit` with a 1% coreset and the default settings: the whole image
@@ -9,8 +11,6 @@ stretched to 224 px, nothing set per data set. What is recorded already is not m
 from __future__ import annotations
 
 import argparse
-import json
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -21,9 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from benchmarks.datasets import DataSet, find_data_sets
-from benchmarks.record import RESULTS, data_root, imagenet_resnet18, write_record
-from benchmarks.refused import or_refused
+from benchmarks.harness.clock import in_turn_ms
+from benchmarks.harness.datasets import DataSet, find_data_sets
+from benchmarks.harness.record import (
+    add_draft_option,
+    check_tree,
+    data_root,
+    imagenet_resnet18,
+    read_record,
+    write_record,
+)
+from benchmarks.harness.refused import or_refused
 from edge_ad import PatchCoreConfig, fit
 from edge_ad.evaluation.metrics import auroc
 from edge_ad.features.patches import (
@@ -71,13 +79,14 @@ def candidates() -> dict[str, PatchCoreConfig]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--on", choices=("generated", "real", "time"), nargs="+", required=True)
+    add_draft_option(parser)
     options = parser.parse_args()
-    path = RESULTS / "backbones.json"
-    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    commit = check_tree(draft=options.draft)
+    kept = read_record("backbones")
     content = {name: kept[name] for name in _PARTS if name in kept}
     if "time" in options.on:
         content["time"] = time_exported()
-        write_record("backbones", content)
+        write_record("backbones", commit, content)
     for where in sorted({*options.on} - {"time"}):
         tests = GENERATED if where == "generated" else _real_sets()
         for name, config in candidates().items():
@@ -86,7 +95,7 @@ def main() -> None:
                 if data not in found:  # recorded one by one: they take minutes each
                     found[data] = test(config)
                     print(where, name, data, _short(found[data]), flush=True)
-                    write_record("backbones", content)
+                    write_record("backbones", commit, content)
 
 
 def time_exported() -> dict[str, dict[str, Any]]:
@@ -95,23 +104,22 @@ def time_exported() -> dict[str, dict[str, Any]]:
     In the place of an engine's samples: why it cannot run here.
     """
     image = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), np.uint8)
-    runs: dict[str, dict[str, Callable[[NDArray[np.uint8]], object]]] = {}
+    runs: dict[str, Callable[[NDArray[np.uint8]], object]] = {}
     samples: dict[str, dict[str, Any]] = {}
+    places: dict[str, tuple[str, str]] = {}
     for name in _TIMED:
         config = candidates()[name]
         network = to_onnx(build_network(config), config.size)
-        runs[name], samples[name] = {}, {}
+        samples[name] = {}
         for engine, precision in _ENGINES:
+            way = f"{engine} {precision}"
             opened = or_refused(_opened, engine, Graph(onnx=network, precision=precision))
             if "run" in opened:
-                runs[name][f"{engine} {precision}"] = opened["run"]
-            samples[name][f"{engine} {precision}"] = [] if "run" in opened else opened
-    for _ in tqdm(range(_ROUNDS), desc="time"):
-        for name, by_engine in runs.items():
-            for way, run in by_engine.items():
-                start = time.perf_counter()
-                run(image)
-                samples[name][way].append((time.perf_counter() - start) * 1e3)
+                runs[f"{name}, {way}"], places[f"{name}, {way}"] = opened["run"], (name, way)
+            samples[name][way] = opened
+    for key, times_ms in in_turn_ms(runs, tqdm([image] * _ROUNDS, desc="time")).items():
+        name, way = places[key]
+        samples[name][way] = times_ms
     return samples
 
 

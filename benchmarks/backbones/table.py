@@ -1,4 +1,4 @@
-"""The section on backbones of benchmarks/README.md."""
+"""The section of benchmarks/README.md on `benchmarks.backbones`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.markdown import table
+from benchmarks.harness.markdown import table
 
 _OWN = "image_auroc_of_own_split"
 _UNTRAINED, _IMAGENET = "ResNet18, untrained", "ResNet18, ImageNet"
 
 
-def backbones_section(record: dict[str, Any]) -> str:
+def section(record: dict[str, Any]) -> str:
     return "\n\n".join(
         part(record)
         for name, part in (

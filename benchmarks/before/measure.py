@@ -1,6 +1,6 @@
 """Two states of this project side by side: loading an artifact, reading and scoring its images.
 
-    python -m benchmarks.before CHECKOUT          CHECKOUT: a clone at the commit to compare with
+    python -m benchmarks.before.measure CHECKOUT      a clone at the commit to compare with
 
 Each state is a process of its own, which imports the runtime from its checkout. Both load the same
 artifact (fitted and exported by the state at hand, of magnetic tiles) and score the same files,
@@ -21,15 +21,22 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.datasets import read_data_set
-from benchmarks.record import data_root, imagenet_resnet18, write_record
+from benchmarks.harness.datasets import read_data_set
+from benchmarks.harness.process import ROOT
+from benchmarks.harness.record import (
+    add_draft_option,
+    check_tree,
+    data_root,
+    imagenet_resnet18,
+    write_record,
+)
 from edge_ad import PatchCoreConfig, fit
 from edge_ad_export import ExportConfig, export
 
-ROOT = Path(__file__).parents[1]
 PAUSE_S = 0.02  # the threads of the process before may spin a while
 
-# Milliseconds of wall clock and of processor time, for each line of stdin: "load", or a file.
+# Milliseconds of wall clock and of processor time, for each line of stdin: "load", or a file. It
+# has a clock of its own, as an earlier checkout has no `benchmarks.harness`.
 SERVE = """
 import gc, json, sys, time
 sys.path.insert(0, sys.argv[1])
@@ -83,10 +90,12 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=320, help="in the bank")
     parser.add_argument("--rounds", type=int, default=120, help="images of each format, scored")
     parser.add_argument("--loads", type=int, default=30)
+    add_draft_option(parser)
     options = parser.parse_args()
+    commit = check_tree(draft=options.draft)
     before = options.checkout.resolve()
     command = ["git", "-C", str(before), "rev-parse", "HEAD"]
-    commit = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    earlier = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     data = read_data_set(data_root() / "data/magnetic-tile")
     pngs = sorted((data_root() / "data/mvtec-mini").glob("*/train/good/*.png"))
     jobs = {
@@ -106,10 +115,9 @@ def main() -> None:
     for name, samples in measured.items():
         wall, cpu = ratios(samples, 0), ratios(samples, 1)
         print(f"{name}: after / before, wall {wall:.3f}, processor {cpu:.3f} (medians of pairs)")
-    write_record(
-        "before",
-        {"before": commit, "bank_rows": len(fitted.bank.features), "wall_cpu_score": measured},
-    )
+    bank_rows = len(fitted.bank.features)
+    content = {"before": earlier, "bank_rows": bank_rows, "wall_cpu_score": measured}
+    write_record("before", commit, content)
 
 
 def alternate(states: Sequence[State], jobs: Sequence[str]) -> list[list[list[Any]]]:

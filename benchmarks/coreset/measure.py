@@ -1,4 +1,4 @@
-"""The greedy coreset beside the plain pass, in one run: python -m benchmarks.coreset.
+"""The greedy coreset beside the plain pass, in one run: python -m benchmarks.coreset.measure.
 
 Patch features of 320 magnetic tiles (250,880 x 384, ImageNet ResNet18, layers 2 and 3), projected
 to 128 dimensions. The plain pass is numpy, one matrix-vector product per pick, on the same rows;
@@ -9,21 +9,16 @@ from __future__ import annotations
 
 import argparse
 import resource
-import time
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.record import data_root, imagenet_resnet18, write_record
-from edge_ad import PatchCoreConfig
+from benchmarks.coreset.features import magnetic_tile_features
+from benchmarks.harness.clock import seconds
+from benchmarks.harness.record import add_draft_option, check_tree, write_record
 from edge_ad.features import coreset
-from edge_ad.features.patches import build_network, extract, extract_files
-
-IMAGES = 320
 
 
 def main() -> None:
@@ -31,11 +26,14 @@ def main() -> None:
     parser.add_argument("--fractions", type=float, nargs="+", default=[0.01, 0.1])
     parser.add_argument("--plain-picks", type=int, default=2509)
     parser.add_argument("--repeats", type=int, default=3)
+    add_draft_option(parser)
     options = parser.parse_args()
+    commit = check_tree(draft=options.draft)
     features = magnetic_tile_features()
     runs = [measure(features, fraction, options) for fraction in options.fractions]
     write_record(
         "coreset",
+        commit,
         {
             "rows": features.shape[0],
             "width": features.shape[1],
@@ -43,15 +41,6 @@ def main() -> None:
             "runs": runs,
         },
     )
-
-
-def magnetic_tile_features() -> NDArray[np.float32]:
-    """``(250880, 384)`` float32."""
-    config = PatchCoreConfig(weights=imagenet_resnet18(), resize_px=256)
-    paths = sorted((data_root() / "data/magnetic-tile/MT_Free/Imgs").glob("*.jpg"))[:IMAGES]
-    network = build_network(config)
-    features = extract_files(partial(extract, network), paths, config.preprocessing, progress=True)
-    return features.reshape(-1, features.shape[-1])
 
 
 def measure(
@@ -142,12 +131,6 @@ def gemm_flops_per_s(width: int) -> float:
     torch.mm(a, b.T, out=out)
     elapsed, _ = seconds(lambda: [torch.mm(a, b.T, out=out) for _ in range(400)])
     return 400 * 2 * len(a) * len(b) * width / elapsed
-
-
-def seconds(work: Callable[[], Any]) -> tuple[float, Any]:
-    start = time.perf_counter()
-    result = work()
-    return time.perf_counter() - start, result
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Engines and precisions side by side on one fit: python -m benchmarks.engines.
+"""Engines and precisions side by side on one fit: python -m benchmarks.engines.measure.
 
 400 good magnetic tiles fitted at 224 px (320 of them in the bank: 25,088 patches at 10%); all the
 test images of the data set scored by every artifact, and the time of some of them taken in
@@ -19,9 +19,15 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.datasets import read_data_set
-from benchmarks.record import data_root, imagenet_resnet18, write_record
-from benchmarks.refused import or_refused
+from benchmarks.harness.datasets import read_data_set
+from benchmarks.harness.record import (
+    add_draft_option,
+    check_tree,
+    data_root,
+    imagenet_resnet18,
+    write_record,
+)
+from benchmarks.harness.refused import or_refused
 from edge_ad import FittedDetector, PatchCoreConfig, fit
 from edge_ad.evaluation.metrics import auroc
 from edge_ad_export import ExportConfig, export
@@ -41,7 +47,9 @@ WAYS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--work", type=Path, help="keep the fit and the artifacts here")
+    add_draft_option(parser)
     options = parser.parse_args()
+    commit = check_tree(draft=options.draft)
     data = read_data_set(data_root() / "data/magnetic-tile")
     with tempfile.TemporaryDirectory() as temporary:
         work = options.work or Path(temporary)
@@ -72,10 +80,9 @@ def main() -> None:
                 "samples_ms": latency.samples_ms,
             }
             print(name, {k: round(s.p50_ms, 1) for k, s in latency.stages.items()}, flush=True)
-    write_record(
-        "engines",
-        {"bank_rows": len(fitted.bank.features), "images": len(data.test), "runs": runs},
-    )
+    bank_rows = len(fitted.bank.features)
+    content = {"bank_rows": bank_rows, "images": len(data.test), "runs": runs}
+    write_record("engines", commit, content)
 
 
 def _timed(artifacts: list[Path], images: list[Path]) -> list[Latency]:

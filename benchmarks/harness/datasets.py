@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +60,13 @@ def read_data_set(folder: Path, *, seed: int = 0) -> DataSet:
         fitted = set(good)
         test = [image for image in test if image.path not in fitted]
     return DataSet(folder.name, layout, tuple(good), tuple(test))
+
+
+def draw(test: Sequence[TestImage], count: int) -> list[TestImage]:
+    """Half good, half defective images, a seeded draw."""
+    rng = np.random.default_rng(0)
+    kinds = [[image for image in test if image.is_defective is wanted] for wanted in (False, True)]
+    return [kind[i] for kind in kinds for i in rng.permutation(len(kind))[: count // 2]]
 
 
 def _folders(folder: Path, depth: int) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""int8 with weights of 7 and of 8 bits on this processor: python -m benchmarks.int8.
+"""int8 with weights of 7 and of 8 bits on this processor: python -m benchmarks.int8.measure.
 
 160 good magnetic tiles fitted at 224 px (ImageNet ResNet18, a 1% coreset), quantised for ``--target
 any`` and for processors with room for sums of 8-bit products; each network's bank is learned
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import platform
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +24,16 @@ import onnxruntime
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from benchmarks.datasets import read_data_set
-from benchmarks.peers import draw
-from benchmarks.record import data_root, imagenet_resnet18, write_record
-from benchmarks.refused import or_refused
+from benchmarks.harness.clock import in_turn_ms
+from benchmarks.harness.datasets import draw, read_data_set
+from benchmarks.harness.record import (
+    add_draft_option,
+    check_tree,
+    data_root,
+    imagenet_resnet18,
+    write_record,
+)
+from benchmarks.harness.refused import or_refused
 from edge_ad import FittedDetector, PatchCoreConfig, fit
 from edge_ad.evaluation.metrics import auroc
 from edge_ad.features.patches import Run, load_preprocessed, restore_network
@@ -69,7 +74,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--test-images", type=int, default=160, help="half of them defective")
     parser.add_argument("--timed", type=int, default=100, help="images")
+    add_draft_option(parser)
     options = parser.parse_args()
+    commit = check_tree(draft=options.draft)
     data = read_data_set(data_root() / "data/magnetic-tile")
     config = PatchCoreConfig(weights=imagenet_resnet18(), coreset_fraction=0.01)
     fitted = fit(data.good[:FITTED], config, progress=True)
@@ -102,7 +109,7 @@ def main() -> None:
         "images": len(test),
         "runs": runs,
     }
-    write_record("int8", record)
+    write_record("int8", commit, record)
 
 
 def _rows(fitted: FittedDetector) -> list[Row]:
@@ -162,15 +169,9 @@ def _scored(
 def _times_ms(rows: list[Row], images: list[NDArray[np.uint8]]) -> dict[str, list[float]]:
     """Milliseconds per image and row, all rows in turn."""
     runs = {row.name: row.opened(row.graph) for row in rows}
-    times_ms: dict[str, list[float]] = {name: [] for name in runs}
     for run in runs.values():
         run(images[0])
-    for image in tqdm(images, "time"):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run(image)
-            times_ms[name].append((time.perf_counter() - start) * 1e3)
-    return times_ms
+    return in_turn_ms(runs, tqdm(images, "time"))
 
 
 def _flags() -> str:

@@ -1,4 +1,4 @@
-"""The section of README.md on `benchmarks.int8`."""
+"""The section of benchmarks/README.md on `benchmarks.int8`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.markdown import refused_row, table
+from benchmarks.harness.markdown import refused_row, table
 
 
-def int8_section(record: dict[str, Any]) -> str:
+def section(record: dict[str, Any]) -> str:
     runs = record["runs"]
     plain = next(iter(runs.values()))
     head = [

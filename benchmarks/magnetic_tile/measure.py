@@ -1,4 +1,4 @@
-"""Magnetic tile by the PatchCore paper's protocol: python -m benchmarks.magnetic_tile.
+"""Magnetic tile by the PatchCore paper's protocol: python -m benchmarks.magnetic_tile.measure.
 
 20% of the good images (190 of 952) are held out for the test together with all 392 defective ones
 (Roth et al. 2022, section 4.4.3). Per coreset fraction: fit, export with exact search and with
@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,15 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.datasets import DataSet, read_data_set
-from benchmarks.record import data_root, imagenet_resnet18, write_record
+from benchmarks.harness.clock import seconds
+from benchmarks.harness.datasets import DataSet, read_data_set
+from benchmarks.harness.record import (
+    add_draft_option,
+    check_tree,
+    data_root,
+    imagenet_resnet18,
+    write_record,
+)
 from edge_ad import FittedDetector, PatchCoreConfig, fit
 from edge_ad.evaluation.evaluate import Evaluation, evaluate
 from edge_ad.evaluation.metrics import auroc
@@ -40,11 +46,14 @@ def main() -> None:
     parser.add_argument(
         "--kept-reference", type=Path, help="a record whose reference scores are used again"
     )
+    add_draft_option(parser)
     options = parser.parse_args()
+    commit = check_tree(draft=options.draft)
     data = read_data_set(data_root() / "data/magnetic-tile", seed=options.seed)
     runs = [run(data, fraction, options) for fraction in options.fractions]
     suffix = "_stretch" if options.stretch else ""
-    write_record(f"magnetic_tile{suffix}", {"paper": PAPER, "fitted": len(data.good), "runs": runs})
+    content = {"paper": PAPER, "fitted": len(data.good), "runs": runs}
+    write_record(f"magnetic_tile{suffix}", commit, content)
 
 
 def run(data: DataSet, fraction: float, options: argparse.Namespace) -> dict[str, Any]:
@@ -55,9 +64,7 @@ def run(data: DataSet, fraction: float, options: argparse.Namespace) -> dict[str
         holdout_fraction=0.05,  # 38 of the 762: nearly all go into the bank, as in the paper
         seed=options.seed,
     )
-    start = time.perf_counter()
-    fitted = fit(data.good, config, progress=True)
-    fit_s = time.perf_counter() - start
+    fit_s, fitted = seconds(lambda: fit(data.good, config, progress=True))
     kept = options.kept_reference
     reference = _kept(kept, fraction, data.test) if kept else _reference(fitted, data.test)
     result = {

@@ -1,4 +1,4 @@
-"""The two reduced MVTec AD categories, as a user would run them: python -m benchmarks.mvtec_mini.
+"""Two reduced MVTec AD categories, run as a user would: python -m benchmarks.mvtec_mini.measure.
 
 50 good images to fit; 2 good and 8 defective ones to test: too few to rank methods, enough to see
 that the whole path works on coloured, non-magnetic, real parts.
@@ -6,12 +6,19 @@ that the whole path works on coloured, non-magnetic, real parts.
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.record import data_root, imagenet_resnet18, write_record
+from benchmarks.harness.record import (
+    add_draft_option,
+    check_tree,
+    data_root,
+    imagenet_resnet18,
+    write_record,
+)
 from edge_ad import PatchCoreConfig, fit
 from edge_ad.evaluation.evaluate import evaluate
 from edge_ad.images.labelled import list_test_images
@@ -20,8 +27,12 @@ from edge_ad_runtime import Detector
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    add_draft_option(parser)
+    options = parser.parse_args()
+    commit = check_tree(draft=options.draft)
     root = data_root() / "data/mvtec-mini"
-    write_record("mvtec_mini", {"categories": [run(p) for p in sorted(root.iterdir())]})
+    write_record("mvtec_mini", commit, {"categories": [run(p) for p in sorted(root.iterdir())]})
 
 
 def run(category: Path) -> dict[str, Any]:

@@ -1,25 +1,21 @@
-"""Write PAPER.md and its plots from results/paper.json: python -m benchmarks.paper_tables."""
+"""Write PAPER.md and its plots from results/paper.json: python -m benchmarks.paper.table."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-
-from benchmarks import paper_numbers as paper
-from benchmarks.markdown import table
-from benchmarks.paper import RECORD, SEEDS, SHOTS, SWEEP, Row, rows
-from benchmarks.record import RESULTS
-
-Runs = dict[str, dict[str, Any]]
+from benchmarks.harness.markdown import table
+from benchmarks.harness.record import read_record
+from benchmarks.paper import numbers as paper
+from benchmarks.paper.plot import METRICS, Runs, plot
+from benchmarks.paper.rows import SEEDS, SHOTS, SWEEP, Row, rows
 
 _INTRO = """# The PatchCore paper, run again
 
 The tables and figures of Roth et al., "Towards Total Recall in Industrial Anomaly Detection" (CVPR 2022), by
-`python -m benchmarks.paper DATA_ROOT --weights {backbone}=FILE`, with the data and weights that were at hand: {data}; backbone
+`python -m benchmarks.paper.measure DATA_ROOT --weights {backbone}=FILE`, with the data and weights that were at hand: {data}; backbone
 {backbone}. **The paper's own figures are means over the 15 categories of MVTec AD with WideResNet50**: beside ours they show
 whether a trend is the same, not who is better. Each figure is image AUROC / pixel AUROC / PRO in percent, of the exported
 artifact with exact search. The reduced MVTec AD categories have 10 test images, 2 of them good: their image AUROC moves in steps
@@ -28,7 +24,7 @@ of 6. `~` marks what was read off the paper's plots. [Record](results/paper.json
 
 
 def main() -> None:
-    record = json.loads(RECORD.read_text(encoding="utf-8"))
+    record = read_record("paper")
     runs: Runs = record["runs"]
     data = list(dict.fromkeys(key.split(" | ")[2] for key in runs))
     every = list(rows(record["backbone"]))
@@ -52,7 +48,7 @@ def main() -> None:
         _plain("Table S6: backbones", "Table S6", every, runs, data),
     ]
     text = "\n".join(part.rstrip() + "\n" for part in parts)
-    (Path(__file__).parent / "PAPER.md").write_text(text, encoding="utf-8")
+    (Path(__file__).parents[1] / "PAPER.md").write_text(text, encoding="utf-8")
 
 
 def _tables_1_to_3(every: list[Row], runs: Runs, data: list[str]) -> str:
@@ -142,7 +138,7 @@ def _figure_4(every: list[Row], runs: Runs, data: list[str]) -> str:
     own = _of(every, "Figure 4")
     sizes = [row for row in own if row.label.startswith("p =")]
     layers = [row for row in own if row not in sizes]
-    _plot("figure_4", [sizes, layers], runs, data)
+    plot("figure_4", [sizes, layers], runs, data)
     lines = [_line(row, runs, data) for row in own]
     return _figure("Figure 4: neighbourhood and layers", "figure_4", lines, data)
 
@@ -151,7 +147,7 @@ def _figure_5(every: list[Row], runs: Runs, data: list[str]) -> str:
     own = _of(every, "Figure 5")
     kinds = ("greedy", "random", "proxies", "stride")
     groups = [[row for row in own if row.label.startswith(kind)][::-1] for kind in kinds]
-    _plot("figure_5", groups, runs, data)
+    plot("figure_5", groups, runs, data)
     lines = [_line(row, runs, data) for row in own]
     return _figure("Figure 5: subsampling", "figure_5", lines, data)
 
@@ -176,13 +172,13 @@ def _few_shots(every: list[Row], runs: Runs, data: list[str]) -> str:
             ]
             found = [runs[key] for key in keys if key in runs]
             cells.append(
-                " / ".join(_spread([run[m] for run in found]) for m in _METRICS)
+                " / ".join(_spread([run[m] for run in found]) for m in METRICS)
                 if found
                 else "not run"
             )
         lines.append([f"{shots}", _paper(figures), *cells])
     own = _of(every, "Figure 6 and table S5")
-    _plot("figure_6", [[row for row in own if row.label.endswith("draw 1")]], runs, data)
+    plot("figure_6", [[row for row in own if row.label.endswith("draw 1")]], runs, data)
     return (
         "## Figure 6 and table S5: few shots\n\n"
         f"Bank of 25%; mean and half the range over the draws, of which there are {SEEDS} (the plot: the first).\n\n"
@@ -190,43 +186,11 @@ def _few_shots(every: list[Row], runs: Runs, data: list[str]) -> str:
     )
 
 
-_METRICS = ("image_auroc", "pixel_auroc", "pro")
-
-
 def _spread(values: Sequence[float]) -> str:
     if len(values) == 1:
         return f"{100 * values[0]:.1f}"
     mean, spread = sum(values) / len(values), (max(values) - min(values)) / 2
     return f"{100 * mean:.1f} ± {100 * spread:.1f}"
-
-
-def _plot(name: str, groups: list[list[Row]], runs: Runs, data: list[str]) -> None:
-    """One panel per figure of merit; a line per data set and group of rows."""
-    mpl.use("svg")
-    mpl.rcParams["svg.hashsalt"] = "edge_ad"  # the same bytes from the same record
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
-    colours = plt.rcParams["axes.prop_cycle"].by_key()["color"]
-    labels = list(dict.fromkeys(row.label.split(",")[0] for own in groups for row in own))
-    for axis, metric in zip(axes, _METRICS, strict=True):
-        for colour, dataset in zip(colours, data, strict=False):
-            for own in groups:
-                points = [
-                    (labels.index(row.label.split(",")[0]), 100 * run[metric])
-                    for row in own
-                    if (run := runs.get(f"{row.table} | {row.label} | {dataset}"))
-                ]
-                if points:
-                    axis.plot(*zip(*points, strict=True), "o-", color=colour)
-            axis.plot([], [], "o-", color=colour, label=dataset)
-        axis.set_title(metric.replace("_", " "))
-        axis.set_xticks(range(len(labels)), labels, rotation=60)
-        axis.grid(alpha=0.3)
-    axes[0].set_ylabel("percent")
-    axes[0].legend()
-    figure.savefig(RESULTS / f"paper_{name}.svg", metadata={"Date": None})
-    plt.close(figure)
 
 
 def _of(every: list[Row], name: str) -> list[Row]:
@@ -252,7 +216,7 @@ def _paper(figures: paper.Figures) -> str:
 
 
 def _figures(found: dict[str, Any]) -> str:
-    return " / ".join("-" if found[m] is None else f"{100 * found[m]:.1f}" for m in _METRICS)
+    return " / ".join("-" if found[m] is None else f"{100 * found[m]:.1f}" for m in METRICS)
 
 
 if __name__ == "__main__":

@@ -12,17 +12,18 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-ROOT = Path(__file__).parents[1]
+from benchmarks.harness.clock import seconds
+from benchmarks.harness.process import ROOT, memory_bytes, take_stdout
 
 Predict = Callable[[NDArray[np.uint8]], Sequence[float]]
 """Preprocessed images ``(n, H, W, 3)`` RGB to their scores; the maps are made and dropped."""
@@ -53,31 +54,17 @@ def serve(load: Callable[[], Predict], images: Path) -> None:
     pixels = np.load(images, allow_pickle=False)
     for line in sys.stdin:
         batch = pixels[json.loads(line)]
-        start = time.perf_counter()
-        scores = [float(score) for score in predict(batch)]
-        answer = Answer(
-            scores=scores,
-            ms=(time.perf_counter() - start) * 1e3,
-            peak_memory_bytes=_peak_memory_bytes(),
-        )
+        elapsed_s, scores = seconds(partial(_scores, predict, batch))
+        answer = Answer(scores=scores, ms=elapsed_s * 1e3, peak_memory_bytes=memory_bytes("VmHWM"))
         print(json.dumps(asdict(answer)), file=answers)
 
 
-def _peak_memory_bytes() -> int:
-    """Largest resident set since the interpreter started; getrusage's may be the parent's."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.split("VmHWM:")[1].split()[0]) * 1024
-
-
-def take_stdout() -> TextIO:
-    """Stdout for answers alone: what libraries print goes to stderr from here on."""
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    return answers
+def _scores(predict: Predict, images: NDArray[np.uint8]) -> list[float]:
+    return [float(score) for score in predict(images)]
 
 
 class Module:
-    """``python -m benchmarks.COMMAND`` in another environment, a pipe at either end.
+    """``python -m benchmarks.peers.children.COMMAND`` in another environment, a pipe at either end.
 
     Args:
         python: the environment's interpreter.
@@ -89,7 +76,7 @@ class Module:
         module, *arguments = command
         self._said = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
         self.process = subprocess.Popen(
-            [str(python), "-W", "ignore", "-m", f"benchmarks.{module}", *arguments],
+            [str(python), "-W", "ignore", "-m", f"benchmarks.peers.children.{module}", *arguments],
             cwd=folder,
             # anomalib's pickles
             env={**os.environ, "PYTHONPATH": str(ROOT), "TRUST_REMOTE_CODE": "1"},

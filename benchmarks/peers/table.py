@@ -1,4 +1,4 @@
-"""The section of README.md on `benchmarks.peers`."""
+"""The section of benchmarks/README.md on `benchmarks.peers`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.markdown import refused_row, table
+from benchmarks.harness.markdown import refused_row, table
 
 
-def peers(record: dict[str, Any]) -> str:
+def section(record: dict[str, Any]) -> str:
     ways, fits = record["ways"], record["fit"]
     ran = [way for way in ways if "refused" not in way]
     first = _percentile(ran[0], 50)

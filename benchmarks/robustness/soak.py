@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peer_process import ROOT
+from benchmarks.harness.process import ROOT, memory_bytes
 from benchmarks.robustness.frames import Camera, Frame, pictures
 from edge_ad_runtime import Detector
 
@@ -176,9 +176,8 @@ def _watching(state: Soak, name: str, *more: str) -> Iterator[subprocess.Popen[b
 
 def _size(pid: int) -> tuple[int, int, int]:
     status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    resident = int(status.split("VmRSS:")[1].split()[0]) * 1024
     threads = int(status.split("Threads:")[1].split()[0])
-    return resident, len(list(Path(f"/proc/{pid}/fd").iterdir())), threads
+    return memory_bytes("VmRSS", pid), len(list(Path(f"/proc/{pid}/fd").iterdir())), threads
 
 
 def _clean(state: Soak, camera: Camera) -> None:

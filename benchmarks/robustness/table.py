@@ -1,17 +1,17 @@
-"""The section of README.md on `benchmarks.robustness`."""
+"""The section of benchmarks/README.md on `benchmarks.robustness`."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import Any
 
-from benchmarks.markdown import table
+from benchmarks.harness.markdown import table
 
 _ERROR, _SAME = "error", "same pixels"
 _GOOD, _ANOMALOUS = "other pixels, good", "other pixels, anomalous"
 
 
-def robustness_section(record: dict[str, Any]) -> str:
+def section(record: dict[str, Any]) -> str:
     parts = [
         "## Robustness\n\n"
         "Attacks at random, each made from a seed and its number, in processes that may crash, hang (2 s) or eat memory without "

@@ -1,4 +1,4 @@
-"""Bank building at the size of 5,000 images, memory measured: python -m benchmarks.scale.
+"""Bank building at the size of 5,000 images, memory measured: python -m benchmarks.scale.measure.
 
 Patch features of 320 magnetic tiles (as in `benchmarks.coreset`), repeated with noise to as many
 rows as asked, and four times side by side to 1,536 columns, written to the scratch file that `fit`
@@ -7,7 +7,7 @@ anonymous memory (what cannot be written back to a file) is sampled.
 
 To prove the limit, run it where the kernel enforces one, page cache included:
     mkdir /sys/fs/cgroup/memory/scale && echo 8000000000 > /sys/fs/cgroup/memory/scale/memory.limit_in_bytes
-    (echo $BASHPID > /sys/fs/cgroup/memory/scale/cgroup.procs; python -m benchmarks.scale --rows 5000000)
+    (echo $BASHPID > /sys/fs/cgroup/memory/scale/cgroup.procs; python -m benchmarks.scale.measure --rows 5000000)
 """  # noqa: E501
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.coreset import magnetic_tile_features
-from benchmarks.record import write_record
+from benchmarks.coreset.features import magnetic_tile_features
+from benchmarks.harness.clock import seconds
+from benchmarks.harness.process import memory_bytes
+from benchmarks.harness.record import add_draft_option, check_tree, write_record
 from edge_ad import PatchCoreConfig
 from edge_ad.features.patches import _allocate
 from edge_ad.methods.patchcore.bank import build_bank
@@ -42,38 +43,39 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[250_880, 1_000_000, 5_000_000])
     parser.add_argument("--fraction", type=float, default=0.01)
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
+    add_draft_option(parser)
     options = parser.parse_args()
     if options.child:
         result = measure(np.load(options.child), options.rows[0], options.fraction)
         print(json.dumps(result))
         return
+    commit = check_tree(draft=options.draft)
     with tempfile.TemporaryDirectory() as folder:
         features = Path(folder) / "features.npy"
         np.save(features, magnetic_tile_features())
         runs = []
         for rows in options.rows:
-            command = [sys.executable, "-m", "benchmarks.scale", "--child", str(features)]
+            command = [sys.executable, "-m", "benchmarks.scale.measure", "--child", str(features)]
             command += ["--rows", str(rows), "--fraction", str(options.fraction)]
             child = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             runs.append(json.loads(child.stdout.splitlines()[-1]))
             print(runs[-1], flush=True)
-    write_record("scale", {"width": WIDTH, "memory_limit_bytes": _memory_limit(), "runs": runs})
+    content = {"width": WIDTH, "memory_limit_bytes": _memory_limit(), "runs": runs}
+    write_record("scale", commit, content)
 
 
 def measure(real: NDArray[np.float32], rows: int, fraction: float) -> dict[str, Any]:
-    start = time.perf_counter()
-    patches = _fill(_allocate((rows, WIDTH)), real)
-    fill_s = time.perf_counter() - start
-    start = time.perf_counter()
+    fill_s, patches = seconds(lambda: _fill(_allocate((rows, WIDTH)), real))
+    config = PatchCoreConfig(coreset_fraction=fraction)
     with _Peak() as peak:
-        bank = build_bank(patches, PatchCoreConfig(coreset_fraction=fraction), progress=True)
+        bank_s, bank = seconds(lambda: build_bank(patches, config, progress=True))
     return {
         "rows": rows,
         "features_gb": patches.nbytes / 1e9,
         "in_a_scratch_file": isinstance(patches, np.memmap),
         "bank_rows": len(bank.features),
         "write_s": round(fill_s, 1),
-        "bank_s": round(time.perf_counter() - start, 1),
+        "bank_s": round(bank_s, 1),
         "peak_anonymous_gb": peak.anonymous_gb,
         "peak_resident_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
         "model_gb": model_gb(rows, len(bank.features)),
@@ -114,9 +116,7 @@ class _Peak:
 
     def _watch(self) -> None:
         while not self._done.wait(0.02):
-            status = Path("/proc/self/status").read_text(encoding="utf-8")
-            (line,) = (line for line in status.splitlines() if line.startswith("RssAnon"))
-            self.anonymous_gb = max(self.anonymous_gb, int(line.split()[1]) * 1024 / 1e9)
+            self.anonymous_gb = max(self.anonymous_gb, memory_bytes("RssAnon") / 1e9)
 
 
 def _memory_limit() -> int | None:

@@ -1,33 +1,30 @@
-"""The sections on search of benchmarks/README.md."""
+"""The section of benchmarks/README.md on `benchmarks.search`."""
 
 from __future__ import annotations
 
-from statistics import median
 from typing import Any
 
-import matplotlib as mpl
-
-from benchmarks.markdown import table
-from benchmarks.record import RESULTS
+from benchmarks.harness.markdown import table
+from benchmarks.search.plot import percentile_ms, plot
 
 
-def search_section(record: dict[str, Any]) -> str:
+def section(record: dict[str, Any]) -> str:
     lines = []
     for run in record["runs"]:
         methods = run["methods"]
-        plain, exact = (_percentile(methods[name], 50) for name in ("numpy", "exact"))
+        plain, exact = (percentile_ms(methods[name], 50) for name in ("numpy", "exact"))
         for name, found in methods.items():
             settings = found.get("settings")
             lines.append([
                 f"{run['rows']:,} x {run['width']:,}" if name == "numpy" else "",
                 f"**{name}**" if settings else name,
-                f"{_percentile(found, 50):.1f} / {_percentile(found, 95):.1f}",
-                f"{plain / _percentile(found, 50):.1f} / {exact / _percentile(found, 50):.1f}",
+                f"{percentile_ms(found, 50):.1f} / {percentile_ms(found, 95):.1f}",
+                f"{plain / percentile_ms(found, 50):.1f} / {exact / percentile_ms(found, 50):.1f}",
                 f"{found['map_error_mean']:.1e}",
                 f"{found['score_error_worst_image']:.1e}",
                 f"{found['bytes'] / run['rows']:,.0f}",
             ])  # fmt: skip
-    _plot_search(record)
+    plot(record)
     chosen = "; ".join(
         f"{run['rows']:,} x {run['width']:,}: {s['code_dimension']} dimensions, ef {s['ef_search']}, "
         f"{s['candidates']} candidates, {s['rounds']} rounds"
@@ -93,75 +90,4 @@ def _frontier(run: dict[str, Any]) -> str:
             ],
             lines,
         )
-    )
-
-
-def _plot_search(record: dict[str, Any]) -> None:
-    """Time per image against the map's error, a panel per bank."""
-    mpl.use("svg")
-    mpl.rcParams["svg.hashsalt"] = "edge_ad"  # the same bytes from the same record
-    from matplotlib import pyplot as plt
-
-    runs = record["runs"]
-    figure, axes = plt.subplots(2, -(-len(runs) // 2), figsize=(15, 8), layout="constrained")
-    markers = {"edge_ad": "*", "hnswlib": "o", "usearch": "s", "voyager": "^"}
-    for axis, run in zip(axes.flat, runs, strict=False):
-        for point in run.get("sweep", []):
-            axis.plot(
-                point["ms"], max(point["map_error_mean"], 1e-6), ".", color="#cccccc", zorder=0
-            )
-        for name, found in run["methods"].items():
-            family = name.split(" ")[0]
-            if found["map_error_mean"] == 0 and family not in markers:
-                axis.axvline(_percentile(found, 50), linestyle=":", color="#888888")
-                axis.text(_percentile(found, 50), 2e-6, name, rotation=90, fontsize=7)
-                continue
-            own = (
-                {"color": "#cc3311", "markersize": 14}
-                if family == "edge_ad"
-                else {"color": "#4477aa"}
-            )
-            axis.plot(
-                _percentile(found, 50), max(found["map_error_mean"], 1e-6), markers[family], **own
-            )
-            axis.annotate(
-                name, (_percentile(found, 50), max(found["map_error_mean"], 1e-6)), fontsize=6
-            )
-        axis.set(
-            xscale="log",
-            yscale="log",
-            title=f"{run['rows']:,} x {run['width']:,}",
-            xlabel="ms per image",
-            ylabel="map error",
-        )
-    for axis in list(axes.flat)[len(runs) :]:
-        axis.remove()
-    figure.savefig(RESULTS / "search.svg", metadata={"Date": None})
-    plt.close(figure)
-
-
-def _percentile(found: dict[str, Any], q: float) -> float:
-    values = sorted(found["ms"])
-    return float(values[min(len(values) - 1, int(len(values) * q / 100))])
-
-
-def tried_section(record: dict[str, Any]) -> str:
-    lines = [
-        [
-            name,
-            f"{median(about['ms']):.1f}",
-            f"{about['map_error_mean']:.1e}" if "map_error_mean" in about else "",
-        ]
-        for name, about in record["ways"].items()
-    ]
-    return (
-        "### Tried, and left out\n\n"
-        f"On {record['rows']:,} x {record['width']} rows. *Layer-wise*: the deeper map's inner products with the bank computed on its "
-        "own coarse grid and enlarged like it: exact, and half the multiplications, but reading and writing every "
-        "product several times more costs more than they do. *Warm start*: one patch in four asks the index, the others begin with what "
-        "those around have found: twice as fast, and a map far off, since neighbouring patches look alike but are not "
-        "nearest to the same rows. What is kept of the idea: after all have asked, each tries what those around have found. "
-        "*usearch* over the same codes instead of hnswlib, no certificate after it: about as fast at the same error, in 8-bit "
-        "codes too. It would save a compiler and some memory, not time; hnswlib stays. (*index* is what there is.)\n\n"
-        + table(["", "ms per image", "map error"], lines)
     )

@@ -1,6 +1,6 @@
-"""Ways to search faster that were tried and left out: python -m benchmarks.tried.
+"""Ways to search faster that were tried and left out: python -m benchmarks.search.tried.
 
-On the bank of 25,088 x 384 of ``benchmarks.search``, beside what is there.
+On the bank of 25,088 x 384 of `benchmarks.search.measure`, beside what is there.
 
 - *layer-wise*: the inner products of the deeper map with the bank are linear in the map, so they
   could be computed on its own coarse grid (a quarter of the patches) and enlarged like it: exact,
@@ -13,8 +13,8 @@ On the bank of 25,088 x 384 of ``benchmarks.search``, beside what is there.
 
 from __future__ import annotations
 
+import argparse
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
@@ -24,9 +24,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.datasets import read_data_set
-from benchmarks.record import data_root, write_record
-from benchmarks.search import FITTED, GRID, Extractor, distances, read_index
+from benchmarks.harness.clock import repeated_ms
+from benchmarks.harness.datasets import read_data_set
+from benchmarks.harness.record import add_draft_option, check_tree, data_root, write_record
+from benchmarks.search.features import FITTED, GRID, Extractor, FloatArray
+from benchmarks.search.methods import distances, read_index
 from edge_ad.features.coreset import greedy_coreset
 from edge_ad_export.search.choice import build_index
 from edge_ad_runtime.artifact.folder import INDEX
@@ -40,10 +42,12 @@ ROWS, SHALLOW = 25_088, 128  # of 384 dimensions, the shallower layer's
 BLOCK_ROWS = 512
 REPEATS = 5
 
-FloatArray = NDArray[np.float32]
-
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    add_draft_option(parser)
+    options = parser.parse_args()
+    commit = check_tree(draft=options.draft)
     extractor = Extractor(384)
     data = read_data_set(data_root() / "data/magnetic-tile")
     patches = np.concatenate([extractor.of(path) for path in data.good[: FITTED[384]]])
@@ -81,7 +85,7 @@ def main() -> None:
         }
     for name, about in results.items():
         print(name, f"{np.median(about['ms']):.1f} ms", about.get("map_error_mean", ""))
-    write_record("tried", {"rows": ROWS, "width": 384, "ways": results})
+    write_record("tried", commit, {"rows": ROWS, "width": 384, "ways": results})
 
 
 def product_of(bank: FloatArray, queries: FloatArray) -> None:
@@ -187,12 +191,8 @@ def _after_rounds(
 
 
 def _ms(work: Callable[..., object], *arguments: object) -> float:
-    times = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        work(*arguments)
-        times.append((time.perf_counter() - start) * 1e3)
-    return float(np.median(times))
+    """The median over some repeats."""
+    return float(np.median(repeated_ms(lambda: work(*arguments), REPEATS)))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """anomalib's side of `benchmarks.peers`, run in an environment of its own.
 
-python -m benchmarks.peer_anomalib prepare FOLDER WEIGHTS PICKS   fits, exports; JSON on stdout
-python -m benchmarks.peer_anomalib torch|openvino|openvino-f32|onnxruntime MODEL IMAGES.npy
+    python -m benchmarks.peers.children.anomalib prepare FOLDER WEIGHTS PICKS
+    python -m benchmarks.peers.children.anomalib WAY MODEL IMAGES.npy
+
+The first fits, exports and prints JSON; WAY is one of `WAYS`.
 
 Where anomalib leaves a choice it is made in its favour: images are in memory and of the network's
 size, nothing is resized, normalised to 0-1 or thresholded, no data loader or trainer runs.
@@ -11,15 +13,16 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.peer_process import Predict, preparation, serve, take_stdout
-from benchmarks.peer_torchvision import import_torchvision
+from benchmarks.harness.clock import stopwatch
+from benchmarks.harness.process import take_stdout
+from benchmarks.peers.children.torchvision import import_torchvision
+from benchmarks.peers.process import Predict, preparation, serve
 
 BATCH = 32  # anomalib's default
 PACKAGES = ("anomalib", "torch", "torchvision", "timm", "openvino", "onnxruntime", "numpy")
@@ -45,19 +48,19 @@ def prepare(folder: Path, weights: Path, picks: int) -> dict[str, Any]:
     model = build(weights)
     with torch.inference_mode():
         images = torch.from_numpy(np.load(folder / "good.npy")).permute(0, 3, 1, 2)
-        start = time.perf_counter()
+        elapsed_s = stopwatch()
         model.train()
         for batch in torch.split(images, BATCH):
             model.model(model.pre_processor(batch / 255))
         embedding = torch.vstack(model.model.embedding_store)  # (N, D)
-        features_s = time.perf_counter() - start
+        features_s = elapsed_s()
         seconds = []
         for count in (1, picks):  # the first is drawn: all before it is the projection
             sampler = KCenterGreedy(embedding, sampling_ratio=1.0)
             sampler.coreset_size = count
-            start = time.perf_counter()
+            elapsed_s = stopwatch()
             sampler.select_coreset_idxs()
-            seconds.append(time.perf_counter() - start)
+            seconds.append(elapsed_s())
     model.model.embedding_store.clear()
     model.model.memory_bank = embedding[np.load(folder / "rows.npy")]
     model.eval()

@@ -1,6 +1,6 @@
 """Our side of `benchmarks.peers`, run where only the runtime is installed.
 
-python -m benchmarks.peer_edge_ad ARTIFACT ENGINE IMAGES.npy
+python -m benchmarks.peers.children.edge_ad ARTIFACT ENGINE IMAGES.npy
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peer_process import Predict, serve
+from benchmarks.peers.process import Predict, serve
 
 
 def main() -> None:

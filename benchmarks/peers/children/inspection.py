@@ -1,7 +1,9 @@
 """patchcore-inspection's side of `benchmarks.peers`, run in an environment of its own.
 
-python -m benchmarks.peer_inspection prepare CHECKOUT FOLDER WEIGHTS PICKS   JSON on stdout
-python -m benchmarks.peer_inspection CHECKOUT FOLDER WEIGHTS IMAGES.npy
+    python -m benchmarks.peers.children.inspection prepare CHECKOUT FOLDER WEIGHTS PICKS
+    python -m benchmarks.peers.children.inspection CHECKOUT FOLDER WEIGHTS IMAGES.npy
+
+The first prints JSON.
 
 With the settings of its published results, but for the backbone: 1,024 dimensions, squared
 distances, no equation 7. Its saved models download their backbone when loaded, so that only the
@@ -13,15 +15,16 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.peer_process import Predict, preparation, serve, take_stdout
-from benchmarks.peer_torchvision import import_torchvision
+from benchmarks.harness.clock import stopwatch
+from benchmarks.harness.process import take_stdout
+from benchmarks.peers.children.torchvision import import_torchvision
+from benchmarks.peers.process import Predict, preparation, serve
 
 BATCH = 2  # its default
 PACKAGES = ("torch", "torchvision", "faiss-cpu", "numpy")
@@ -71,17 +74,17 @@ def prepare(model: Any, folder: Path, picks: int) -> dict[str, Any]:
     from patchcore.sampler import ApproximateGreedyCoresetSampler
 
     images = np.load(folder / "good.npy")
-    start = time.perf_counter()
+    elapsed_s = stopwatch()
     batches = np.array_split(images, -(-len(images) // BATCH))
     features = np.concatenate([np.asarray(model.embed(_normalised(b))) for b in batches])
-    features_s = time.perf_counter() - start
+    features_s = elapsed_s()
     seconds = []
     for count in (1, picks):
         share = (count + 0.5) / len(features)
         sampler = ApproximateGreedyCoresetSampler(share, torch.device("cpu"))
-        start = time.perf_counter()
+        elapsed_s = stopwatch()
         sampler.run(features)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(elapsed_s())
     model.anomaly_scorer.fit([features[np.load(folder / "rows.npy")]])
     model.anomaly_scorer.save(str(folder))
     return preparation(
