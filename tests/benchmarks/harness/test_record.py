@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from benchmarks.harness.record import as_json, check_tree
+from benchmarks.harness.record import RESULTS, as_json, check_tree
 
 
 @pytest.fixture
@@ -37,6 +37,12 @@ def test_json_of_samples_is_one_line_and_the_data_are_the_same():
 def test_json_without_lists_is_what_the_library_writes():
     value = {"a": {"b": 1, "c": {"d": "e"}}, "f": None}
     assert as_json(value) == json.dumps(value, indent=1)
+
+
+def test_all_records_are_written_as_they_would_be_today():
+    for path in RESULTS.glob("*.json"):
+        text = path.read_text(encoding="utf-8")
+        assert text == as_json(json.loads(text)) + "\n", path.name
 
 
 def test_a_record_just_written_leaves_the_tree_as_committed(checkout):
