@@ -7,26 +7,27 @@ from typing import Any
 
 from benchmarks.harness.markdown import refused_row, table
 
+_HEAD = [
+    "",
+    "network",
+    "times as fast as the float32 network",
+    "all else (search)",
+    "total",
+    "image AUROC (against float32)",
+    "loss of scores",
+    "cold start",
+    "peak memory",
+]
+
 
 def section(record: dict[str, Any]) -> str:
     runs = record["runs"]
     plain = runs["onnxruntime fp32"]
     network = median(plain["samples_ms"]["network"])
-    head = [
-        "",
-        "network",
-        "times as fast as the float32 network",
-        "all else (search)",
-        "total",
-        "image AUROC (against float32)",
-        "loss of scores",
-        "cold start",
-        "peak memory",
-    ]
     lines = []
     for name, run in runs.items():
         if "refused" in run:
-            lines.append(refused_row(name, run["refused"], len(head)))
+            lines.append(refused_row(name, run["refused"], len(_HEAD)))
             continue
         samples = run["samples_ms"]
         pairs = zip(samples["total"], samples["network"], strict=True)
@@ -48,5 +49,5 @@ def section(record: dict[str, Any]) -> str:
         f"Magnetic tile at 224 px, ImageNet ResNet18, a bank of {record['bank_rows']:,} patches (10% of 320 images), certified score and "
         f"map; {len(plain['samples_ms']['total'])} images in alternation, medians in ms; image AUROC on {record['images']} test images. The loss "
         "of scores is what the export measured on held-out good images and damaged copies, mean and worst. Cold start: from the start of "
-        "a process to its first score.\n\n" + table(head, lines)
+        "a process to its first score.\n\n" + table(_HEAD, lines)
     )

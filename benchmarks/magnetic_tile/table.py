@@ -6,6 +6,17 @@ from typing import Any
 
 from benchmarks.harness.markdown import table
 
+_HEAD = [
+    "bank",
+    "search",
+    "image AUROC, reference",
+    "exported",
+    "largest score difference",
+    "pixel AUROC",
+    "PRO",
+    "network / search / total",
+]
+
 
 def section(record: dict[str, Any]) -> str:
     rows = []
@@ -35,16 +46,7 @@ def section(record: dict[str, Any]) -> str:
         f"threshold. The paper: {paper['image_auroc']} image AUROC with {paper['backbone']} at "
         f"{paper['coreset_fraction']:.0%}. Without equation 7 the reference gives {without}.\n\n"
         + table(
-            [
-                "bank",
-                "search",
-                "image AUROC, reference",
-                "exported",
-                "largest score difference",
-                "pixel AUROC",
-                "PRO",
-                "network / search / total",
-            ],
+            _HEAD,
             rows,
         )  # fmt: skip
     )

@@ -8,26 +8,27 @@ import numpy as np
 
 from benchmarks.harness.markdown import refused_row, table
 
+_HEAD = [
+    "",
+    "p50 / p95 ms per image",
+    "times edge_ad's",
+    "cold start",
+    "peak memory",
+    "installed",
+    "image AUROC",
+    "score difference",
+]
+
 
 def section(record: dict[str, Any]) -> str:
     ways, fits = record["ways"], record["fit"]
     ran = [way for way in ways if "refused" not in way]
     first = _percentile(ran[0], 50)
-    head = [
-        "",
-        "p50 / p95 ms per image",
-        "times edge_ad's",
-        "cold start",
-        "peak memory",
-        "installed",
-        "image AUROC",
-        "score difference",
-    ]
     rows = []
     for way in ways:
         name = f"**{way['name']}**" if way["name"].startswith("edge_ad") else way["name"]
         if "refused" in way:
-            rows.append(refused_row(name, way["refused"], len(head)))
+            rows.append(refused_row(name, way["refused"], len(_HEAD)))
             continue
         difference = way["largest_relative_score_difference"]
         asked = way["truth"] != way["name"] and difference is not None
@@ -41,6 +42,26 @@ def section(record: dict[str, Any]) -> str:
             f"{way['image_auroc']:.4f}",
             f"{difference:.0e}" if asked else "",
         ])  # fmt: skip
+    return (
+        _about(record)
+        + table(_HEAD, rows)
+        + "\n\n"
+        + table(
+            ["fit", "features", "coreset"],
+            [
+                refused_row(name, fit["refused"], 3)
+                if "refused" in fit
+                else [name, f"{fit['features_s']:.0f} s", _coreset(fit, record["bank_rows"])]
+                for name, fit in fits.items()
+            ],
+        )
+    )
+
+
+def _about(record: dict[str, Any]) -> str:
+    """What everyone was given, and how the columns are to be read."""
+    fits = record["fit"]
+    ran = [way for way in record["ways"] if "refused" not in way]
     batches = [way["images_per_call"] for way in ran if way["images_per_call"] > 1]
     fixed = (
         f"anomalib's export to OpenVINO, as it comes, takes {batches[0]} images at once, no fewer: its time is a call's divided by "
@@ -61,17 +82,6 @@ def section(record: dict[str, Any]) -> str:
         f"certified to be the exact search's; its search is {next(iter(record['searches'].values()))}. {fixed}OpenVINO computes in bfloat16 on processors that have it unless told otherwise; edge_ad tells it. The score "
         "difference is the largest in any image: edge_ad's and anomalib's torch model's from edge_ad's slow reference, those of anomalib's exports from its torch "
         f"model; in int8 and bf16 it is what the precision costs. {versions}\n\n"
-        + table(head, rows)
-        + "\n\n"
-        + table(
-            ["fit", "features", "coreset"],
-            [
-                refused_row(name, fit["refused"], 3)
-                if "refused" in fit
-                else [name, f"{fit['features_s']:.0f} s", _coreset(fit, record["bank_rows"])]
-                for name, fit in fits.items()
-            ],
-        )
     )
 
 

@@ -7,6 +7,16 @@ from typing import Any
 from benchmarks.harness.markdown import table
 from benchmarks.search.plot import percentile_ms, plot
 
+_HEAD = [
+    "bank",
+    "search",
+    "p50 / p95 ms",
+    "times as fast as numpy / as exact",
+    "map error",
+    "worst score error",
+    "bytes per row",
+]
+
 
 def section(record: dict[str, Any]) -> str:
     lines = []
@@ -41,15 +51,7 @@ def section(record: dict[str, Any]) -> str:
         "mean; the score's is that of the largest distance, in the worst image. Bytes per bank row include the float32 rows "
         f"that distances are measured against (usearch f16 has none).\n\nChosen: {chosen}.\n\n"
         + table(
-            [
-                "bank",
-                "search",
-                "p50 / p95 ms",
-                "times as fast as numpy / as exact",
-                "map error",
-                "worst score error",
-                "bytes per row",
-            ],
+            _HEAD,
             lines,
         )
         + "\n\n![Time against error of the map](results/search.svg)\n\n"

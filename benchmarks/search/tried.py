@@ -28,6 +28,7 @@ from benchmarks.harness.clock import repeated_ms
 from benchmarks.harness.datasets import read_data_set
 from benchmarks.harness.record import add_draft_option, check_tree, data_root, write_record
 from benchmarks.search.features import FITTED, GRID, Extractor, FloatArray
+from benchmarks.search.libraries import Find
 from benchmarks.search.methods import distances, read_index
 from edge_ad.features.coreset import greedy_coreset
 from edge_ad_export.search.choice import build_index
@@ -67,16 +68,7 @@ def main() -> None:
         "matrix product": {"ms": [_ms(product_of, bank, q) for q in test]},
         "layer-wise": {"ms": [_ms(layer_wise, bank, q) for q in test]},
     }
-    ways: dict[str, Callable[[FloatArray], NDArray[np.int64]]] = {
-        "index": lambda q: index.nearest(q).rows[:, 0]
-    }
-    if find_spec("usearch") is not None:
-        for dtype in ("f32", "i8"):
-            for ef in (8, 16):
-                ways[f"usearch {dtype}, ef {ef}"] = Usearch(projection, bank, settings, dtype, ef)
-    for rounds in (2, 4, 8):
-        ways[f"warm start, {rounds} rounds"] = WarmStart(index, bank, settings, rounds)
-    for name, find in ways.items():
+    for name, find in _ways(index, projection, bank, settings).items():
         found = [distances(q, bank, find(q)) for q in test]
         errors = [float((d - t).mean() / t.mean()) for d, t in zip(found, true, strict=True)]
         results[name] = {
@@ -86,6 +78,20 @@ def main() -> None:
     for name, about in results.items():
         print(name, f"{np.median(about['ms']):.1f} ms", about.get("map_error_mean", ""))
     write_record("tried", commit, {"rows": ROWS, "width": 384, "ways": results})
+
+
+def _ways(
+    index: HnswSearch, projection: FloatArray, bank: FloatArray, settings: SearchSettings
+) -> dict[str, Find]:
+    """Each way to use an index, and the one that is there."""
+    ways: dict[str, Find] = {"index": lambda q: index.nearest(q).rows[:, 0]}
+    if find_spec("usearch") is not None:
+        for dtype in ("f32", "i8"):
+            for ef in (8, 16):
+                ways[f"usearch {dtype}, ef {ef}"] = Usearch(projection, bank, settings, dtype, ef)
+    for rounds in (2, 4, 8):
+        ways[f"warm start, {rounds} rounds"] = WarmStart(index, bank, settings, rounds)
+    return ways
 
 
 def product_of(bank: FloatArray, queries: FloatArray) -> None:
