@@ -44,22 +44,29 @@ types: .venv/.ready ## mypy, strict; the runtime for Python 3.10 too
 backbone: .venv/.ready ## train the default backbone anew, into backbone/procedural.safetensors
 	$(BIN)/python -m edge_ad.recipes.train --out backbone
 
+# All but benchmarks.before.measure, which needs a checkout to compare with. Each refuses to begin where code is not
+# committed, as its record could not say what was measured.
 .PHONY: bench
 bench: .venv/.ready ## measure on real data (needs EDGE_AD_DATA); records in benchmarks/results/
 	$(BIN)/pip install --quiet --constraint constraints.txt -e '.[bench]'
-	$(BIN)/python -m benchmarks.coreset
-	$(BIN)/python -m benchmarks.scale
-	$(BIN)/python -m benchmarks.search
-	$(BIN)/python -m benchmarks.magnetic_tile
-	$(BIN)/python -m benchmarks.mvtec_mini
-	$(BIN)/python -m benchmarks.backbones --on generated real time
-	$(BIN)/python -m benchmarks.int8
-	$(BIN)/python -m benchmarks.peers
-	$(BIN)/python -m benchmarks.paper "$$EDGE_AD_DATA/data" \
+	$(BIN)/python -m benchmarks.coreset.measure
+	$(BIN)/python -m benchmarks.scale.measure
+	$(BIN)/python -m benchmarks.search.measure
+	$(BIN)/python -m benchmarks.search.tried
+	$(BIN)/python -m benchmarks.magnetic_tile.measure
+	$(BIN)/python -m benchmarks.mvtec_mini.measure
+	$(BIN)/python -m benchmarks.backbones.measure --on generated real time
+	$(BIN)/python -m benchmarks.engines.measure
+	$(BIN)/python -m benchmarks.int8.measure
+	$(BIN)/python -m benchmarks.peers.measure
+	$(BIN)/python -m benchmarks.paper.measure "$$EDGE_AD_DATA/data" \
 		--weights resnet18="$$EDGE_AD_DATA/weights/resnet18_imagenet_layers1-3.safetensors"
 	$(BIN)/python -m benchmarks.robustness.measure
+	if command -v nvidia-smi >/dev/null; then folder=$$(mktemp -d) && \
+		$(BIN)/python -m benchmarks.gpu.measure "$$folder" --prepare && \
+		$(BIN)/python -m benchmarks.gpu.measure "$$folder"; fi
 	$(BIN)/python -m benchmarks.tables
-	$(BIN)/python -m benchmarks.paper_tables
+	$(BIN)/python -m benchmarks.paper.table
 
 # Everything that a device without a network installs; its engine is an extra of runtime/pyproject.toml
 # (none: EXTRA=). hnswlib is built for any processor of this kind, not for this very one. With PLATFORM or

@@ -60,6 +60,7 @@ def combination(number: int) -> tuple[str, str]:
 
 def open_trials(artifact: str, seed: str, kind: str) -> Trial:
     """The function from a number to what came of the image of that number."""
+    # It is long as its three attacks share what is made once here, and each is short.
     detector = Detector.load(artifact)
     parts = _good_parts(detector, PARTS)
     folder = Path(tempfile.mkdtemp())

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.record import write_record
+from benchmarks.harness.record import add_draft_option, check_tree, write_record
 from benchmarks.robustness import artifacts, images, writes
 from benchmarks.robustness.soak import soak
 from benchmarks.robustness.trial import Outcome, Worker
@@ -40,7 +40,9 @@ def main() -> None:
     parser.add_argument("--start", type=int, default=0, help="number of the first trial")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--no-record", action="store_true", help="print only")
+    add_draft_option(parser)
     options = parser.parse_args()
+    commit = "" if options.no_record else check_tree(draft=options.draft)
     run: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
         "artifacts": _artifacts,
         "images": _images,
@@ -50,7 +52,7 @@ def main() -> None:
     found = {part: run[part](options) for part in PARTS if part in options.only}
     faults = [fault for part in found.values() for fault in part["faults"]]
     if not options.no_record:
-        write_record("robustness", {"seed": options.seed, **found})
+        write_record("robustness", commit, {"seed": options.seed, **found})
     for fault in faults:
         print(fault)
     raise SystemExit(1 if faults else 0)

@@ -8,90 +8,25 @@ from it. Then two at once write to one file of lines.
 
 from __future__ import annotations
 
-import json
-import os
 import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peer_process import ROOT
+from benchmarks.harness.process import memory_bytes
 from benchmarks.robustness.frames import Camera, Frame, pictures
+from benchmarks.robustness.watch import Soak, all_judged, judge, watching
 from edge_ad_runtime import Detector
 
-_EVERY_MS = 20
 _KEPT = 300  # files; older ones that have their line are removed, as a line's clean-up does
 _SAMPLE_EVERY = 50  # frames
 _GROWTH_BYTES = 8_000_000  # that the allocator may need for larger images than before
 _BURST = 40
-
-
-@dataclass
-class Soak:
-    """The state of a soak, and what was found wrong.
-
-    Attributes:
-        folder: everything of it.
-        artifact: the detector's.
-        limit_s: for a line to come; generous, as only hangs are meant.
-        faults: each with what is needed to see it again.
-        samples: of the first run: frames so far, resident bytes, descriptors, threads.
-    """
-
-    folder: Path
-    artifact: Path
-    limit_s: float
-    faults: list[str] = field(default_factory=list)
-    samples: list[tuple[int, int, int, int]] = field(default_factory=list)
-
-    @property
-    def watched(self) -> Path:
-        """Where frames come in."""
-        return self.folder / "camera"
-
-    @property
-    def lines(self) -> Path:
-        """The command's file of lines."""
-        return self.folder / "lines.jsonl"
-
-    def found(self) -> dict[str, list[str]]:
-        """Verdicts by file name, of all whole lines; what is no line is a fault."""
-        verdicts: dict[str, list[str]] = {}
-        if not self.lines.exists():
-            return verdicts
-        content = self.lines.read_bytes()
-        for line in content[: content.rfind(b"\n") + 1].splitlines():
-            try:
-                parsed: dict[str, Any] = json.loads(line)
-                name = Path(parsed["path"]).name
-                verdicts.setdefault(name, []).append(parsed["verdict"])
-            except (ValueError, KeyError):
-                self.faults.append(f"a torn line: {line!r:.200}")
-        return verdicts
-
-    def wait_for(self, what: Callable[[], bool], name: str) -> bool:
-        """Until it is so; a fault if it never is."""
-        until = time.monotonic() + self.limit_s
-        while not what():
-            if time.monotonic() > until:
-                self.faults.append(f"not within {self.limit_s} s: {name}")
-                return False
-            time.sleep(0.02)
-        return True
-
-    def wait_for_lines(self, name: str, count: int) -> bool:
-        """Until a file has so many."""
-        return self.wait_for(
-            lambda: len(self.found().get(name, [])) >= count, f"line {count} of {name!r}"
-        )
 
 
 def soak(
@@ -124,26 +59,20 @@ def soak(
     numbers = iter(range(frames))
     first, second = int(frames * 0.8), int(frames * 0.1)
 
-    with _watching(state, "first") as process:
+    with watching(state, "first") as process:
         for i in range(first):
             camera.deliver(next(numbers), rng)
             tick()
-            if i % _SAMPLE_EVERY == 0:
-                state.samples.append((i, *_size(process.pid)))
-                _clean(state, camera)
-            if i % 500 == 250:
-                _stopped_for_a_while(process)
-            if i == first // 2:
-                _folder_away(state, camera)
+            _disturbed(state, camera, process, i, first)
         _ended(state, camera, process, signal.SIGTERM, rng, numbers)
     for how in (signal.SIGKILL, signal.SIGTERM):
         _remove_judged(state, camera)
-        with _watching(state, f"after {len(camera.frames)}", "--existing") as process:
+        with watching(state, f"after {len(camera.frames)}", "--existing") as process:
             for number in _taken(numbers, second):
                 camera.deliver(number, rng)
                 tick()
             _ended(state, camera, process, how, rng, numbers, burst=how == signal.SIGKILL)
-    _judge(state, camera.frames)
+    judge(state, camera.frames)
     _judge_growth(state)
     _two_at_once(state, known["good.png"].content, known["good.png"].verdict)
     return {
@@ -155,30 +84,23 @@ def soak(
     }
 
 
-@contextmanager
-def _watching(state: Soak, name: str, *more: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The command as a process, ready; what it says on stderr goes to a file."""
-    folder, lines = str(state.watched), str(state.lines)
-    command = [sys.executable, "-m", "edge_ad_runtime", "watch", str(state.artifact), folder]
-    options = ["--json-lines", lines, "--every-ms", str(_EVERY_MS), "--threads", "1", *more]
-    said = state.folder / f"said {name}"
-    with said.open("wb") as file, open(os.devnull, "wb") as nothing:  # noqa: PTH123
-        process = subprocess.Popen([*command, *options], stdout=nothing, stderr=file, cwd=ROOT)
-    try:
-        state.wait_for(lambda: b"watching" in said.read_bytes(), "the start of the watch")
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-    if b"Traceback" in said.read_bytes():
-        state.faults.append(f"traceback: {said.read_text(errors='replace')[-1500:]}")
+def _disturbed(
+    state: Soak, camera: Camera, process: subprocess.Popen[bytes], frame: int, frames: int
+) -> None:
+    """What befalls the first watch after so many of its frames."""
+    if frame % _SAMPLE_EVERY == 0:
+        state.samples.append((frame, *_size(process.pid)))
+        _clean(state, camera)
+    if frame % 500 == 250:
+        _stopped_for_a_while(process)
+    if frame == frames // 2:
+        _folder_away(state, camera)
 
 
 def _size(pid: int) -> tuple[int, int, int]:
     status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    resident = int(status.split("VmRSS:")[1].split()[0]) * 1024
     threads = int(status.split("Threads:")[1].split()[0])
-    return resident, len(list(Path(f"/proc/{pid}/fd").iterdir())), threads
+    return memory_bytes("VmRSS", pid), len(list(Path(f"/proc/{pid}/fd").iterdir())), threads
 
 
 def _clean(state: Soak, camera: Camera) -> None:
@@ -198,7 +120,7 @@ def _stopped_for_a_while(process: subprocess.Popen[bytes]) -> None:
 
 def _folder_away(state: Soak, camera: Camera) -> None:
     """As a share that is mounted again: nothing in it is another image."""
-    _all_judged(state, camera.frames)
+    all_judged(state, camera.frames)
     away = state.watched.rename(state.folder / "away")
     said = state.folder / "said first"
     state.wait_for(lambda: b"waiting for it" in said.read_bytes(), "word that the folder is gone")
@@ -223,7 +145,7 @@ def _ended(
 ) -> None:
     """A signal: in the middle of many frames at once, or when all have their lines."""
     if not burst:
-        _all_judged(state, camera.frames)
+        all_judged(state, camera.frames)
     picture = camera.pictures["good.png"]
     for number in _taken(numbers, _BURST if burst else 0):
         name = f"{number:06}.png"
@@ -240,14 +162,6 @@ def _ended(
         state.faults.append(f"exit {code} of {how.name}")
 
 
-def _all_judged(state: Soak, frames: list[Frame]) -> None:
-    def complete() -> bool:
-        found = state.found()
-        return all(frame.fits(found.get(frame.name, [])) for frame in frames)
-
-    state.wait_for(complete, "a line for each frame")
-
-
 def _remove_judged(state: Soak, camera: Camera) -> None:
     """What has its line goes; what is left is for the next run."""
     found = state.found()
@@ -255,15 +169,6 @@ def _remove_judged(state: Soak, camera: Camera) -> None:
         path = state.watched / frame.name
         if frame.name in found and (path.is_symlink() or path.exists()):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-
-
-def _judge(state: Soak, frames: list[Frame]) -> None:
-    found = state.found()
-    for frame in frames:
-        lines = found.pop(frame.name, [])
-        if not frame.fits(lines):
-            state.faults.append(f"{frame} has the lines {lines}")
-    state.faults += [f"lines of nobody's frame: {name!r} {lines}" for name, lines in found.items()]
 
 
 def _judge_growth(state: Soak) -> None:
@@ -288,14 +193,14 @@ def _two_at_once(state: Soak, content: bytes, verdict: str) -> None:
     for path in folders:
         path.mkdir(parents=True)
     shared = Soak(both.folder, both.artifact, both.limit_s, state.faults)
-    with _watching(_beside(folders[0], shared), "a"), _watching(_beside(folders[1], shared), "b"):
+    with watching(_beside(folders[0], shared), "a"), watching(_beside(folders[1], shared), "b"):
         for name in names:
             for side, path in zip(("l", "r"), folders, strict=True):
                 (path / f"{side}.partial").write_bytes(content)
                 (path / f"{side}.partial").replace(path / f"{side}{name}")
         frames = [Frame(side + name, "two", (verdict,)) for side in "lr" for name in names]
-        _all_judged(shared, frames)
-    _judge(shared, frames)
+        all_judged(shared, frames)
+    judge(shared, frames)
 
 
 def _beside(watched: Path, shared: Soak) -> Soak:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.peer_process import ROOT, take_stdout
+from benchmarks.harness.process import ROOT, memory_bytes, take_stdout
 
 _START_S = 300.0
 _LAST_WORDS = 1500  # characters of what a process said before it died
@@ -175,7 +175,7 @@ def serve(part: str, arguments: list[str]) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     answers = take_stdout()
     run: Trial = importlib.import_module(f"{__package__}.{part}").open_trials(*arguments)
-    used = _status_bytes("VmSize")
+    used = memory_bytes("VmSize")
     resource.setrlimit(resource.RLIMIT_AS, (used + _ADDRESSES_BYTES,) * 2)
     print("ready", file=answers)
     for line in sys.stdin:
@@ -183,7 +183,7 @@ def serve(part: str, arguments: list[str]) -> None:
         before = _reset_peak()
         print("made", file=answers)
         outcome = asdict(attempt())
-        outcome["grown_bytes"] = max(0, _status_bytes("VmHWM") - before)
+        outcome["grown_bytes"] = max(0, memory_bytes("VmHWM") - before)
         print(json.dumps(outcome), file=answers)
 
 
@@ -192,13 +192,8 @@ def _reset_peak() -> int:
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:  # not on this kernel: growth is then of the largest one
-        return _status_bytes("VmHWM")
-    return _status_bytes("VmRSS")
-
-
-def _status_bytes(key: str) -> int:
-    status = Path(f"/proc/{os.getpid()}/status").read_text(encoding="ascii", errors="replace")
-    return int(status.split(f"{key}:")[1].split()[0]) * 1024
+        return memory_bytes("VmHWM")
+    return memory_bytes("VmRSS")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.peer_process import ROOT
+from benchmarks.harness.process import ROOT
 from edge_ad.fitting.fitted import FittedDetector
 from edge_ad.synthetic.parts import write_parts
 from edge_ad_runtime.artifact.atomic import scratch_folder, write_file

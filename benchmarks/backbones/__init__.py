@@ -1,0 +1,1 @@
+"""How good are the package's own backbones?"""

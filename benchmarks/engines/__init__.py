@@ -1,0 +1,1 @@
+"""What does an engine or a precision gain, and what does it lose?"""

@@ -1,0 +1,1 @@
+"""How close does an engine on a GPU come to what its operations take?"""

@@ -1,0 +1,1 @@
+"""What all benchmarks share: a record, a clock, data sets, tables and processes."""

@@ -1,0 +1,1 @@
+"""What comes out on magnetic tiles by the paper's protocol?"""

@@ -1,0 +1,1 @@
+"""Does the whole path work on coloured, real parts?"""

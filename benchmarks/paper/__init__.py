@@ -1,0 +1,1 @@
+"""Do the PatchCore paper's tables and figures come out again?"""

@@ -1,0 +1,1 @@
+"""How does edge_ad compare with other implementations of PatchCore?"""

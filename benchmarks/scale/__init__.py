@@ -1,0 +1,1 @@
+"""How much memory does the bank of a large data set take?"""

@@ -1,0 +1,1 @@
+"""What does a nearest neighbour cost, and how wrong is it?"""
