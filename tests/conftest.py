@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 
 from edge_ad import FittedDetector, PatchCoreConfig, fit
 from edge_ad.synthetic.parts import write_parts
-from edge_ad_runtime.device.settings import saturates_int8
+from edge_ad_runtime.device.machine import saturates_int8
 
 # An example may take any time on a busy machine, and a run that fails must fail again.
 settings.register_profile(

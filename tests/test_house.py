@@ -70,7 +70,7 @@ def test_the_artifacts_specification_names_every_key():
     from dataclasses import fields, is_dataclass
     from typing import get_type_hints
 
-    from edge_ad_runtime.artifact.manifest import Manifest
+    from edge_ad_runtime.artifact.schema import Manifest
 
     text = (ROOT / "runtime/README.md").read_text(encoding="utf-8")
     for field in fields(Manifest):

@@ -19,11 +19,10 @@ from edge_ad.fitting.calibrate import check_rate, split_conformal
 from edge_ad.fitting.fitted import SCHEMA, FitImage, FitRecord, FittedDetector
 from edge_ad.images.good import GoodImages, list_images, load_preprocessed
 from edge_ad.methods import Method, load_method
+from edge_ad.methods.judge import Judge
 from edge_ad.networks.run import Run, TorchRun
 from edge_ad_runtime.artifact.schema import Calibration
 from edge_ad_runtime.errors import ConfigError, EdgeADWarning, FitError
-from edge_ad_runtime.heads import Opening, open_head
-from edge_ad_runtime.heads.in_memory import InMemory
 from edge_ad_runtime.images import read_image
 
 _KEPT_PREPROCESSED = 32
@@ -135,14 +134,9 @@ def _learn(
 ) -> _Learned:
     """Gather, then score the held-out images with the device's own head."""
     gathered = method.gather(run, good, config, progress=progress)
-    lowered = method.lower(network, gathered.kept, config)
-    head = open_head(lowered.head, InMemory(lowered.arrays), Opening(size=config.size))
-    scores = {}
-    for path in tqdm(held_out, desc="threshold", unit="image", disable=not progress):
-        outputs = run(load_preprocessed(path, config.preprocessing)[np.newaxis])
-        of_image = {name: value[0] for name, value in outputs.items()}
-        scores[path] = head.judge(of_image, with_map=False).score
-    head.close()
+    judge = Judge(run, method.lower(network, gathered.kept, config), config.size)
+    bar = tqdm(held_out, desc="threshold", unit="image", disable=not progress)
+    scores = {path: judge.score(load_preprocessed(path, config.preprocessing)) for path in bar}
     return _Learned(kept=gathered.kept, isolated=gathered.isolated, scores=scores)
 
 

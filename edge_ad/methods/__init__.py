@@ -111,9 +111,13 @@ class Lowered:
     """What a device needs of a fitted method.
 
     Attributes:
-        network: the module to export; it gives a dict of named outputs.
-        head: what the runtime is to do with them.
+        network: the module to export, that of `Method.train`; it gives a dict of named outputs.
+        head: what the runtime is to do with the outputs.
         arrays: the head's files, by name.
+        tail: what turns the network's outputs into those that the head needs, inside the same
+            graph; None: they are the same. Its ``forward`` names the outputs that it takes and
+            gives a dict of the others. It is float32 in every precision, as it holds what was
+            learned through the network.
         origin: where the network comes from, for people; the runtime never acts on it.
         in_float: submodules of ``network`` that int8 must leave in float, by name. Whatever comes
             before the first weight of the others is left in float too.
@@ -123,6 +127,7 @@ class Lowered:
     network: nn.Module
     head: HeadRecord
     arrays: Mapping[str, NDArray[Any]]
+    tail: nn.Module | None = None
     origin: Mapping[str, str]
     in_float: tuple[str, ...] = ()
     in_half: Callable[[], nn.Module] | None = None

@@ -25,7 +25,7 @@ class CompiledNetwork:
         fitted: what was kept, and the threshold, are those of the exported network: a bank of
             float features searched with int8 features would answer with the quantiser's error.
         lowered: what a device needs.
-        onnx: image to named outputs.
+        onnx: image to the network's named outputs; the tail is not in it.
         run: what is exported: torch in float32, else the engine.
         made: how its precision was made, for people.
         difference: of ONNX Runtime's float32 outputs from torch's, relative to the largest value.
@@ -55,9 +55,8 @@ def compile_network(
     """
     network = fitted.network()
     lowered, run = fitted.lower(network), TorchRun(network)
-    graph = to_onnx(lowered.network, fitted.config.size)
-    exported = TorchRun(lowered.network)
-    difference = check_parity(exported, Graph(onnx=graph), fitted.held_out)
+    graph = to_onnx(network, fitted.config.size)
+    difference = check_parity(run, Graph(onnx=graph), fitted.held_out)
     if config.precision == "fp32":
         return CompiledNetwork(
             fitted=fitted,

@@ -19,6 +19,7 @@ from edge_ad_export.compiled_network import (
     learning_engine,
     with_rows,
 )
+from edge_ad_export.graph.appended import appended
 from edge_ad_export.graph.parity import OUTPUT_TOLERANCE
 from edge_ad_export.precision.loss import describe, measure_loss
 from edge_ad_export.precision.target import check_target
@@ -185,8 +186,11 @@ def _write_member(
     folder = artifact / name
     folder.mkdir(exist_ok=True)
     traces = [reference.traces[i] for reference in references]
+    graph, tail = network.onnx, network.lowered.tail
+    if tail is not None:
+        graph = appended(graph, tail)
     compiled = compile_search(
-        network.fitted, network.lowered, network.onnx, network.run, traces, config, folder
+        network.fitted, network.lowered, graph, network.run, traces, config, folder
     )
     (folder / GRAPH).write_bytes(compiled.onnx)
     for file, values in compiled.arrays.items():

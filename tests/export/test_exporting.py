@@ -5,15 +5,14 @@ import numpy as np
 import onnx
 import pytest
 
-from edge_ad import fit
-from edge_ad.features.patches import extract, restore_network
-from edge_ad.methods.patchcore.reference import ReferenceDetector
+from edge_ad import ReferenceDetector, fit
+from edge_ad.networks.run import TorchRun
 from edge_ad_export import ExportConfig, export
-from edge_ad_export.graph.onnx_graph import check_parity, to_onnx
+from edge_ad_export.graph.onnx_graph import to_onnx
+from edge_ad_export.graph.parity import check_parity
 from edge_ad_runtime import Detector
 from edge_ad_runtime.engines import Graph, open_engine
 from edge_ad_runtime.errors import ArtifactError, ConfigError, ExportError, ParityError
-from edge_ad_runtime.heads.patch_search import Observed
 from edge_ad_runtime.proof.verify import verify
 
 
@@ -36,11 +35,12 @@ def test_the_artifact_verifies_and_scores_as_the_reference_does(exported, fitted
 def test_the_report_and_the_manifest_say_the_same(exported):
     manifest = Detector.load(exported.path).manifest
     (member,) = manifest.members
-    assert (member.search,) == exported.searches
+    search = member.head.search
+    assert exported.searches == (f"{search.kind}: {search.reason}",)
     assert exported.size_bytes == sum(f.size_bytes for f in manifest.files.values())
-    assert ("index.hnsw" in manifest.files) == (member.search.kind == "hnsw")
-    assert member.search.reason
-    assert member.network.weights == "untrained"
+    assert ("index.hnsw" in manifest.files) == (search.kind == "hnsw")
+    assert search.reason
+    assert member.network.origin["weights"] == "untrained"
     assert (member.folder, member.scale) == ("", 1)
 
 
@@ -57,9 +57,7 @@ def test_the_reference_images_have_high_scores_among_them(exported):
 
 
 def test_the_graph_has_a_dynamic_batch_uint8_input_and_a_cast_first(fitted):
-    graph = onnx.load_from_string(
-        to_onnx(restore_network(fitted.config, fitted.backbone), (64, 80))
-    ).graph
+    graph = onnx.load_from_string(to_onnx(fitted.network(), (64, 80))).graph
     (image,), (features,) = graph.input, graph.output
     assert (image.name, features.name) == ("image", "features")
     assert image.type.tensor_type.elem_type == onnx.TensorProto.UINT8
@@ -70,25 +68,27 @@ def test_the_graph_has_a_dynamic_batch_uint8_input_and_a_cast_first(fitted):
 
 
 def test_the_graph_holds_no_paths_of_this_machine(fitted):
-    graph = to_onnx(restore_network(fitted.config, fitted.backbone), (64, 80))
+    graph = to_onnx(fitted.network(), (64, 80))
     for word in (b"edge_ad/features/patches.py", b"stack_trace", b"/home", b"File "):
         assert word not in graph
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5])
 def test_any_batch_runs_and_agrees_with_torch(fitted, batch):
-    network = restore_network(fitted.config, fitted.backbone)
+    network = fitted.network()
     images = np.random.default_rng(0).integers(0, 256, (batch, 64, 80, 3), dtype=np.uint8)
     engine = open_engine("onnxruntime", Graph(onnx=to_onnx(network, (64, 80))))
-    assert np.allclose(engine.run(images), extract(network, images), rtol=1e-4, atol=1e-4)
+    found, expected = engine.run(images), TorchRun(network)(images)
+    assert found.keys() == expected.keys() == {"features"}
+    assert np.allclose(found["features"], expected["features"], rtol=1e-4, atol=1e-4)
 
 
 def test_a_graph_with_other_weights_is_a_parity_error(fitted):
-    network = restore_network(fitted.config, fitted.backbone)
+    network = fitted.network()
     graph = to_onnx(network, (64, 80))
     network.backbone.conv1.weight *= 1.01
     with pytest.raises(ParityError) as caught:
-        check_parity(network, graph, fitted.held_out)
+        check_parity(TorchRun(network), Graph(onnx=graph), fitted.held_out)
     assert caught.value.max_abs_difference > caught.value.tolerance
 
 
@@ -105,17 +105,15 @@ def test_hnsw_that_cannot_meet_the_tolerance_is_refused_and_leaves_nothing(
 def test_a_wrong_threshold_in_the_making_is_caught_by_the_last_replay(
     fitted, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(
-        "edge_ad_runtime.heads.patch_scoring.cv2.GaussianBlur", lambda image, *a, **k: image
-    )
+    monkeypatch.setattr("edge_ad_runtime.heads.maps.cv2.GaussianBlur", lambda image, *a, **k: image)
     with pytest.raises(ExportError, match="not written, it does not verify .* map is off"):
         export(fitted, tmp_path / "a.edgead", ExportConfig(search="exact"))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_equation_7_can_be_left_out(fitted, tmp_path):
-    record = replace(fitted.record, config=replace(fitted.config, reweight_neighbours=0))
-    plain = replace(fitted, record=record, bank=replace(fitted.bank, neighbours=None))
+    config = replace(fitted.config, reweight_neighbours=0)
+    plain = replace(fitted, config=config, kept=replace(fitted.kept, neighbours=None))
     report = export(plain, tmp_path / "a.edgead", ExportConfig(search="exact"))
     assert not (report.path / "bank_neighbours.npy").exists()
     assert report.verification.ok
@@ -141,12 +139,9 @@ def test_an_existing_artifact_is_not_overwritten_unasked(fitted, tmp_path):
 def test_weight_files_are_named_without_their_folder(fitted, tmp_path):
     config = replace(fitted.config, weights="/home/somebody/secret/net.pth")
     out = tmp_path / "a.edgead"
-    export(
-        replace(fitted, record=replace(fitted.record, config=config)), out,
-        ExportConfig(search="exact"),
-    )  # fmt: skip
+    export(replace(fitted, config=config), out, ExportConfig(search="exact"))
     text = (out / "manifest.json").read_text()
-    assert json.loads(text)["members"][0]["network"]["weights"] == "net.pth"
+    assert json.loads(text)["members"][0]["network"]["origin"]["weights"] == "net.pth"
     assert "somebody" not in text
 
 
@@ -210,7 +205,7 @@ def test_an_ensemble_lists_its_members(ensemble):
     assert {name for name in files if name.endswith("bank.npy")} == {
         f"member-{i}/bank.npy" for i in (1, 2, 3)
     }
-    assert [search.kind for search in ensemble.searches] == ["hnsw"] * 3
+    assert [search.split(": ")[0] for search in ensemble.searches] == ["hnsw"] * 3
 
 
 @pytest.mark.parametrize("neighbours", [1, 3])
@@ -219,7 +214,7 @@ def test_the_search_in_the_graph_finds_the_exact_searchs_rows(
 ):
     monkeypatch.setattr("edge_ad_export.graph.search_in_graph._CHUNK_ROWS", 50)  # of a bank of 160
     config = replace(fitted.config, neighbours=neighbours)
-    several = replace(fitted, record=replace(fitted.record, config=config))
+    several = replace(fitted, config=config)
     for kind in ("graph", "exact"):
         export(several, tmp_path / kind, ExportConfig(search=kind))
     graph, exact = (Detector.load(tmp_path / kind) for kind in ("graph", "exact"))
@@ -227,19 +222,21 @@ def test_the_search_in_the_graph_finds_the_exact_searchs_rows(
         found, expected = graph.predict(path), exact.predict(path)
         assert found.score == pytest.approx(expected.score, rel=1e-5)
         assert np.allclose(found.map, expected.map, rtol=1e-4, atol=1e-5)
-        assert (found.exact, found.scanned) == (True, expected.scanned)
+        assert found.evidence["exact"]
+        assert found.evidence["scanned"] == expected.evidence["scanned"]
     assert graph.search == "graph"
     with pytest.raises(ArtifactError, match="from different exports"):
-        graph.members[0].nearest(
-            Observed(
-                features=np.zeros((16, 20, 192), np.float32),
-                rows=np.full((320, neighbours), 160),
-            )
+        graph.members[0].head.replay(
+            "distances",
+            {
+                "features": np.zeros((16, 20, 192), np.float32),
+                "rows": np.full((320, neighbours), 160),
+            },
         )
 
 
 def test_a_bank_too_large_for_a_graph_is_refused(fitted, tmp_path, monkeypatch):
-    monkeypatch.setattr("edge_ad_export.exporting._LARGEST_IN_GRAPH_BYTES", 1000)
+    monkeypatch.setattr("edge_ad_export.search._LARGEST_IN_GRAPH_BYTES", 1000)
     with pytest.raises(ExportError, match="does not fit into a graph"):
         export(fitted, tmp_path / "a.edgead", ExportConfig(search="graph"))
     assert list(tmp_path.iterdir()) == []
@@ -259,6 +256,6 @@ def test_half_precision_rows_halve_the_bank_and_hardly_move_the_scores(fitted, p
 
 
 def test_features_too_large_for_half_precision_are_refused(fitted, tmp_path):
-    huge = replace(fitted, bank=replace(fitted.bank, features=fitted.bank.features * 1e6))
+    huge = replace(fitted, kept=replace(fitted.kept, features=fitted.kept.features * 1e6))
     with pytest.raises(ExportError, match="above 65504"):
         export(huge, tmp_path / "a.edgead", ExportConfig(bank_precision="float16"))

@@ -21,7 +21,7 @@ def sent_while_exporting(number, fitted, folder):
     code = (
         "import os, sys; from edge_ad_export import exporting;"
         "from edge_ad_runtime.commands.main import main;"
-        f"exporting.choose_search = lambda *given: os.kill(os.getpid(), {int(number)});"
+        f"exporting.write_references = lambda *given: os.kill(os.getpid(), {int(number)});"
         "main(['export', sys.argv[1], '--out', sys.argv[2]])"
     )
     command = [sys.executable, "-c", code, folder / "plate.fit", folder / "plate.edgead"]
@@ -31,7 +31,7 @@ def sent_while_exporting(number, fitted, folder):
 def test_kill_9_during_export_leaves_no_artifact_and_the_next_export_works(fitted, tmp_path):
     out = tmp_path / "plate.edgead"
     assert sent_while_exporting(signal.SIGKILL, fitted, tmp_path) == -signal.SIGKILL
-    assert list(tmp_path.glob(".plate.edgead.partial-*/features.onnx"))
+    assert list(tmp_path.glob(".plate.edgead.partial-*/network.onnx"))
     assert not out.exists()
     export(fitted, out, EXACT)
     assert verify(Detector.load(out)).ok
@@ -51,7 +51,7 @@ def test_no_export_replaces_its_own_fit_and_no_fit_its_own_images(fitted, tmp_pa
         with pytest.raises(ConfigError, match="would be replaced, but .* is read from it"):
             fitted.save(folder, overwrite=True)
     assert sorted(path.name for path in (tmp_path / "plate.fit").iterdir()) == [
-        "backbone.safetensors", "bank.safetensors", "fit.json", "held_out.safetensors",
+        "fit.json", "held_out.safetensors", "kept.safetensors", "network.safetensors",
     ]  # fmt: skip
 
 
@@ -78,12 +78,14 @@ def test_a_full_disk_during_fit_is_one_line_too(parts, tmp_path, limit):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("failing", ["write_references", "choose_search", "hash_file"])
+@pytest.mark.parametrize(
+    "failing", ["exporting.write_references", "search.choose_search", "exporting.hash_file"]
+)
 def test_a_full_disk_is_one_clear_error_and_leaves_nothing(fitted, tmp_path, monkeypatch, failing):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(f"edge_ad_export.exporting.{failing}", full)
+    monkeypatch.setattr(f"edge_ad_export.{failing}", full)
     with pytest.raises(ExportError, match="No space left on device; nothing was changed"):
         export(fitted, tmp_path / "a.edgead", EXACT)
     assert list(tmp_path.iterdir()) == []

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_ad import FittedDetector, PatchCoreConfig
-from edge_ad.features.patches import build_network, extract
+from edge_ad import FittedDetector, PatchCoreConfig, ReferenceDetector
+from edge_ad.features.patches import build_network
 from edge_ad.fitting.calibrate import split_conformal
 from edge_ad.fitting.fitted import SCHEMA, FitImage, FitRecord
 from edge_ad.methods.patchcore.bank import Bank, nearest_bank_rows
-from edge_ad.methods.patchcore.reference import ReferenceDetector
-from edge_ad.networks.weights import fingerprint
+from edge_ad.networks.run import TorchRun
 from edge_ad_export import ExportConfig, export
 from edge_ad_runtime import Detector
 
@@ -39,25 +38,26 @@ def to_uint8(normalised: np.ndarray) -> np.ndarray:
 
 def fitted_on_every_patch(images: np.ndarray, config: PatchCoreConfig) -> FittedDetector:
     network = build_network(config)
-    features = extract(network, images)
+    features = TorchRun(network)(images)["features"]
     patches = features.reshape(-1, features.shape[-1])
-    backbone = network.backbone.state_dict()
     b = config.scoring.reweight_neighbours
     record = FitRecord(
         schema=SCHEMA,
-        config=config,
-        grid=features.shape[1:3],
-        dimension=patches.shape[1],
-        weights_sha256=fingerprint(backbone),
+        method=config.method,
         calibration=split_conformal(np.ones(4), None),
         images=(FitImage(path="golden", sha256="", held_out_score=None),),
         isolated=(),
         versions={},
     )
     return FittedDetector(
+        config=config,
         record=record,
-        backbone=backbone,
-        bank=Bank(features=patches, neighbours=nearest_bank_rows(patches, b) if b else None),
+        state=network.state_dict(),
+        kept=Bank(
+            features=patches,
+            neighbours=nearest_bank_rows(patches, b) if b else None,
+            grid=np.array(features.shape[1:3]),
+        ),
         held_out=images,
         originals=tuple(images[:1]),
     )
@@ -95,9 +95,9 @@ def test_features_scores_and_maps_are_theirs_through_torch_and_through_the_artif
     export(fitted, tmp_path / "golden.edgead", ExportConfig(search="exact"))
     detector = Detector.load(tmp_path / "golden.edgead")
 
-    assert np.allclose(fitted.bank.features[:16], features, rtol=1e-4, atol=1e-4)
-    (observed,) = detector.members[0].observe(bank_images[:1])
-    exported = observed.features.reshape(-1, features.shape[1])[:16]
+    assert np.allclose(fitted.kept.features[:16], features, rtol=1e-4, atol=1e-4)
+    (outputs,) = detector.members[0].run(bank_images[:1])
+    exported = outputs["features"].reshape(-1, features.shape[1])[:16]
     assert np.allclose(exported, features, rtol=1e-4, atol=1e-4)
     for image, score, heat in zip(test_images, scores, maps, strict=True):
         for found in (reference.predict(image), detector.predict(image)):
@@ -105,5 +105,5 @@ def test_features_scores_and_maps_are_theirs_through_torch_and_through_the_artif
             assert np.abs(found.map - heat).max() <= 1e-4 * heat.max()
     if name == "anomalib":  # its image score without equation 7
         expected = golden[f"anomalib_max_patch_distance{suffix}"]
-        largest = [reference.trace(image).distances.max() for image in test_images]
+        largest = [reference.trace(image)["distances"].max() for image in test_images]
         assert largest == pytest.approx(expected, rel=1e-4)

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from edge_ad import PatchCoreConfig, fit
-from edge_ad.methods.patchcore.reference import ReferenceDetector
+from edge_ad import PatchCoreConfig, ReferenceDetector, fit
 from edge_ad_export import ExportConfig, export
 from edge_ad_runtime import Detector
 
@@ -38,7 +37,7 @@ def test_scores_and_maps_are_the_references(fitted, detector, tiles):
     for path in images:
         expected, found = reference.predict(path), detector.predict(path)
         assert found.score == pytest.approx(expected.score, rel=1e-4)
-        assert found.exact
+        assert found.evidence["exact"]
         assert np.abs(found.map - expected.map).mean() <= map_tolerance * expected.map.mean()
         assert found.threshold == expected.threshold
 

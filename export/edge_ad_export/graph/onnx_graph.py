@@ -26,28 +26,29 @@ def to_onnx(network: nn.Module, size: tuple[int, int]) -> bytes:
     example = torch.zeros((2, *size, 3), dtype=torch.uint8)  # 2: a batch of 1 would be fixed to 1
     with torch.inference_mode():
         names = list(network(example[:1]))
-    return checked(to_model(network, example, INPUT, names))
+    return checked(to_model(network, [example], [INPUT], names))
 
 
 def to_model(
-    module: nn.Module, example: Tensor, name: str, results: Sequence[str]
+    module: nn.Module, examples: Sequence[Tensor], names: Sequence[str], results: Sequence[str]
 ) -> onnx.ModelProto:
-    """One input and the outputs of those names, the first axis dynamic.
+    """Inputs and outputs of those names, the first axis dynamic.
 
     Raises:
         ExportError: the exporter refuses.
     """
+    batch = torch.export.Dim("N", min=1)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's own deprecations, on every export
             logging.getLogger("torch.onnx").setLevel(logging.ERROR)
             program = torch.onnx.export(
                 module,
-                (example,),
+                tuple(examples),
                 dynamo=True,
-                input_names=[name],
+                input_names=list(names),
                 output_names=list(results),
-                dynamic_shapes=({0: torch.export.Dim("N", min=1)},),
+                dynamic_shapes=tuple({0: batch} for _ in examples),
                 opset_version=_OPSET,
                 verbose=False,
             )

@@ -7,42 +7,25 @@ the search. The bank is in the graph, in pieces, so that no matrix of all distan
 from __future__ import annotations
 
 import numpy as np
-import onnx
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edge_ad_export.graph.onnx_graph import checked, to_model
+from edge_ad_export.graph.appended import appended
 from edge_ad_runtime.heads.patch_search import FEATURES, ROWS
 
 _CHUNK_ROWS = 8192
 
 
-def with_search(features: bytes, bank: NDArray[np.float32], k: int) -> bytes:
+def with_search(graph: bytes, bank: NDArray[np.float32], k: int) -> bytes:
     """The graph with an output more: ``rows`` int64 ``(N, rows * cols, k)``, nearest bank rows.
 
     Args:
-        features: a graph from images to ``features``, of any precision.
+        graph: from images to ``features``, of any precision.
         bank: ``(n, D)``; the search is float32.
         k: neighbours.
     """
-    model = onnx.load_from_string(features)
-    shape = model.graph.output[0].type.tensor_type.shape.dim
-    grid = (shape[1].dim_value, shape[2].dim_value)
-    example = torch.zeros((2, *grid, bank.shape[1]))
-    search = to_model(_BankSearch(bank, k).eval(), example, FEATURES, [ROWS])
-    merged = onnx.compose.merge_models(
-        model,
-        onnx.compose.add_prefix(search, "search."),
-        io_map=[(FEATURES, f"search.{FEATURES}")],
-        outputs=[FEATURES, f"search.{ROWS}"],
-    )
-    merged.graph.output[1].name = ROWS
-    for node in merged.graph.node:
-        for i, name in enumerate(node.output):
-            if name == f"search.{ROWS}":
-                node.output[i] = ROWS
-    return checked(merged)
+    return appended(graph, _BankSearch(bank, k).eval(), keep=[FEATURES])
 
 
 class _BankSearch(nn.Module):
@@ -55,7 +38,7 @@ class _BankSearch(nn.Module):
         self.chunks = nn.ParameterList(_fixed(piece.T.contiguous()) for piece in pieces)
         self.half_sq_norms = nn.ParameterList(_fixed(p.square().sum(dim=1) / 2) for p in pieces)
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
         patches = features.reshape(features.shape[0], -1, features.shape[-1])  # (N, q, D)
         values, rows = self._nearest(patches, 0)
         for i in range(1, len(self.chunks)):
@@ -63,7 +46,7 @@ class _BankSearch(nn.Module):
             values, rows = torch.cat([values, more], dim=2), torch.cat([rows, at], dim=2)
             values, kept = values.topk(min(self.k, values.shape[2]), dim=2)
             rows = rows.gather(2, kept)
-        return rows
+        return {ROWS: rows}
 
     def _nearest(self, patches: Tensor, i: int) -> tuple[Tensor, Tensor]:
         """The k nearest of piece i: closeness and bank rows ``(N, q, k)``."""

@@ -15,14 +15,14 @@ from edge_ad.fitting.ensemble import Ensemble
 from edge_ad.images.good import load_preprocessed
 from edge_ad.images.labelled import list_test_images
 from edge_ad.methods import Lowered
+from edge_ad.methods.judge import Judge
 from edge_ad.networks.run import Run, TorchRun
 from edge_ad.synthetic.damage import with_damage
 from edge_ad_export.settings import ExportConfig
 from edge_ad_runtime.artifact.schema import PrecisionLoss
 from edge_ad_runtime.decision.threshold import least_unit
-from edge_ad_runtime.heads import Arrays, Opening, open_head
+from edge_ad_runtime.heads import Arrays
 from edge_ad_runtime.heads.ensemble import combine
-from edge_ad_runtime.heads.in_memory import InMemory
 from edge_ad_runtime.heads.stages import own_stages
 
 
@@ -49,7 +49,7 @@ def measure_loss(
     lowered_exact = [m.lower(n) for m, n in zip(exact.members, originals, strict=True)]
     theirs = _Detector(exact, lowered_exact, [TorchRun(network) for network in originals])
     ours = _Detector(reduced, lowered, runs)
-    names = list(dict.fromkeys(s.name for head in ours.heads for s in own_stages(head)))
+    names = list(dict.fromkeys(s.name for judge in ours.judges for s in own_stages(judge.head)))
     stages: dict[str, list[float]] = {name: [] for name in names}
     scores = []
     images = list(with_damage(exact.members[0].held_out, config.seed))
@@ -81,30 +81,19 @@ class _Detector:
     def __init__(self, ensemble: Ensemble, lowered: Sequence[Lowered], runs: Sequence[Run]) -> None:
         first = ensemble.members[0].config
         self.preprocessing = first.preprocessing
-        self._runs = runs
         self._scales = list(ensemble.scales)
-        opening = Opening(size=first.size)
-        self.heads = [open_head(each.head, InMemory(each.arrays), opening) for each in lowered]
+        pairs = zip(runs, lowered, strict=True)
+        self.judges = [Judge(run, each, first.size) for run, each in pairs]
 
     def stages(self, preprocessed: NDArray[np.uint8]) -> tuple[list[Arrays], float]:
         """The values of each member's stages before the map, and the score."""
-        values: list[Arrays] = []
-        scores = []
-        for run, head in zip(self._runs, self.heads, strict=True):
-            outputs = {name: each[0] for name, each in run(preprocessed[np.newaxis]).items()}
-            before = dict(outputs)
-            for stage in own_stages(head):
-                before[stage.name] = head.replay(stage.name, before)
-            values.append(before)
-            scores.append(head.judge(outputs, with_map=False).score)
-        return values, float(combine(scores, self._scales))
+        found = [judge.stages(preprocessed) for judge in self.judges]
+        score = combine([score for _, score in found], self._scales)
+        return [values for values, _ in found], float(score)
 
     def score(self, preprocessed: NDArray[np.uint8]) -> float:
         """The score alone."""
-        scores = []
-        for run, head in zip(self._runs, self.heads, strict=True):
-            outputs = {name: each[0] for name, each in run(preprocessed[np.newaxis]).items()}
-            scores.append(head.judge(outputs, with_map=False).score)
+        scores = [judge.score(preprocessed) for judge in self.judges]
         return float(combine(scores, self._scales))
 
 

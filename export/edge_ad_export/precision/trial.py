@@ -8,10 +8,9 @@ from torch import nn
 
 from edge_ad.fitting.fitted import FittedDetector
 from edge_ad.images.good import GoodImages
+from edge_ad.methods.judge import Judge
 from edge_ad.networks.run import Run
 from edge_ad.synthetic.damage import with_damage
-from edge_ad_runtime.heads import Opening, open_head
-from edge_ad_runtime.heads.in_memory import InMemory
 
 _QUERIED = 8  # images that are scored, and as many damaged copies; the others are learned from
 
@@ -43,10 +42,5 @@ class Trial:
         method, config = self._fitted.method, self._fitted.config
         images = GoodImages.in_memory(self._learned_from, config.preprocessing)
         kept = method.gather(run, images, config, progress=False).kept
-        lowered = method.lower(self._network, kept, config)
-        head = open_head(lowered.head, InMemory(lowered.arrays), Opening(size=config.size))
-        scores = []
-        for image in self._queries:
-            outputs = {name: value[0] for name, value in run(image[np.newaxis]).items()}
-            scores.append(head.judge(outputs, with_map=False).score)
-        return np.array(scores)
+        judge = Judge(run, method.lower(self._network, kept, config), config.size)
+        return np.array([judge.score(image) for image in self._queries])

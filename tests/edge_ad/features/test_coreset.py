@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from edge_ad.features import coreset
 from edge_ad.features.coreset import greedy_coreset
-from edge_ad.methods.patchcore.reference import plain_greedy
+from edge_ad.features.plain_greedy import plain_greedy
 from edge_ad_runtime.errors import ConfigError, FitError
 
 RNG = np.random.default_rng(0)

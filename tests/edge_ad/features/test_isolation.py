@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from edge_ad import fit
+from edge_ad import ReferenceDetector, fit
 from edge_ad.features.isolation import find_isolated
-from edge_ad.methods.patchcore.reference import ReferenceDetector
 from edge_ad_runtime.commands.main import main
 from edge_ad_runtime.images import read_image, write_png
 
@@ -20,7 +19,7 @@ def test_a_patch_unlike_all_other_images_is_first_and_located():
     features = FEATURES.copy()
     features[4, 2, 3] += 20
     first, *others = find_isolated(features, PATHS)
-    assert (first.path, first.cell) == ("4.png", (2, 3))
+    assert (first.path, first.cell, first.grid) == ("4.png", (2, 3), (4, 5))
     others_patches = np.delete(features, 4, axis=0).reshape(-1, 16)
     expected = np.linalg.norm(others_patches - features[4, 2, 3], axis=1).min()
     assert first.distance == pytest.approx(expected, rel=1e-4)

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from edge_ad import PatchCoreConfig
-from edge_ad.features.patches import build_network, extract
+from edge_ad.features.patches import build_network
+from edge_ad.networks.run import TorchRun
 from edge_ad_runtime.errors import FitError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), dtype=np.uint8)
@@ -11,7 +12,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), dtype=np.uint
 
 def features(**settings):
     config = PatchCoreConfig(weights="untrained", size=(64, 96), **settings)
-    return extract(build_network(config), IMAGES)
+    return TorchRun(build_network(config))(IMAGES)["features"]
 
 
 @pytest.mark.parametrize(
@@ -51,8 +52,8 @@ def test_a_patch_is_the_mean_of_its_neighbourhood_with_zeros_beyond_the_border(p
 
 def test_one_image_alone_has_the_features_it_has_in_a_batch():
     network = build_network(PatchCoreConfig(weights="untrained", size=(64, 96)))
-    alone = extract(network, IMAGES[1:])
-    assert np.allclose(alone[0], extract(network, IMAGES)[1], rtol=1e-4, atol=1e-5)
+    alone = TorchRun(network)(IMAGES[1:])["features"]
+    assert np.allclose(alone[0], TorchRun(network)(IMAGES)["features"][1], rtol=1e-4, atol=1e-5)
 
 
 def test_features_that_are_not_finite_are_refused():
@@ -60,4 +61,4 @@ def test_features_that_are_not_finite_are_refused():
     with torch.no_grad():
         network.backbone.bn1.running_var[0] = -1
     with pytest.raises(FitError, match="NaN or infinite features"):
-        extract(network, IMAGES)
+        TorchRun(network)(IMAGES)

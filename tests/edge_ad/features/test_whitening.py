@@ -1,13 +1,16 @@
 from dataclasses import replace
-from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from edge_ad import FittedDetector, fit
-from edge_ad.features.patches import build_network, extract, extract_files, restore_network
+from edge_ad.features.patches import build_network
+from edge_ad.features.store import features_of
 from edge_ad.features.whitening import Whitening, learn_whitening, moments, whiten_in_place
+from edge_ad.images.good import GoodImages
+from edge_ad.networks.run import TorchRun
 from edge_ad_export import export
 
 RNG = np.random.default_rng(0)
@@ -63,26 +66,20 @@ def whitened(request, parts, small) -> FittedDetector:
 
 
 def test_the_bank_is_of_the_whitened_networks_features(whitened):
-    network = restore_network(whitened.config, whitened.backbone)
-    paths = [i.path for i in whitened.record.images if i.held_out_score is None]
-    run = partial(extract, network)
-    features = extract_files(run, paths, whitened.config.preprocessing, progress=False)
-    patches = features.reshape(-1, whitened.record.dimension)
-    to_bank = np.linalg.norm(whitened.bank.features[:5, None] - patches, axis=2).min(axis=1)
+    paths = [Path(i.path) for i in whitened.record.images if i.held_out_score is None]
+    images = GoodImages(paths, whitened.config.preprocessing)
+    features = features_of(TorchRun(whitened.network()), images, progress=False)
+    patches = features.reshape(-1, whitened.kept.features.shape[1])
+    to_bank = np.linalg.norm(whitened.kept.features[:5, None] - patches, axis=2).min(axis=1)
     assert to_bank.max() < 1e-3 * np.linalg.norm(patches, axis=1).mean()
-    plain = extract_files(
-        partial(extract, build_network(whitened.config)),
-        paths,
-        whitened.config.preprocessing,
-        progress=False,
-    )
+    plain = features_of(TorchRun(build_network(whitened.config)), images, progress=False)
     assert not np.allclose(plain, features, atol=0.1)
 
 
 def test_it_survives_its_folder_and_the_export_verifies(whitened, tmp_path):
     whitened.save(tmp_path / "plate.fit")
     loaded = FittedDetector.load(tmp_path / "plate.fit")
-    assert torch.equal(loaded.backbone["whitening.weight"], whitened.backbone["whitening.weight"])
+    assert torch.equal(loaded.state["whitening.weight"], whitened.state["whitening.weight"])
     report = export(loaded, tmp_path / "plate.edgead")
     assert report.verification.ok
-    assert report.feature_difference < 1e-4
+    assert report.output_difference < 1e-4

@@ -1,4 +1,3 @@
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -6,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_ad import FittedDetector, fit
-from edge_ad.methods.patchcore.reference import ReferenceDetector
+from edge_ad import FittedDetector, ReferenceDetector, fit
+from edge_ad.features.store import allocate
 from edge_ad_runtime.errors import (
     ArtifactError,
     ConfigError,
@@ -18,12 +17,12 @@ from edge_ad_runtime.errors import (
 )
 from edge_ad_runtime.images import read_image
 
-FILES = ["backbone.safetensors", "bank.safetensors", "fit.json", "held_out.safetensors"]
+FILES = ["fit.json", "held_out.safetensors", "kept.safetensors", "network.safetensors"]
 
 
 def test_it_learns_a_bank_and_a_threshold(fitted):
-    assert fitted.record.grid == (16, 20)
-    assert fitted.bank.features.shape == (160, 192)  # 5% of 10 images x 320 patches
+    assert fitted.kept.grid.tolist() == [16, 20]
+    assert fitted.kept.features.shape == (160, 192)  # 5% of 10 images x 320 patches
     assert fitted.calibration.images == 2
     held_out = [i.held_out_score for i in fitted.record.images if i.held_out_score is not None]
     assert max(held_out) == fitted.calibration.threshold
@@ -48,7 +47,8 @@ def test_it_survives_its_folder(fitted, tmp_path, parts):
     fitted.save(tmp_path / "plate.fit")
     loaded = FittedDetector.load(tmp_path / "plate.fit")
     assert loaded.record == fitted.record
-    assert np.array_equal(loaded.bank.features, fitted.bank.features)
+    assert loaded.config == fitted.config
+    assert np.array_equal(loaded.kept.features, fitted.kept.features)
     image = parts / "test/stain/000.png"
     assert ReferenceDetector(loaded).predict(image).score == pytest.approx(
         ReferenceDetector(fitted).predict(image).score
@@ -67,19 +67,17 @@ def test_held_out_scores_are_the_references(fitted):
 def test_features_in_a_scratch_file_give_the_same_fit_and_leave_nothing(
     parts, small, fitted, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("edge_ad.features.patches._IN_MEMORY_BYTES", 1000)
+    monkeypatch.setattr("edge_ad.features.store._IN_MEMORY_BYTES", 1000)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     scratch = fit(parts / "train/good", small)
-    assert np.array_equal(scratch.bank.features, fitted.bank.features)
-    assert type(scratch.bank.features) is np.ndarray
+    assert np.array_equal(scratch.kept.features, fitted.kept.features)
+    assert type(scratch.kept.features) is np.ndarray
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_scratch_file_that_would_not_fit_is_refused_before_it_is_made(monkeypatch):
-    from edge_ad.features.patches import _allocate
-
     with pytest.raises(FitError, match=r"need .* GB of scratch space, .* set TMPDIR"):
-        _allocate((10**9, 10**6))
+        allocate((10**9, 10**6))
 
 
 def test_an_existing_folder_is_not_overwritten_unasked(fitted, tmp_path):
@@ -117,7 +115,7 @@ def test_one_image_is_enough_for_a_bank_but_not_for_a_threshold(parts, small, tm
     assert loaded.record.calibration is None
     assert len(loaded.held_out_scores) == 0
     own, bad = (
-        ReferenceDetector(loaded).trace(read_image(path)).score
+        ReferenceDetector(loaded).trace(read_image(path))["score"]
         for path in (loaded.record.images[0].path, parts / "test/scratch/000.png")
     )
     assert 0 < own < bad
@@ -151,19 +149,17 @@ def test_a_damaged_or_missing_file_of_the_fit_folder_is_refused(fitted, tmp_path
         FittedDetector.load(tmp_path / "plate.fit")
 
 
-def test_a_fit_of_mixed_folders_is_refused(fitted, tmp_path):
+def test_a_fit_of_mixed_folders_is_refused(fitted, parts, small, tmp_path):
     fitted.save(tmp_path / "plate.fit")
-    path = tmp_path / "plate.fit/fit.json"
-    record = json.loads(path.read_text())
-    record["dimension"] = 99
-    path.write_text(json.dumps(record))
-    with pytest.raises(ShapeError, match="fit.json says dimension 99"):
+    fit(parts / "train/good", replace(small, layers=(1,))).save(tmp_path / "other.fit")
+    shutil.copy(tmp_path / "other.fit/kept.safetensors", tmp_path / "plate.fit")  # D 64, not 192
+    with pytest.raises(ShapeError, match="fit again"):
         FittedDetector.load(tmp_path / "plate.fit")
 
 
 @pytest.mark.parametrize(
     ("name", "other"),
-    [("bank", "held_out"), ("held_out", "bank"), ("held_out", "backbone")],
+    [("kept", "held_out"), ("held_out", "kept"), ("held_out", "network")],
 )
 def test_files_of_a_fit_in_one_anothers_place_are_refused(fitted, tmp_path, name, other):
     """It was a KeyError."""

@@ -5,26 +5,30 @@ from safetensors.torch import load_file, save_file
 
 from edge_ad import PatchCoreConfig
 from edge_ad.evaluation.metrics import auroc
-from edge_ad.features.patches import build_network, extract
+from edge_ad.features.patches import build_network
 from edge_ad.features.whitening import learn_whitening
-from edge_ad.methods.patchcore.bank import BankScorer, build_bank
+from edge_ad.methods.patchcore.bank import build_bank
+from edge_ad.methods.patchcore.method import PatchCore
 from edge_ad.networks.procedural import WEIGHTS, Procedural
+from edge_ad.networks.run import TorchRun
 from edge_ad.recipes.generated_parts import draw_category
 from edge_ad_runtime.errors import ConfigError, FitError
+from edge_ad_runtime.heads import Opening, open_head
+from edge_ad_runtime.heads.in_memory import InMemory
 
 IMAGES = np.random.default_rng(0).integers(0, 180, (2, 64, 96, 3), dtype=np.uint8)
 
 
 def features(images=IMAGES, **settings):
-    settings = {"weights": "default", **settings}
-    config = PatchCoreConfig(backbone="procedural", size=images.shape[1:3], **settings)
-    return extract(build_network(config), images)
+    settings = {"backbone": "procedural", "weights": "default", **settings}
+    config = PatchCoreConfig(size=images.shape[1:3], **settings)
+    return TorchRun(build_network(config))(images)["features"]
 
 
 @pytest.mark.parametrize("size", [(64, 96), (75, 49), (33, 32)])
 def test_grids_are_those_of_the_resnets(size):
     images = np.zeros((1, *size, 3), np.uint8)
-    resnet = extract(build_network(PatchCoreConfig(weights="untrained", size=size)), images)
+    resnet = features(images, backbone="resnet18", weights="untrained")
     assert features(images).shape == (*resnet.shape[:3], sum(Procedural().channels))
 
 
@@ -86,9 +90,13 @@ def test_it_sees_parts_that_are_missing_moved_or_turned_over():
     category = draw_category("populated", seed=0)
     config = PatchCoreConfig(coreset_fraction=0.01)
     network = build_network(config)
-    good = extract(network, category.good)
+    run = TorchRun(network)
+    good = run(category.good)["features"]
     network.whitening = learn_whitening(good.reshape(-1, good.shape[-1]))
-    good = extract(network, category.good)
-    scorer = BankScorer(build_bank(good.reshape(-1, good.shape[-1]), config), config.scoring)
-    scores = [scorer.score(extract(network, image[np.newaxis]))[1] for image in category.test]
+    bank = build_bank(run(category.good)["features"], config)
+    lowered = PatchCore().lower(network, bank, config)
+    size = category.good.shape[1:3]
+    head = open_head(lowered.head, InMemory(lowered.arrays), Opening(size=size))
+    outputs = [run(image[np.newaxis])["features"][0] for image in category.test]
+    scores = [head.judge({"features": each}, with_map=False).score for each in outputs]
     assert auroc(np.array(scores), category.is_defective) > 0.9  # the fixed filters: 0.83

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from edge_ad import PatchCoreConfig
-from edge_ad.features.patches import build_network, extract
+from edge_ad.features.patches import build_network
+from edge_ad.networks.run import TorchRun
 from edge_ad.networks.scattering import Scattering, morlets
 
 ORIENTATIONS = len(morlets()) // 2
@@ -12,7 +13,7 @@ IMAGES = np.random.default_rng(0).integers(0, 180, (2, 64, 96, 3), dtype=np.uint
 
 def features(images=IMAGES, **settings):
     config = PatchCoreConfig(backbone="scattering", size=images.shape[1:3], **settings)
-    return extract(build_network(config), images)
+    return TorchRun(build_network(config))(images)["features"]
 
 
 def maps(image, layers=(2,)):
@@ -28,7 +29,7 @@ def test_grids_are_those_of_the_resnets(layers, size):
     resnet = PatchCoreConfig(weights="untrained", size=size, layers=layers)
     assert (
         features(images, layers=layers).shape[:3]
-        == (extract(build_network(resnet), images).shape[:3])
+        == (TorchRun(build_network(resnet))(images)["features"].shape[:3])
     )
     channels = Scattering(layers).channels
     assert features(images, layers=layers).shape[3] == sum(channels)

@@ -61,7 +61,7 @@ def test_a_timm_that_can_run_code_from_a_weights_file_is_refused(
 def test_networks_of_several_kinds_fit_and_export(timm, parts, small, tmp_path, name):
     config = replace(small, backbone=f"timm:{name}", layers=(2, 3), size=(224, 224), shots=4)
     fitted = fit(parts / "train/good", config)
-    assert fitted.record.grid == (28, 28)
+    assert fitted.kept.grid.tolist() == [28, 28]
     assert export(fitted, tmp_path / "a.edgead").verification.ok
 
 

@@ -1,10 +1,7 @@
 """What TensorRT takes of what we export, and how int8 graphs must be quantised for it."""
 
-import copy
-
 import numpy as np
 import pytest
-import torch
 from onnxruntime import quantization
 
 from edge_ad import PatchCoreConfig
@@ -13,7 +10,7 @@ from edge_ad_export.graph.onnx_graph import to_onnx
 from edge_ad_export.graph.search_in_graph import with_search
 from edge_ad_runtime.engines import Graph
 from edge_ad_runtime.engines.tensorrt.build import build_plan
-from edge_ad_runtime.engines.tensorrt.engine import open_library
+from edge_ad_runtime.engines.tensorrt.library import open_library
 from edge_ad_runtime.errors import EngineError
 
 pytest.importorskip("tensorrt_rtx")
@@ -37,10 +34,7 @@ def fp32(network):
 
 @pytest.fixture(scope="module")
 def fp16(network):
-    half = copy.deepcopy(network)
-    half.dtype = torch.float16
-    half.backbone.to(half.dtype)
-    return to_onnx(half, CONFIG.size)
+    return to_onnx(network.in_half(), CONFIG.size)
 
 
 class Images:

@@ -7,15 +7,15 @@ import onnx
 import pytest
 
 from edge_ad import FittedDetector, fit
-from edge_ad.features.patches import restore_network
 from edge_ad_export import ExportConfig, export
 from edge_ad_export.graph.onnx_graph import to_onnx
-from edge_ad_export.precision.int8 import FEWEST_IMAGES, _with_scale_in_weights, reduce
+from edge_ad_export.precision import reduce
+from edge_ad_export.precision.int8 import FEWEST_IMAGES, _with_scale_in_weights
 from edge_ad_runtime import Detector
-from edge_ad_runtime.artifact.folder import BANK
 from edge_ad_runtime.artifact.manifest import FILE_NAME
 from edge_ad_runtime.engines import Graph, open_engine
 from edge_ad_runtime.errors import ConfigError, EngineError, ExportError, FitError
+from edge_ad_runtime.heads.patch_search import BANK
 from edge_ad_runtime.proof.verify import verify
 
 needs_openvino = pytest.mark.skipif(not find_spec("openvino"), reason="openvino is not installed")
@@ -65,8 +65,8 @@ def test_it_verifies_against_the_exported_network_and_against_float32(exported):
 def test_the_bank_and_the_threshold_are_those_of_the_exported_network(exported, many_held_out):
     detector = Detector.load(exported.path)
     bank = np.load(exported.path / BANK)
-    assert bank.shape == many_held_out.bank.features.shape
-    assert not np.array_equal(bank, many_held_out.bank.features)
+    assert bank.shape == many_held_out.kept.features.shape
+    assert not np.array_equal(bank, many_held_out.kept.features)
     learned = [image for image in many_held_out.record.images if image.held_out_score is None]
     for image in learned:  # every patch of theirs is in the bank, or near one that is
         assert detector.predict(image.path).verdict == "good"
@@ -90,10 +90,11 @@ def test_the_manifest_states_the_loss(exported):
 @pytest.mark.parametrize("engine", ["tensorrt", "onnxruntime"])
 def test_int8_graphs(many_held_out, engine):
     """The aggregation is in float; TensorRT gets zero points of zero."""
-    network = restore_network(many_held_out.config, many_held_out.backbone)
+    network = many_held_out.network()
     config = ExportConfig(precision="int8", engine=engine)
     plain = to_onnx(network, many_held_out.config.size)
-    graph = onnx.load_from_string(reduce(many_held_out, network, plain, config)[0]).graph
+    quantised, _ = reduce(many_held_out, many_held_out.lower(network), plain, config)
+    graph = onnx.load_from_string(quantised).graph
     producers = {name: node for node in graph.node for name in node.output}
     for pool in (node for node in graph.node if node.op_type == "AveragePool"):
         assert producers[pool.input[0]].op_type == "DequantizeLinear"
@@ -110,9 +111,9 @@ def test_int8_graphs(many_held_out, engine):
 def test_int8_leaves_fixed_filters_in_float(good, small):
     config = replace(small, weights="default", layers=(2, 3), holdout_fraction=0.7)
     fitted = fit(good, config)
-    network = restore_network(config, fitted.backbone)
+    network = fitted.network()
     plain = to_onnx(network, config.size)
-    reduced, _ = reduce(fitted, network, plain, ExportConfig(precision="int8"))
+    reduced, _ = reduce(fitted, fitted.lower(network), plain, ExportConfig(precision="int8"))
     graph = onnx.load_from_string(reduced).graph
     producers = {name: node.op_type for node in graph.node for name in node.output}
     convolutions = [node for node in graph.node if node.op_type == "Conv"]
@@ -127,15 +128,16 @@ def test_int8_leaves_fixed_filters_in_float(good, small):
 def test_int8_of_fixed_filters_alone_is_refused(good, small):
     config = replace(small, backbone="scattering", weights="default", holdout_fraction=0.7)
     fitted = fit(good, config)
-    network = restore_network(config, fitted.backbone)
+    network = fitted.network()
     plain = to_onnx(network, config.size)
-    with pytest.raises(ExportError, match="'scattering' is fixed filters alone"):
-        reduce(fitted, network, plain, ExportConfig(precision="int8"))
+    with pytest.raises(ExportError, match=r"backbone scattering, .*\) is fixed filters alone"):
+        reduce(fitted, fitted.lower(network), plain, ExportConfig(precision="int8"))
 
 
 def test_more_loss_than_tolerated_is_refused_with_the_report(many_held_out, tmp_path):
     config = ExportConfig(precision="int8", loss_tolerance=1e-6)
-    with pytest.raises(ExportError, match=r"int8 moves scores by .* patch distances .*accept-loss"):
+    message = r"int8 moves scores by .* features .* off, distances .* off, .*accept-loss"
+    with pytest.raises(ExportError, match=message):
         export(many_held_out, tmp_path / "plate.edgead", config)
     assert not list(tmp_path.iterdir())
 
@@ -179,11 +181,11 @@ def test_bfloat16_is_refused_on_a_processor_that_has_none(
 @needs_openvino
 def test_openvino_computes_in_float32_what_was_exported_in_float32(many_held_out):
     """By default it takes bfloat16 where the processor has it."""
-    network = restore_network(many_held_out.config, many_held_out.backbone)
+    network = many_held_out.network()
     graph = Graph(onnx=to_onnx(network, many_held_out.config.size))
     images = many_held_out.held_out[:2]
-    expected = open_engine("onnxruntime", graph).run(images)
-    found = open_engine("openvino", graph).run(images)
+    expected = open_engine("onnxruntime", graph).run(images)["features"]
+    found = open_engine("openvino", graph).run(images)["features"]
     np.testing.assert_allclose(found, expected, atol=1e-5 * expected.max())
 
 
@@ -195,13 +197,13 @@ def test_the_loss_on_labelled_images_is_in_the_report(many_held_out, parts, tmp_
 
 
 def test_the_scale_in_the_weights_changes_nothing(many_held_out):
-    network = restore_network(many_held_out.config, many_held_out.backbone)
+    network = many_held_out.network()
     graph = to_onnx(network, many_held_out.config.size)
     folded = _with_scale_in_weights(graph)
     assert "Div" not in [node.op_type for node in onnx.load_from_string(folded).graph.node]
     images = many_held_out.held_out[:2]
-    expected = open_engine("onnxruntime", Graph(onnx=graph)).run(images)
-    found = open_engine("onnxruntime", Graph(onnx=folded)).run(images)
+    expected = open_engine("onnxruntime", Graph(onnx=graph)).run(images)["features"]
+    found = open_engine("onnxruntime", Graph(onnx=folded)).run(images)["features"]
     np.testing.assert_allclose(found, expected, atol=1e-5 * expected.max())
 
 

@@ -11,10 +11,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_ad import FittedDetector, fit
-from edge_ad.features.patches import restore_network
 from edge_ad_export import ExportConfig, export
 from edge_ad_export.graph.onnx_graph import to_onnx
-from edge_ad_export.precision.int8 import reduce
+from edge_ad_export.precision import reduce
 from edge_ad_runtime import Detector
 from edge_ad_runtime.artifact import strict
 from edge_ad_runtime.artifact.manifest import FILE_NAME, read_manifest
@@ -46,7 +45,7 @@ def model_bytes(nodes, image, output, constants) -> bytes:
 
 
 def quantised_convolution(largest: int) -> bytes:
-    """Q/DQ pairs around a convolution, as in a quantised ``features.onnx``."""
+    """Q/DQ pairs around a convolution, as in a quantised ``network.onnx``."""
     nodes = [
         helper.make_node("DequantizeLinear", ["image", "one", "none"], ["x"]),
         helper.make_node("DequantizeLinear", ["weights", "ones", "zeros"], ["w"], axis=0),
@@ -125,10 +124,10 @@ def for_any(many_held_out, tmp_path_factory):
 
 @pytest.mark.parametrize(("target", "bits"), [("any", 7), ("vnni", 8)])
 def test_weights_have_as_many_bits_as_the_target_has_room_for(many_held_out, target, bits):
-    network = restore_network(many_held_out.config, many_held_out.backbone)
+    network = many_held_out.network()
     config = ExportConfig(precision="int8", target=target)
     plain = to_onnx(network, many_held_out.config.size)
-    quantised, made = reduce(many_held_out, network, plain, config)
+    quantised, made = reduce(many_held_out, many_held_out.lower(network), plain, config)
     assert made.startswith(f"int8 for {target}, ")
     largest = [
         np.abs(numpy_helper.to_array(tensor).astype(int)).max()
@@ -161,7 +160,7 @@ def test_targets_that_do_not_go_with_the_rest_are_refused(settings, message):
 def test_an_8_bit_target_is_refused_where_the_bank_would_be_learned_through_cut_off_sums(
     many_held_out, tmp_path, monkeypatch, target, engine
 ):
-    monkeypatch.setattr("edge_ad_export.precision.int8.saturates_int8", lambda: True)
+    monkeypatch.setattr("edge_ad_export.precision.target.saturates_int8", lambda: True)
     config = ExportConfig(precision="int8", target=target, engine=engine)
     message = rf"no VNNI .* --target {target} .*use --target any, or export on a machine with VNNI"
     with pytest.raises(ExportError, match=message):

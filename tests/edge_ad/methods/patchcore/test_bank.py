@@ -25,15 +25,15 @@ def test_neighbours_are_right_far_from_the_origin():
 def test_a_bank_too_small_for_equation_7_is_refused():
     config = PatchCoreConfig(coreset_fraction=0.001)
     with pytest.raises(FitError, match="would hold 1 patches, fewer than the 9 neighbours"):
-        build_bank(np.zeros((500, 4), np.float32), config)
+        build_bank(np.zeros((5, 10, 10, 4), np.float32), config)
 
 
 def test_a_random_bank_depends_on_the_seed_alone():
-    patches = RNG.standard_normal((500, 4)).astype(np.float32)
+    features = RNG.standard_normal((5, 10, 10, 4)).astype(np.float32)
 
     def bank(seed):
         config = PatchCoreConfig(subsampler="random", seed=seed)
-        return build_bank(patches, config).features.tolist()
+        return build_bank(features, config).features.tolist()
 
     assert len(bank(0)) == 50
     assert bank(0) == bank(0) != bank(1)
@@ -50,7 +50,7 @@ def test_proxies_describe_the_patches_better_than_the_draw_they_began_at():
 
     def bank(subsampler):
         config = PatchCoreConfig(subsampler=subsampler, coreset_fraction=0.02)
-        return build_bank(patches, config).features
+        return build_bank(patches.reshape(3, 20, 50, 8), config).features
 
     assert bank("proxies").shape == (60, 8)
     assert bank("proxies").tolist() == bank("proxies").tolist()
@@ -58,7 +58,7 @@ def test_proxies_describe_the_patches_better_than_the_draw_they_began_at():
 
 
 def test_the_whole_set_is_kept_in_order_at_fraction_1():
-    patches = RNG.standard_normal((50, 4)).astype(np.float32)
-    assert np.array_equal(
-        build_bank(patches, PatchCoreConfig(coreset_fraction=1)).features, patches
-    )
+    features = RNG.standard_normal((2, 5, 5, 4)).astype(np.float32)
+    bank = build_bank(features, PatchCoreConfig(coreset_fraction=1))
+    assert np.array_equal(bank.features, features.reshape(50, 4))
+    assert bank.grid.tolist() == [5, 5]

@@ -1,0 +1,1 @@
+"""Colour histograms: the smallest method there can be."""
