@@ -1,4 +1,4 @@
-"""``edge-ad export`` and ``edge-ad demo``. Torch is imported when they run."""
+"""``edge-ad export``: fit folders to an artifact. Torch is imported when it runs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import get_args
 
 import click
 
-from edge_ad.commands.fit import OVERWRITE
 from edge_ad_runtime.artifact.manifest import QuantisedFor
+from edge_ad_runtime.commands.options import OVERWRITE
 from edge_ad_runtime.engines import ENGINES
 
 
@@ -113,17 +113,3 @@ def export(fit_dirs: tuple[Path, ...], out: Path, overwrite: bool, **settings: o
             if report.plans
             else f"no GPU here, so no plan; on the device: edge-ad compile {out}"
         )
-
-
-@click.command()
-@click.option("--out", default="demo", show_default=True, type=click.Path(path_type=Path))
-@OVERWRITE
-def demo(out: Path, overwrite: bool) -> None:
-    """Draw synthetic parts and take them the whole way.
-
-    \b
-    Example: edge-ad demo --out demo
-    """
-    from edge_ad_export.demo import run_demo
-
-    run_demo(out, overwrite=overwrite, echo=click.echo)

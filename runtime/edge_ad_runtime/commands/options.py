@@ -13,6 +13,7 @@ ENGINE_CHOICE = click.Choice(["auto", *ENGINES])
 
 ARTIFACT = click.argument("artifact", type=click.Path(path_type=Path))
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace what is there.")
 ENGINE = click.option(
     "--engine",
     type=ENGINE_CHOICE,

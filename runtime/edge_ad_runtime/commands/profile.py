@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_ad_runtime.commands.options import ARTIFACT, AS_JSON, ENGINE_CHOICE, THREADS, write_text
-from edge_ad_runtime.detector import Detector
 from edge_ad_runtime.errors import EdgeADError
-from edge_ad_runtime.images import expand_folders
 
 if TYPE_CHECKING:
     from edge_ad_runtime.engines import EngineChoice
@@ -101,7 +99,9 @@ def profile(
     Example: edge-ad profile line3.edgead --fps 10 --minutes 5 --budget-ms 80
     Example: edge-ad profile fp32.edgead --compare int8.edgead --batches
     """
+    from edge_ad_runtime.detector import Detector
     from edge_ad_runtime.device.machine_state import read_machine_state
+    from edge_ad_runtime.images import expand_folders
     from edge_ad_runtime.profile.latency import measure_latency
     from edge_ad_runtime.profile.pace import frames_due, keep_pace
     from edge_ad_runtime.profile.report import ProfileReport
