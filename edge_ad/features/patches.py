@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from edge_ad.features.aggregation import BinAggregation, MeanAggregation
+from edge_ad.features.settings import FeatureSettings
 from edge_ad.features.whitening import Whitening
-from edge_ad.methods.patchcore.settings import PatchCoreConfig
 from edge_ad.networks.registry import Backbone, build_backbone
 from edge_ad.networks.weights import load_weights
 from edge_ad_runtime.errors import FitError, ImageError
@@ -59,7 +59,7 @@ class PatchFeatures(nn.Module):
         return features.permute(0, 2, 3, 1).contiguous()  # (N, rows, cols, D)
 
 
-def build_network(config: PatchCoreConfig) -> PatchFeatures:
+def build_network(config: FeatureSettings) -> PatchFeatures:
     """The network of ``config``, with its weights, ready for inference; not whitened yet.
 
     Raises:
@@ -80,7 +80,7 @@ def network_state(network: PatchFeatures) -> dict[str, Tensor]:
     return {**state, **whitening}
 
 
-def restore_network(config: PatchCoreConfig, state: Mapping[str, Tensor]) -> PatchFeatures:
+def restore_network(config: FeatureSettings, state: Mapping[str, Tensor]) -> PatchFeatures:
     """The network of a fit folder: ``state`` is `network_state`'s, no tensor more or less."""
     backbone = build_backbone(config.resolved_backbone, config.layers, config.size)
     own = {name: value for name, value in state.items() if not name.startswith(_WHITENING)}
@@ -94,7 +94,7 @@ def restore_network(config: PatchCoreConfig, state: Mapping[str, Tensor]) -> Pat
     return network
 
 
-def _network(backbone: Backbone, config: PatchCoreConfig) -> PatchFeatures:
+def _network(backbone: Backbone, config: FeatureSettings) -> PatchFeatures:
     p, stride, dim = config.patch_size, config.stride, config.resolved_aggregated_dim
     aggregation: nn.Module = (
         MeanAggregation(p, stride)
