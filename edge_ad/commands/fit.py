@@ -2,27 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_ad.methods.patchcore.settings import PatchCoreConfig
+from edge_ad.methods import METHODS, settings_class
+from edge_ad.networks.settings import NetworkSettings
 from edge_ad_runtime.commands.options import OVERWRITE, GroupedOption, SettingsCommand
 
 if TYPE_CHECKING:
     from edge_ad.fitting.fitted import FittedDetector
     from edge_ad_runtime.artifact.manifest import Calibration
 
+_DEFAULT_METHOD = "patchcore"
 _ON_CONTACT_SHEET = 12
 
 
-@click.command(
-    cls=SettingsCommand,
-    settings=PatchCoreConfig,
-    group="Method patchcore",
-    groups=("Images", "Network", "Features", "Method patchcore", "Threshold", "Output"),
-)
+class FitCommand(click.Command):
+    """``fit`` before it knows of which method; its arguments make it the command of one."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Parse the arguments with the options of the method that ``--method`` among them names."""
+        return self.of(_method_among(args)).make_context(info_name, args, parent, **extra)
+
+    def of(self, method: str) -> SettingsCommand:
+        """The command with the options of one method."""
+        title = f"Method {method}"
+        choice = GroupedOption(
+            ["--method"],
+            group=title,
+            type=click.Choice(list(METHODS)),
+            default=_DEFAULT_METHOD,
+            show_default=True,
+            expose_value=False,  # the settings know it
+            help="How good parts are learned. Give it with --help to see the method's options.",
+        )
+        return SettingsCommand(
+            self.name,
+            settings=settings_class(method),
+            group=title,
+            groups=("Images", "Network", "Features", title, "Threshold", "Output"),
+            params=[*self.params, choice],
+            callback=self.callback,
+            help=self.help,
+        )
+
+
+def _method_among(arguments: Sequence[str]) -> str:
+    """What the last ``--method`` says; the default if none does, or if there is no such method."""
+    found = _DEFAULT_METHOD
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, equals, value = argument.partition("=")
+        if name == "--method":
+            found = value if equals else following
+    return found if found in METHODS else _DEFAULT_METHOD  # which click then refuses
+
+
+@click.command(cls=FitCommand)
 @click.argument("good_dir", type=click.Path(path_type=Path))
 @click.option(
     "--glob",
@@ -55,7 +99,7 @@ def fit(
     pattern: str,
     contact_sheet: Path | None,
     overwrite: bool,
-    config: PatchCoreConfig,
+    config: Any,  # of the method's own class
 ) -> None:
     """Learn what good parts look like from good images.
 
@@ -64,16 +108,18 @@ def fit(
     """
     from edge_ad.features.isolation import draw_contact_sheet
     from edge_ad.fitting.fitted import FIT
-    from edge_ad.fitting.fitting import fit as fit_patchcore
+    from edge_ad.fitting.fitting import fit as fit_detector
     from edge_ad.images.good import list_images
     from edge_ad.networks.weights import WARNINGS
     from edge_ad_runtime.artifact.atomic import check_free
     from edge_ad_runtime.images import write_png
 
-    check_free(out, overwrite=overwrite, kind=FIT, inputs=[good_dir, Path(config.weights)])
-    if config.weights in WARNINGS:
-        click.secho(WARNINGS[config.weights], err=True, fg="yellow")
-    fitted = fit_patchcore(list_images(good_dir, pattern), config, progress=True)
+    weights = config.weights if isinstance(config, NetworkSettings) else None
+    inputs = [good_dir, *([Path(weights)] if weights else [])]
+    check_free(out, overwrite=overwrite, kind=FIT, inputs=inputs)
+    if weights in WARNINGS:
+        click.secho(WARNINGS[weights], err=True, fg="yellow")
+    fitted = fit_detector(list_images(good_dir, pattern), config, progress=True)
     fitted.save(out, overwrite=overwrite)
     click.echo(_describe(fitted, out))
     if contact_sheet is not None:

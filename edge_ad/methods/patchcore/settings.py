@@ -42,7 +42,7 @@ class PatchCoreConfig(FeatureSettings, FitSettings):
         0.1, help="Share of the patches that is kept in the bank."
     )
     subsampler: Literal["greedy", "random", "proxies"] = setting(
-        "greedy", help="How they are chosen."
+        "greedy", help="How the patches of the bank are chosen."
     )
     neighbours: Annotated[int, Between(1, 100)] = setting(
         1, help="A patch's distance is the mean of those to so many nearest patches of the bank."
