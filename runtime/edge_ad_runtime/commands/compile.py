@@ -14,7 +14,13 @@ from edge_ad_runtime.escaping import json_text
 @click.command(name="compile")
 @ARTIFACT
 @AS_JSON
-@click.option("--max-batch", type=click.IntRange(min=1), default=16, show_default=True)
+@click.option(
+    "--max-batch",
+    type=click.IntRange(min=1),
+    default=16,
+    show_default=True,
+    help="The largest batch that the plan can take.",
+)
 @click.option(
     "--compute-capability",
     "capabilities",

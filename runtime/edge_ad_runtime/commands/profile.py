@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,9 @@ from edge_ad_runtime.commands.options import ARTIFACT, AS_JSON, ENGINE_CHOICE, T
 from edge_ad_runtime.errors import EdgeADError
 
 if TYPE_CHECKING:
+    from edge_ad_runtime.detector import Detector
     from edge_ad_runtime.engines import EngineChoice
+    from edge_ad_runtime.profile.latency import Latency
     from edge_ad_runtime.profile.report import ProfileReport
     from edge_ad_runtime.profile.sweep import SweepPoint
 
@@ -24,8 +26,20 @@ if TYPE_CHECKING:
 @ARTIFACT
 @AS_JSON
 @click.option("--images", type=click.Path(path_type=Path), help="Folder or file to time instead.")
-@click.option("--count", type=click.IntRange(min=1), default=200, show_default=True)
-@click.option("--warmup", type=click.IntRange(min=0), default=10, show_default=True)
+@click.option(
+    "--count",
+    type=click.IntRange(min=1),
+    default=200,
+    show_default=True,
+    help="How many images are timed; the files are used again and again.",
+)
+@click.option(
+    "--warmup",
+    type=click.IntRange(min=0),
+    default=10,
+    show_default=True,
+    help="How many are scored before, untimed.",
+)
 @click.option(
     "--compare",
     type=click.Path(path_type=Path),
@@ -107,7 +121,6 @@ def profile(
     from edge_ad_runtime.profile.report import ProfileReport
     from edge_ad_runtime.profile.sweep import sweep_threads, usable_cores
     from edge_ad_runtime.profile.text import print_report
-    from edge_ad_runtime.profile.throughput import BATCHES, measure_throughput
 
     if fps is not None and budget_ms is None:
         raise click.UsageError("--fps needs --budget-ms: how late a verdict may be")
@@ -126,14 +139,7 @@ def profile(
     with _bar("timing", count) as tick:
         latencies = measure_latency(detectors, paths, count=count, warmup=warmup, tick=tick)
     if batches:
-        with _bar("batches", len(BATCHES) * len(detectors)) as tick:
-            latencies = [
-                replace(
-                    latency,
-                    throughput=measure_throughput(detector, paths, count=count, tick=tick),
-                )
-                for detector, latency in zip(detectors, latencies, strict=True)
-            ]
+        latencies = _with_throughput(latencies, detectors, paths, count)
     points: tuple[SweepPoint, ...] = ()
     if sweep:
         with _bar("threads", 2 * len(usable_cores())) as tick:
@@ -159,6 +165,19 @@ def profile(
     else:
         print_report(report)
     _check_budget(report, allow_misses)
+
+
+def _with_throughput(
+    latencies: Iterable[Latency], detectors: Sequence[Detector], paths: Sequence[Path], count: int
+) -> list[Latency]:
+    """The same, with the images per second in batches."""
+    from edge_ad_runtime.profile.throughput import BATCHES, measure_throughput
+
+    with _bar("batches", len(BATCHES) * len(detectors)) as tick:
+        return [
+            replace(latency, throughput=measure_throughput(detector, paths, count=count, tick=tick))
+            for detector, latency in zip(detectors, latencies, strict=True)
+        ]
 
 
 def _check_budget(report: ProfileReport, allow_misses: float) -> None:
