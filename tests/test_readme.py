@@ -69,7 +69,8 @@ def test_a_device_understands_every_command_of_the_deployment():
     commands = [shlex.split(line)[1:] for line in lines if "/bin/edge-ad " in line]
     assert {name for name, *_ in commands} == {"compile", "verify", "tune", "profile", "watch"}
     for name, *arguments in commands:
-        main.commands[name].make_context(name, arguments)  # raises if it does not
+        command = main.get_command(None, name)
+        command.make_context(name, arguments)  # raises if it does not
 
 
 def test_every_extra_of_the_deployment_exists():

@@ -1,130 +1,97 @@
-"""The workshop's commands: ``fit`` and ``evaluate``. Torch is imported when they run."""
+"""``edge-ad fit``: good images to a fit folder. Torch is imported when it runs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_ad.methods.patchcore.settings import BACKBONES, SUBSAMPLERS
-from edge_ad_runtime.commands.options import ARTIFACT, AS_JSON
-from edge_ad_runtime.errors import ConfigError
+from edge_ad.methods import METHODS, settings_class
+from edge_ad.networks.settings import NetworkSettings
+from edge_ad_runtime.commands.options import OVERWRITE, GroupedOption, SettingsCommand
 
 if TYPE_CHECKING:
-    from edge_ad.evaluation.evaluate import Evaluation
     from edge_ad.fitting.fitted import FittedDetector
     from edge_ad_runtime.artifact.schema import Calibration
 
+_DEFAULT_METHOD = "patchcore"
 _ON_CONTACT_SHEET = 12
 
-OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace what is there.")
+
+class FitCommand(click.Command):
+    """``fit`` before it knows of which method; its arguments make it the command of one."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Parse the arguments with the options of the method that ``--method`` among them names."""
+        return self.of(_method_among(args)).make_context(info_name, args, parent, **extra)
+
+    def of(self, method: str) -> SettingsCommand:
+        """The command with the options of one method."""
+        title = f"Method {method}"
+        choice = GroupedOption(
+            ["--method"],
+            group=title,
+            type=click.Choice(list(METHODS)),
+            default=_DEFAULT_METHOD,
+            show_default=True,
+            expose_value=False,  # the settings know it
+            help="How good parts are learned. Give it with --help to see the method's options.",
+        )
+        return SettingsCommand(
+            self.name,
+            settings=settings_class(method),
+            group=title,
+            groups=("Images", "Network", "Features", title, "Threshold", "Output"),
+            params=[*self.params, choice],
+            callback=self.callback,
+            help=self.help,
+        )
 
 
-def parse_size(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int]:
-    """``224`` or ``HEIGHTxWIDTH`` to ``(height, width)``."""
-    parts = value.lower().split("x")
-    if len(parts) > 2 or not all(part.isdecimal() for part in parts):
-        raise click.BadParameter(f"{value!r} is neither a number nor HEIGHTxWIDTH, such as 192x256")
-    return int(parts[0]), int(parts[-1])
+def _method_among(arguments: Sequence[str]) -> str:
+    """What the last ``--method`` says; the default if none does, or if there is no such method."""
+    found = _DEFAULT_METHOD
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, equals, value = argument.partition("=")
+        if name == "--method":
+            found = value if equals else following
+    return found if found in METHODS else _DEFAULT_METHOD  # which click then refuses
 
 
-def parse_layers(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, ...]:
-    """``2,3`` to ``(2, 3)``."""
-    parts = [part.strip().removeprefix("layer") for part in value.split(",")]
-    if not all(part.isdecimal() for part in parts):
-        raise click.BadParameter(f"{value!r} is not a list of layers such as 2,3")
-    return tuple(int(part) for part in parts)
-
-
-@click.command()
+@click.command(cls=FitCommand)
 @click.argument("good_dir", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The fit folder.")
 @click.option(
-    "--backbone",
-    default="auto",
-    help=", ".join(BACKBONES) + "; or timm:NAME (with the extra edge-ad[timm]).  "
-    "[default: procedural; resnet18 with other weights]",
-)
-@click.option(
-    "--weights",
-    default="default",
+    "--glob",
+    "pattern",
+    cls=GroupedOption,
+    group="Images",
+    default="*",
     show_default=True,
-    help="default (in the package; trained on drawn images alone), imagenet (downloaded once), "
-    "untrained (random numbers), or a .safetensors or .pth file.",
+    help="Which files of GOOD_DIR are used, such as '*.jpg'.",
 )
 @click.option(
-    "--layers", default="2,3", show_default=True, callback=parse_layers, help="Stages, of 1 to 4."
-)
-@click.option(
-    "--convention",
-    default="paper",
-    show_default=True,
-    help="paper, inspection or anomalib: how patches are aggregated and scored.",
-)
-@click.option("--patch-size", default=3, show_default=True, help="Odd, 1 to 13.")
-@click.option("--stride", default=1, show_default=True, help="Use every s-th patch, 1 to 4.")
-@click.option(
-    "--aggregated-dim",
-    type=int,
-    help="Average each neighbourhood in so many bins; 0: means of all channels.  "
-    "[default: the convention's]",
-)
-@click.option(
-    "--whiten/--no-whiten",
-    default=None,
-    help="Scale features by how good images vary.  [default: with the weights default]",
-)
-@click.option(
-    "--size",
-    default="224",
-    show_default=True,
-    callback=parse_size,
-    help="Network input in pixels: one number or HEIGHTxWIDTH.",
-)
-@click.option(
-    "--resize",
-    "resize_px",
-    type=int,
-    help="Scale to this and cut SIZE from the centre (the paper: 256).  "
-    "[default: stretch the whole image to SIZE, so that all of it is inspected]",
-)
-@click.option("--keep-aspect", is_flag=True, help="With --resize: scale the shorter side to it.")
-@click.option(
-    "--coreset-fraction", default=0.1, show_default=True, help="Share of patches in the bank."
-)
-@click.option(
-    "--subsampler", default="greedy", show_default=True, help=", ".join(SUBSAMPLERS) + "."
-)
-@click.option("--neighbours", default=1, show_default=True, help="k nearest, averaged.")
-@click.option(
-    "--reweight-neighbours", type=int, help="b of eq. 7; 0: off.  [default: the convention's]"
-)
-@click.option("--shots", type=int, help="Use so many of the images, drawn by seed.")
-@click.option(
-    "--holdout-fraction",
-    default=0.2,
-    show_default=True,
-    help="Share of the images that sets the threshold; 0: give it to export.",
-)
-@click.option(
-    "--false-reject-rate",
-    type=float,
-    help="Share of good parts that may be rejected.  [default: the smallest the images support]",
-)
-@click.option(
-    "--exclude-outliers",
-    type=float,
-    help="Leave images out whose most isolated patch is farther from all other images than this "
-    "many times the usual, such as 2.  [default: keep all]",
+    "--out",
+    cls=GroupedOption,
+    group="Output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The fit folder.",
 )
 @click.option(
     "--contact-sheet",
+    cls=GroupedOption,
+    group="Output",
     type=click.Path(path_type=Path),
     help="Write a picture of the most isolated patches: is there a defect among the good?",
 )
-@click.option("--seed", default=0, show_default=True, help="Of hold-out, coreset and untrained.")
-@click.option("--glob", "pattern", default="*", help="Which files of GOOD_DIR, such as '*.jpg'.")
 @OVERWRITE
 def fit(
     good_dir: Path,
@@ -132,7 +99,7 @@ def fit(
     pattern: str,
     contact_sheet: Path | None,
     overwrite: bool,
-    **settings: object,
+    config: Any,  # of the method's own class
 ) -> None:
     """Learn what good parts look like from good images.
 
@@ -141,99 +108,24 @@ def fit(
     """
     from edge_ad.fitting.contact_sheet import draw_contact_sheet
     from edge_ad.fitting.fitted import FIT
-    from edge_ad.fitting.fitting import fit as fit_patchcore
+    from edge_ad.fitting.fitting import fit as fit_detector
     from edge_ad.images.good import list_images
-    from edge_ad.methods.patchcore.settings import PatchCoreConfig
     from edge_ad.networks.weights import WARNINGS
     from edge_ad_runtime.artifact.atomic import check_free
     from edge_ad_runtime.images import write_png
 
-    config = PatchCoreConfig(**settings)  # type: ignore[arg-type]  # click has checked the types
-    check_free(out, overwrite=overwrite, kind=FIT, inputs=[good_dir, Path(config.weights)])
-    if config.weights in WARNINGS:
-        click.secho(WARNINGS[config.weights], err=True, fg="yellow")
-    fitted = fit_patchcore(list_images(good_dir, pattern), config, progress=True)
+    weights = config.weights if isinstance(config, NetworkSettings) else None
+    inputs = [good_dir, *([Path(weights)] if weights else [])]
+    check_free(out, overwrite=overwrite, kind=FIT, inputs=inputs)
+    if weights in WARNINGS:
+        click.secho(WARNINGS[weights], err=True, fg="yellow")
+    fitted = fit_detector(list_images(good_dir, pattern), config, progress=True)
     fitted.save(out, overwrite=overwrite)
     click.echo(_describe(fitted, out))
     if contact_sheet is not None:
         shown = fitted.record.isolated[:_ON_CONTACT_SHEET]
         sheet = draw_contact_sheet(shown, config.preprocessing)
         write_png(contact_sheet, sheet)
-
-
-@click.command()
-@ARTIFACT
-@click.argument("test_dir", type=click.Path(path_type=Path))
-@AS_JSON
-@click.option(
-    "--layout",
-    default="auto",
-    show_default=True,
-    help="mvtec, btad, visa, magnetic-tile, frames, folders, list; auto looks for itself.",
-)
-@click.option("--report", type=click.Path(path_type=Path), help="Write an HTML report folder.")
-@OVERWRITE
-def evaluate(
-    artifact: Path,
-    test_dir: Path,
-    as_json: bool,
-    layout: str,
-    report: Path | None,
-    overwrite: bool,
-) -> None:
-    """Measure an artifact on labelled images.
-
-    Gives AUROC, pixel AUROC, PRO, best F1 and the confusion at the artifact's threshold. TEST_DIR
-    has MVTec AD's layout (test/good, test/<defect>, ground_truth/<defect>), that of another public
-    data set, or simply the folders good and bad; or it is a .csv or .json list of path, label and
-    mask.
-
-    \b
-    Example: edge-ad evaluate line3.edgead test_parts --report line3-report
-    """
-    from edge_ad.evaluation.evaluate import evaluate as evaluate_detector
-    from edge_ad.evaluation.report import REPORT, write_report
-    from edge_ad.images.labelled import list_test_images
-    from edge_ad_runtime.artifact.atomic import check_free
-    from edge_ad_runtime.detector import Detector
-
-    if report is not None:
-        check_free(report, overwrite=overwrite, kind=REPORT, inputs=[artifact, test_dir])
-    images = list_test_images(test_dir, layout)
-    detector = Detector.load(artifact)
-    evaluation = evaluate_detector(detector, images, progress=True)
-    if report is not None:
-        write_report(evaluation, detector, report, overwrite=overwrite)
-    click.echo(evaluation.to_json() if as_json else describe_evaluation(evaluation))
-    if evaluation.errors:
-        for error in evaluation.errors:
-            click.echo(f"error: {error}", err=True)
-        raise ConfigError(
-            f"{len(evaluation.errors)} of {len(images)} images could not be read; "
-            "the figures leave them out"
-        )
-
-
-def describe_evaluation(evaluation: Evaluation) -> str:
-    """The figures as a short table."""
-
-    def optional(value: float | None) -> str:
-        return "no masks" if value is None else f"{value:.4f}"
-
-    lines = [
-        f"image AUROC  {evaluation.image_auroc:.4f}",
-        f"pixel AUROC  {optional(evaluation.pixel_auroc)}",
-        f"PRO (30%)    {optional(evaluation.pro)}",
-        f"best F1      {evaluation.f1_best:.4f} at {evaluation.f1_best_threshold:.4g}",
-        f"at the threshold {evaluation.threshold:.4g}: {evaluation.true_goods} good accepted, "
-        f"{evaluation.false_rejects} rejected; {evaluation.detected} defective found, "
-        f"{evaluation.missed} missed",
-    ]
-    lines += [
-        f"  {kind.kind:<14} AUROC {kind.auroc:.4f}, found {kind.detected} of {kind.images}"
-        for kind in evaluation.by_kind
-    ]
-    return "\n".join(lines)
 
 
 def _describe(fitted: FittedDetector, out: Path) -> str:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from edge_ad.features.aggregation import BinAggregation, MeanAggregation
+from edge_ad.features.settings import FeatureSettings
 from edge_ad.features.whitening import Whitening
-from edge_ad.methods.patchcore.settings import PatchCoreConfig
 from edge_ad.networks.registry import Backbone, build_backbone
 from edge_ad.networks.weights import load_weights
 from edge_ad_runtime.heads.patch_search import FEATURES
@@ -52,7 +52,7 @@ class PatchFeatures(nn.Module):
         return copied
 
 
-def build_network(settings: PatchCoreConfig) -> PatchFeatures:
+def build_network(settings: FeatureSettings) -> PatchFeatures:
     """The network of these settings, with its weights, ready for inference; not whitened yet.
 
     Raises:
@@ -64,7 +64,7 @@ def build_network(settings: PatchCoreConfig) -> PatchFeatures:
     return _network(backbone, settings)
 
 
-def restore_network(settings: PatchCoreConfig, state: Mapping[str, Tensor]) -> PatchFeatures:
+def restore_network(settings: FeatureSettings, state: Mapping[str, Tensor]) -> PatchFeatures:
     """The network of a fit folder: ``state`` is its ``state_dict()``, no tensor more or less."""
     name = settings.resolved_backbone
     network = _network(build_backbone(name, settings.layers, settings.size), settings)
@@ -74,7 +74,7 @@ def restore_network(settings: PatchCoreConfig, state: Mapping[str, Tensor]) -> P
     return network.requires_grad_(False)
 
 
-def _network(backbone: Backbone, settings: PatchCoreConfig) -> PatchFeatures:
+def _network(backbone: Backbone, settings: FeatureSettings) -> PatchFeatures:
     p, stride, dim = settings.patch_size, settings.stride, settings.resolved_aggregated_dim
     aggregation: nn.Module = (
         MeanAggregation(p, stride)

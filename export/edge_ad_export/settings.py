@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Literal
 
-from edge_ad_runtime.artifact.words import (
-    CPU_ENGINES,
-    ENGINES,
-    EngineName,
-    Precision,
-    QuantisedFor,
-)
+from edge_ad_runtime.artifact.bounds import Above, AtLeast, Between
+from edge_ad_runtime.artifact.words import CPU_ENGINES, EngineName, Precision, QuantisedFor
 from edge_ad_runtime.errors import ConfigError
+from edge_ad_runtime.settings import Settings, setting
+
+_NETWORK, _LOSS, _SEARCH, _PROOF = "Network", "Loss", "Search", "Proof"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportConfig:
+class ExportConfig(Settings):
     """How a fitted detector is compiled.
 
     Attributes:
@@ -35,7 +32,7 @@ class ExportConfig:
         accept_loss: export even if it costs more; the manifest says so.
         labelled: folder of labelled images (as of ``edge-ad evaluate``) to measure the loss on too.
         search: ``exact``, ``hnsw``, or ``auto``: time both on this machine and bank and keep the
-            faster of those within ``map_tolerance``. ``graph``: exact, inside ``features.onnx``,
+            faster of those within ``map_tolerance``. ``graph``: exact, inside the network's graph,
             for engines on a device of their own.
         map_tolerance: mean error of the patch distances, relative to their mean, that ``auto`` and
             ``hnsw`` accept on held-out images and damaged copies of them. (Image scores are exact
@@ -49,59 +46,85 @@ class ExportConfig:
         seed: of the damage.
     """
 
-    engine: EngineName = "onnxruntime"
-    precision: Precision = "fp32"
-    target: QuantisedFor = "any"
-    loss_tolerance: float = 0.05
-    accept_loss: bool = False
-    labelled: Path | None = None
-    search: Literal["auto", "exact", "hnsw", "graph"] = "auto"
-    map_tolerance: float = 0.0006  # other images may cost a little more
-    bank_precision: Literal["float32", "float16"] = "float32"
-    threshold: float | None = None
-    links: int = 16
-    ef_construction: int = 200
-    reference_images: int = 3
-    seed: int = 0
+    engine: EngineName = setting(
+        "onnxruntime", help="What devices are to run the network with.", group=_NETWORK
+    )
+    precision: Precision = setting(
+        "fp32",
+        help="What the network computes in. Below fp32 the bank and the threshold are learned anew "
+        "from the images of the fit, and the loss is measured.",
+        group=_NETWORK,
+    )
+    target: QuantisedFor = setting(
+        "any",
+        help="Processors that an int8 network is for. With any its weights have 7 bits, and sums "
+        "are the same everywhere; the others have 8 bits, for x86 with VNNI, ARM or GPUs alone.",
+        group=_NETWORK,
+    )
+    loss_tolerance: Annotated[float, Above(0)] = setting(
+        0.05, help="Mean error of scores that a reduced precision may cost.", group=_LOSS
+    )
+    accept_loss: bool = setting(
+        False, help="Export even if it costs more. The manifest says so.", group=_LOSS
+    )
+    labelled: Path | None = setting(
+        None,
+        help="Labelled images, as of evaluate, to measure the loss in image AUROC on too.",
+        group=_LOSS,
+    )
+    search: Literal["auto", "exact", "hnsw", "graph"] = setting(
+        "auto",
+        help="How the bank is searched. auto measures exact and hnsw and keeps the faster within "
+        "tolerance; graph is exact, inside the network's graph.",
+        group=_SEARCH,
+    )
+    map_tolerance: Annotated[float, Between(1e-5, 1)] = setting(
+        0.0006,  # other images may cost a little more
+        help="Mean error of patch distances that an approximate search may have.",
+        group=_SEARCH,
+    )
+    bank_precision: Literal["float32", "float16"] = setting(
+        "float32",
+        help="How the bank is stored. float16 halves its size on disk, and scores move by about "
+        "0.001%.",
+        group=_SEARCH,
+    )
+    links: Annotated[int, Between(2, 256)] = setting(
+        16, help="Links of each patch in HNSW's graph (its M).", group=_SEARCH
+    )
+    ef_construction: Annotated[int, Between(2, 10_000)] = setting(
+        200,
+        help="How many candidates HNSW keeps while it builds its graph; as many as links at least.",
+        group=_SEARCH,
+    )
+    threshold: Annotated[float, Above(0)] | None = setting(
+        None,
+        help="Scores above this are anomalous.",
+        unset="what the fit found",
+        group="Threshold",
+    )
+    reference_images: Annotated[int, AtLeast(1)] = setting(
+        3,
+        help="How many good images verify replays, each damaged once too.",
+        group=_PROOF,
+    )
+    seed: Annotated[int, AtLeast(0)] = setting(
+        0, help="Seed of the damage done to the reference images.", group=_PROOF
+    )
 
     def __post_init__(self) -> None:
-        if self.engine not in ENGINES:
-            raise ConfigError(f"engine is {self.engine!r}; it must be one of {', '.join(ENGINES)}")
-        if self.precision not in get_args(Precision):
-            raise ConfigError(
-                f"precision is {self.precision!r}; it must be one of "
-                f"{', '.join(get_args(Precision))}"
-            )
+        super().__post_init__()
         if self.precision == "bf16" and self.engine.startswith("onnxruntime"):
             raise ConfigError("ONNX Runtime does not compute in bf16; use --engine openvino")
-        self._check_target()
-        if not 0 < self.loss_tolerance < math.inf:
-            raise ConfigError(f"loss_tolerance is {self.loss_tolerance}; it must be above 0")
-        if self.search not in ("auto", "exact", "hnsw", "graph"):
-            raise ConfigError(f"search is {self.search!r}; it must be auto, exact, hnsw or graph")
-        if self.bank_precision not in ("float32", "float16"):
+        if self.ef_construction < self.links:
             raise ConfigError(
-                f"bank_precision is {self.bank_precision!r}; it must be float32 or float16"
+                f"ef_construction is {self.ef_construction}; it must be at least links, which is "
+                f"{self.links}"
             )
-        if not 1e-5 <= self.map_tolerance <= 1:
-            raise ConfigError(f"map_tolerance is {self.map_tolerance}; it must be 0.00001 to 1")
-        if self.threshold is not None and not 0 < self.threshold < math.inf:
-            raise ConfigError(f"threshold is {self.threshold}; it must be a number above 0")
-        if not 2 <= self.links <= 256 or not self.links <= self.ef_construction <= 10_000:
-            raise ConfigError(
-                f"links is {self.links} and ef_construction {self.ef_construction}; links must be "
-                "2 to 256, and ef_construction from links to 10000"
-            )
-        if self.reference_images < 1:
-            raise ConfigError(f"reference_images is {self.reference_images}; at least 1 is needed")
+        if self.target != "any":
+            self._check_target()
 
     def _check_target(self) -> None:
-        if self.target not in get_args(QuantisedFor):
-            raise ConfigError(
-                f"target is {self.target!r}; it must be one of {', '.join(get_args(QuantisedFor))}"
-            )
-        if self.target == "any":
-            return
         if self.precision != "int8":
             raise ConfigError(
                 f"target is {self.target!r} and precision {self.precision!r}; a target is of int8 "

@@ -1,84 +1,32 @@
-"""``edge-ad export`` and ``edge-ad demo``. Torch is imported when they run."""
+"""``edge-ad export``: fit folders to an artifact. Torch is imported when it runs."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
 
 import click
 
-from edge_ad.commands.fit import OVERWRITE
-from edge_ad_runtime.artifact.words import ENGINES, QuantisedFor
+from edge_ad_export.settings import ExportConfig
+from edge_ad_runtime.commands.options import OVERWRITE, GroupedOption, SettingsCommand
 
 
-@click.command()
+@click.command(
+    cls=SettingsCommand,
+    settings=ExportConfig,
+    group="Export",
+    groups=("Network", "Loss", "Search", "Threshold", "Proof", "Output"),
+)
 @click.argument("fit_dirs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="NAME.edgead")
 @click.option(
-    "--engine",
-    type=click.Choice(ENGINES),
-    default="onnxruntime",
-    show_default=True,
-    help="What devices are to run the network with.",
-)
-@click.option(
-    "--precision",
-    type=click.Choice(["fp32", "fp16", "bf16", "int8"]),
-    default="fp32",
-    show_default=True,
-    help="What the network computes in; below fp32 the bank and the threshold are learned anew "
-    "from the images of the fit, and the loss is measured.",
-)
-@click.option(
-    "--target",
-    type=click.Choice(get_args(QuantisedFor)),
-    default="any",
-    show_default=True,
-    help="Processors that an int8 network is for. any: 7-bit weights, the same sums on all of "
-    "them; the others: 8-bit weights, for x86 with VNNI, ARM or GPUs alone.",
-)
-@click.option(
-    "--loss-tolerance",
-    default=0.05,
-    show_default=True,
-    help="Mean error of scores that a reduced precision may cost.",
-)
-@click.option("--accept-loss", is_flag=True, help="Export even if it costs more.")
-@click.option(
-    "--labelled",
+    "--out",
+    cls=GroupedOption,
+    group="Output",
+    required=True,
     type=click.Path(path_type=Path),
-    help="Labelled images, as of evaluate: the loss in image AUROC.",
+    help="The artifact's folder, NAME.edgead.",
 )
-@click.option(
-    "--search",
-    type=click.Choice(["auto", "exact", "hnsw", "graph"]),
-    default="auto",
-    show_default=True,
-    help="auto measures exact and hnsw and keeps the faster within tolerance; graph: exact, inside "
-    "the network's graph.",
-)
-@click.option(
-    "--map-tolerance",
-    default=0.0006,
-    show_default=True,
-    help="Mean error of patch distances that an approximate search may have.",
-)
-@click.option(
-    "--bank-precision",
-    type=click.Choice(["float32", "float16"]),
-    default="float32",
-    show_default=True,
-    help="float16: half the bank's size on disk; scores move by about 0.001%.",
-)
-@click.option(
-    "--threshold", type=float, help="Scores above are anomalous.  [default: what the fit found]"
-)
-@click.option("--links", default=16, show_default=True, help="HNSW's M.")
-@click.option("--ef-construction", default=200, show_default=True)
-@click.option("--reference-images", default=3, show_default=True, help="Replayed by verify.")
-@click.option("--seed", default=0, show_default=True)
 @OVERWRITE
-def export(fit_dirs: tuple[Path, ...], out: Path, overwrite: bool, **settings: object) -> None:
+def export(fit_dirs: tuple[Path, ...], out: Path, overwrite: bool, config: ExportConfig) -> None:
     """Compile a fit folder into a proven artifact.
 
     Several fit folders, made from the same good images with the same seed, become an ensemble: the
@@ -90,9 +38,7 @@ def export(fit_dirs: tuple[Path, ...], out: Path, overwrite: bool, **settings: o
     from edge_ad.fitting.fitted import FittedDetector
     from edge_ad_export.exporting import export as export_fitted
     from edge_ad_export.precision.loss import describe
-    from edge_ad_export.settings import ExportConfig
 
-    config = ExportConfig(**settings)  # type: ignore[arg-type]  # click has checked the types
     fitted = [FittedDetector.load(folder) for folder in fit_dirs]
     report = export_fitted(fitted, out, config, overwrite=overwrite, progress=True)
     searches = "".join(f"search {text}\n" for text in report.searches)
@@ -112,17 +58,3 @@ def export(fit_dirs: tuple[Path, ...], out: Path, overwrite: bool, **settings: o
             if report.plans
             else f"no GPU here, so no plan; on the device: edge-ad compile {out}"
         )
-
-
-@click.command()
-@click.option("--out", default="demo", show_default=True, type=click.Path(path_type=Path))
-@OVERWRITE
-def demo(out: Path, overwrite: bool) -> None:
-    """Draw synthetic parts and take them the whole way.
-
-    \b
-    Example: edge-ad demo --out demo
-    """
-    from edge_ad_export.demo import run_demo
-
-    run_demo(out, overwrite=overwrite, echo=click.echo)

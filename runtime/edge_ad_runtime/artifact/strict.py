@@ -25,14 +25,12 @@ import dataclasses
 import functools
 import json
 import math
-import re
 import types
 from typing import (
     Annotated,
     Any,
     Literal,
     NoReturn,
-    Protocol,
     TypeVar,
     Union,
     get_args,
@@ -40,64 +38,14 @@ from typing import (
     get_type_hints,
 )
 
+from edge_ad_runtime.artifact.bounds import AtMost, Between, Bound, Matching
+
+__all__ = ["AtMost", "Between", "Bound", "Matching", "dumps", "loads", "optional", "parse"]
+
 T = TypeVar("T")
 
 _MOST_DIGITS = 20  # of a whole number: 64 bits
 _MOST_ENTRIES = 10_000_000  # of a list or an object
-
-
-class Bound(Protocol):
-    """What a value must keep to, beside its type; given in ``Annotated``."""
-
-    def holds(self, value: Any) -> bool:
-        """Whether it does."""
-
-    def __str__(self) -> str:
-        """For the message: what follows the type's name."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Between:
-    """A number from ``least`` to ``most``, both included."""
-
-    least: float
-    most: float
-
-    def holds(self, value: float) -> bool:
-        """See `Bound`."""
-        return self.least <= value <= self.most
-
-    def __str__(self) -> str:
-        return f"from {self.least:g} to {self.most:g}"
-
-
-@dataclasses.dataclass(frozen=True)
-class Matching:
-    """A text that the regular expression matches from end to end; ``meaning`` is for people."""
-
-    pattern: str
-    meaning: str
-
-    def holds(self, value: str) -> bool:
-        """See `Bound`."""
-        return re.fullmatch(self.pattern, value) is not None
-
-    def __str__(self) -> str:
-        return f"that is {self.meaning}"
-
-
-@dataclasses.dataclass(frozen=True)
-class AtMost:
-    """A text, a list or an object of at most so many characters or entries."""
-
-    most: int
-
-    def holds(self, value: Any) -> bool:
-        """See `Bound`."""
-        return len(value) <= self.most
-
-    def __str__(self) -> str:
-        return f"of length {self.most} at most"
 
 
 def optional() -> Any:

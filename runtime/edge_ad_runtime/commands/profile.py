@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import click
 
 from edge_ad_runtime.commands.options import ARTIFACT, AS_JSON, ENGINE_CHOICE, THREADS, write_text
-from edge_ad_runtime.detector import Detector
 from edge_ad_runtime.errors import EdgeADError
-from edge_ad_runtime.images import expand_folders
 
 if TYPE_CHECKING:
     from edge_ad_runtime.artifact.words import EngineChoice
+    from edge_ad_runtime.detector import Detector
+    from edge_ad_runtime.profile.latency import Latency
     from edge_ad_runtime.profile.report import ProfileReport
     from edge_ad_runtime.profile.sweep import SweepPoint
 
@@ -26,8 +26,20 @@ if TYPE_CHECKING:
 @ARTIFACT
 @AS_JSON
 @click.option("--images", type=click.Path(path_type=Path), help="Folder or file to time instead.")
-@click.option("--count", type=click.IntRange(min=1), default=200, show_default=True)
-@click.option("--warmup", type=click.IntRange(min=0), default=10, show_default=True)
+@click.option(
+    "--count",
+    type=click.IntRange(min=1),
+    default=200,
+    show_default=True,
+    help="How many images are timed; the files are used again and again.",
+)
+@click.option(
+    "--warmup",
+    type=click.IntRange(min=0),
+    default=10,
+    show_default=True,
+    help="How many are scored before, untimed.",
+)
 @click.option(
     "--compare",
     type=click.Path(path_type=Path),
@@ -101,13 +113,14 @@ def profile(
     Example: edge-ad profile line3.edgead --fps 10 --minutes 5 --budget-ms 80
     Example: edge-ad profile fp32.edgead --compare int8.edgead --batches
     """
+    from edge_ad_runtime.detector import Detector
     from edge_ad_runtime.device.machine_state import read_machine_state
+    from edge_ad_runtime.images import expand_folders
     from edge_ad_runtime.profile.latency import measure_latency
     from edge_ad_runtime.profile.pace import frames_due, keep_pace
     from edge_ad_runtime.profile.report import ProfileReport
     from edge_ad_runtime.profile.sweep import sweep_threads, usable_cores
     from edge_ad_runtime.profile.text import print_report
-    from edge_ad_runtime.profile.throughput import BATCHES, measure_throughput
 
     if fps is not None and budget_ms is None:
         raise click.UsageError("--fps needs --budget-ms: how late a verdict may be")
@@ -126,14 +139,7 @@ def profile(
     with _bar("timing", count) as tick:
         latencies = measure_latency(detectors, paths, count=count, warmup=warmup, tick=tick)
     if batches:
-        with _bar("batches", len(BATCHES) * len(detectors)) as tick:
-            latencies = [
-                replace(
-                    latency,
-                    throughput=measure_throughput(detector, paths, count=count, tick=tick),
-                )
-                for detector, latency in zip(detectors, latencies, strict=True)
-            ]
+        latencies = _with_throughput(latencies, detectors, paths, count)
     points: tuple[SweepPoint, ...] = ()
     if sweep:
         with _bar("threads", 2 * len(usable_cores())) as tick:
@@ -159,6 +165,19 @@ def profile(
     else:
         print_report(report)
     _check_budget(report, allow_misses)
+
+
+def _with_throughput(
+    latencies: Iterable[Latency], detectors: Sequence[Detector], paths: Sequence[Path], count: int
+) -> list[Latency]:
+    """The same, with the images per second in batches."""
+    from edge_ad_runtime.profile.throughput import BATCHES, measure_throughput
+
+    with _bar("batches", len(BATCHES) * len(detectors)) as tick:
+        return [
+            replace(latency, throughput=measure_throughput(detector, paths, count=count, tick=tick))
+            for detector, latency in zip(detectors, latencies, strict=True)
+        ]
 
 
 def _check_budget(report: ProfileReport, allow_misses: float) -> None:

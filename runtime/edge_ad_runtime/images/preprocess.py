@@ -42,8 +42,8 @@ class Preprocessing:
         least = max(self.size) if self.keep_aspect else min(self.size)
         if self.resize_px is not None and not least <= self.resize_px <= 8192:
             raise ConfigError(
-                f"resize is {self.resize_px}; it must be {least} to 8192, or nothing of size "
-                f"{self.size} could be cut from it"
+                f"resize_px is {self.resize_px}; it must be from {least} to 8192, or nothing of "
+                f"size {self.size} could be cut from it"
             )
 
     def apply(self, image: RGBImage) -> RGBImage:

@@ -5,8 +5,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from edge_ad.methods.patchcore.settings import BACKBONES, OWN
 from edge_ad.networks.registry import IMAGENET_FILES, build_backbone
+from edge_ad.networks.settings import BACKBONES, OWN
 from edge_ad.networks.weights import fingerprint, load_weights
 from edge_ad_runtime.errors import ConfigError, FitError
 

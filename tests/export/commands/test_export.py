@@ -130,7 +130,7 @@ def test_evaluate_leaves_a_broken_image_out_and_exits_1(artifact, parts, tmp_pat
         (("--weights", "nowhere.pth"), "there is no such file"),
         (("--backbone", "vgg16"), "backbone is 'vgg16'"),
         (("--backbone", "scattering"), "backbone is 'scattering' and weights 'untrained'"),
-        (("--layers", "2,7"), "layers is [2, 7]"),
+        (("--layers", "2,7"), "layers is (2, 7)"),
         (("--false-reject-rate", "0.01"), "the smallest rate they support is 0.3333"),
         (("--coreset-fraction", "0.0001"), "fewer than the 9 neighbours"),
         (("--glob", "*.jpg"), "no images named *.jpg"),

@@ -69,5 +69,5 @@ def test_an_image_too_narrow_to_scale_is_refused():
 
 @pytest.mark.parametrize("settings", [{"size": (8, 224)}, {"size": (224, 224), "resize_px": 200}])
 def test_impossible_settings_are_refused(settings):
-    with pytest.raises(ConfigError, match=r"size is|resize is"):
+    with pytest.raises(ConfigError, match=r"size is|resize_px is"):
         Preprocessing(**settings)

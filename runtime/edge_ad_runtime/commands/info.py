@@ -1,0 +1,136 @@
+"""``edge-ad info``: what an artifact is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edge_ad_runtime import __version__
+from edge_ad_runtime.commands.options import ARTIFACT, AS_JSON
+from edge_ad_runtime.errors import EdgeADError
+from edge_ad_runtime.escaping import json_text, shown
+
+if TYPE_CHECKING:
+    from edge_ad_runtime.artifact.head_records import HeadRecord
+    from edge_ad_runtime.artifact.schema import Calibration, Manifest, Member, PrecisionLoss
+    from edge_ad_runtime.device.settings import DeviceSettings
+    from edge_ad_runtime.images.preprocess import Preprocessing
+
+
+@click.command()
+@ARTIFACT
+@AS_JSON
+def info(artifact: Path, as_json: bool) -> None:
+    """Say what an artifact is and where its threshold is from.
+
+    \b
+    Example: edge-ad info line3.edgead
+    """
+    from edge_ad_runtime.artifact.folder import Artifact
+    from edge_ad_runtime.device import machine
+    from edge_ad_runtime.device.settings import read_device_settings
+
+    opened = Artifact.open(artifact)
+    manifest, tuned = opened.manifest, read_device_settings(opened)
+    missing = opened.missing()
+    if as_json:
+        here = {
+            "runtime_version": __version__,
+            "machine": machine(),
+            "tuned": None if tuned is None else asdict(tuned),
+            "missing": missing,
+        }
+        click.echo(json_text({**asdict(manifest), **here}, indent=2))
+    else:
+        for name, text in _rows(manifest, tuned).items():
+            click.echo(f"{name:<14} {shown(text)}")
+    if missing:
+        raise EdgeADError(
+            f"{artifact}: {', '.join(missing)} missing, or not of the size that the manifest says; "
+            "copy the artifact again"
+        )
+
+
+def _rows(manifest: Manifest, tuned: DeviceSettings | None) -> dict[str, str]:
+    calibration = manifest.calibration
+    rows = {
+        "schema": str(manifest.schema),
+        "engine": manifest.engine,
+        "input": _input(manifest.preprocessing),
+        **_member_rows(manifest.members),
+        "threshold": f"{calibration.threshold:.6g} ({calibration.method}, "
+        f"{calibration.images} held-out images)",
+        "false rejects": _false_rejects(calibration),
+        "reference": f"{len(manifest.reference)} images",
+        "size": f"{sum(f.size_bytes for f in manifest.files.values()) / 1e6:.1f} MB "
+        f"in {len(manifest.files)} files",
+        "made with": ", ".join(f"{name} {v}" for name, v in manifest.versions.items()),
+        "this device": f"edge-ad-runtime {__version__}, {_tuned(tuned)}",
+        "sha256": manifest.sha256,
+    }
+    if manifest.precision_loss is not None:
+        rows["precision loss"] = _precision_loss(manifest.precision_loss)
+    return rows
+
+
+def _input(preprocessing: Preprocessing) -> str:
+    (height, width), resize = preprocessing.size, preprocessing.resize_px
+    how = "shorter side scaled" if preprocessing.keep_aspect else "stretched"
+    cut = "whole image, stretched" if resize is None else f"{how} to {resize}, centre cut"
+    return f"{height} x {width} px ({cut})"
+
+
+def _member_rows(members: Sequence[Member]) -> dict[str, str]:
+    """The rows of ``info`` about each network; numbered in an ensemble."""
+    rows = {}
+    for i, member in enumerate(members, start=1):
+        network = member.network
+        number = f" {i}" if len(members) > 1 else ""
+        processors = f" for {network.quantised_for}" if network.quantised_for else ""
+        origin = {key: text for key, text in network.origin.items() if key != "weights_sha256"}
+        rows[f"method{number}"] = f"{origin.pop('method', 'unknown')} ({member.head.kind})"
+        rows[f"network{number}"] = (
+            f"{network.precision}{processors}, "
+            + ", ".join(f"{key.replace('_', ' ')} {text}" for key, text in origin.items())
+            + (f"; scores divided by {member.scale:.5g}" if number else "")
+        )
+        rows |= {f"{name}{number}": text for name, text in _head_rows(member.head).items()}
+    return rows
+
+
+def _head_rows(head: HeadRecord) -> dict[str, str]:
+    rows, cols = head.grid
+    if head.kind == "direct":
+        return {"map": f"{rows} x {cols} values that the network gives"}
+    return {
+        "features": f"{rows} x {cols} patches of {head.dimension}",
+        "bank": f"{head.bank.rows} patches",
+        "search": f"{head.search.kind}: {head.search.reason}",
+    }
+
+
+def _false_rejects(calibration: Calibration) -> str:
+    if calibration.images == 0:
+        return "unknown: no good image was held out"
+    low, high = calibration.interval
+    return (
+        f"at most {calibration.false_reject_rate:.2%} of good parts expected "
+        f"(90% interval {low:.2%} to {high:.2%})"
+    )
+
+
+def _precision_loss(loss: PrecisionLoss) -> str:
+    text = f"scores off by {loss.score_mean:.2%}, worst {loss.score_worst:.2%}, against float32"
+    if loss.auroc is not None and loss.auroc_fp32 is not None:
+        text += f"; image AUROC {loss.auroc:.4f}, float32 {loss.auroc_fp32:.4f}"
+    return text + ("; accepted by hand" if loss.accepted else "")
+
+
+def _tuned(settings: DeviceSettings | None) -> str:
+    if settings is None:
+        return "not tuned: the artifact's search, all cores"
+    return f"tuned: {settings.search} search on {settings.threads} threads, {settings.reason}"

@@ -1,0 +1,35 @@
+"""What ``score`` and ``watch`` write of one image: its line, and its overlay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from edge_ad_runtime.detector import Detector
+from edge_ad_runtime.errors import EdgeADError
+from edge_ad_runtime.images import read_image, write_png
+from edge_ad_runtime.prediction import Prediction, error_record
+
+
+def verdict_line(
+    detector: Detector, path: Path, *, overlay: Path | None, with_map: bool
+) -> dict[str, Any]:
+    """Score one image; an overlay that cannot be written is no reason to lose the verdict."""
+    try:
+        prediction = detector.predict(path, with_map=with_map)
+    except EdgeADError as exc:
+        threshold = detector.manifest.calibration.threshold
+        return error_record(path, exc, threshold=threshold)
+    line = prediction.to_record(path)
+    if overlay is not None:
+        try:
+            _write_overlay(detector, path, prediction, overlay)
+        except EdgeADError as exc:
+            line["map_error"] = str(exc)
+    return line
+
+
+def _write_overlay(detector: Detector, path: Path, prediction: Prediction, out: Path) -> None:
+    from edge_ad_runtime.pictures.overlay import draw_overlay
+
+    write_png(out, draw_overlay(read_image(path), prediction, detector.manifest.preprocessing))

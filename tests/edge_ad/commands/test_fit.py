@@ -1,0 +1,108 @@
+"""``fit`` has the options of the method that is asked for."""
+
+import sys
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Annotated, ClassVar
+
+import pytest
+from click.testing import CliRunner
+
+from edge_ad.commands.fit import fit
+from edge_ad.methods import METHODS
+from edge_ad.methods.patchcore.settings import PatchCoreConfig
+from edge_ad_runtime.artifact.bounds import Between
+from edge_ad_runtime.commands.main import main
+from edge_ad_runtime.settings import Settings, setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToySettings(Settings):
+    method: ClassVar[str] = "toy"
+
+    wheels: Annotated[int, Between(1, 9)] = setting(4, help="How many wheels it has.")
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    """A method that has one setting, and none of those that others share."""
+    module = ModuleType("toy_method.settings")
+    vars(module)["Settings"] = ToySettings
+    monkeypatch.setitem(sys.modules, "toy_method", ModuleType("toy_method"))
+    monkeypatch.setitem(sys.modules, "toy_method.settings", module)
+    monkeypatch.setitem(METHODS, "toy", "toy_method")
+
+
+@pytest.fixture
+def fitted_with(monkeypatch):
+    """The settings that `edge_ad.fitting.fitting.fit` is called with."""
+    found = []
+
+    def stop(images, config, *, progress):
+        assert progress
+        found.append(config)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edge_ad.fitting.fitting.fit", stop)
+    return found
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, ["fit", *map(str, arguments)])
+
+
+def titles(text):
+    return [line.rstrip(":") for line in text.splitlines() if line.endswith(":") and line[0] != " "]
+
+
+def test_help_has_the_groups_in_the_order_of_the_steps():
+    assert titles(run("--help").output) == [
+        "Images", "Network", "Features", "Method patchcore", "Threshold", "Output", "Options",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("choice", [("--method", "toy"), ("--method=toy",)])
+def test_a_method_shows_its_own_options_and_no_others(toy, choice):
+    text = run(*choice, "--help").output
+    assert titles(text) == ["Images", "Method toy", "Output", "Options"]
+    assert "--wheels" in text
+    assert "--method [patchcore|toy]" in text
+    for option in ("--coreset-fraction", "--backbone", "--size", "--holdout-fraction"):
+        assert option not in text
+    assert "--wheels" not in run("--help").output
+
+
+def test_the_last_method_counts_as_it_does_for_click(toy):
+    text = run("--method", "toy", "--method", "patchcore", "--help").output
+    assert "--coreset-fraction" in text
+    assert "--wheels" not in text
+
+
+def test_the_settings_are_of_the_methods_class(toy, fitted_with, parts, tmp_path):
+    arguments = (parts / "train/good", "--out", tmp_path / "x.fit")
+    run(*arguments, "--method", "toy", "--wheels", 3)
+    run(*arguments, "--method", "patchcore", "--stride", 2)
+    run(*arguments)
+    assert fitted_with == [ToySettings(wheels=3), PatchCoreConfig(stride=2), PatchCoreConfig()]
+
+
+def test_another_methods_option_is_wrong_usage(toy, tmp_path):
+    result = run(tmp_path, "--out", tmp_path / "x.fit", "--method", "toy", "--stride", 2)
+    assert result.exit_code == 2
+    assert "No such option" in result.stderr
+
+
+def test_a_method_that_does_not_exist_is_wrong_usage(tmp_path):
+    for choice in (("--method", "guess"), ("--method=guess",)):
+        result = run(tmp_path, "--out", tmp_path / "x.fit", *choice)
+        assert result.exit_code == 2
+        assert "'guess' is not" in result.stderr
+    assert run(tmp_path, "--method").exit_code == 2
+
+
+def test_every_method_says_its_own_name():
+    from edge_ad.methods import settings_class
+
+    for name in METHODS:
+        assert settings_class(name).method == name
+        assert fit.of(name).settings is settings_class(name)
