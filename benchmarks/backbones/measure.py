@@ -34,22 +34,21 @@ from benchmarks.harness.record import (
 from benchmarks.harness.refused import or_refused
 from edge_ad import PatchCoreConfig, fit
 from edge_ad.evaluation.metrics import auroc
-from edge_ad.features.patches import (
-    PatchFeatures,
-    build_network,
-    extract,
-    load_preprocessed,
-    restore_network,
-)
+from edge_ad.features.patches import build_network
+from edge_ad.features.store import features_of
 from edge_ad.features.whitening import learn_whitening
+from edge_ad.images.good import GoodImages, load_preprocessed
 from edge_ad.images.labelled import TestImage
-from edge_ad.methods.patchcore.bank import BankScorer, build_bank
+from edge_ad.methods.judge import Judge
+from edge_ad.methods.patchcore.bank import build_bank
+from edge_ad.methods.patchcore.method import METHOD
+from edge_ad.networks.run import TorchRun
 from edge_ad.recipes.generated_parts import KINDS, Category, draw_category
 from edge_ad_export.graph.onnx_graph import to_onnx
-from edge_ad_runtime.engines import EngineName, Graph, Precision, open_engine
+from edge_ad_runtime.artifact.words import EngineName, Precision
+from edge_ad_runtime.engines import Graph, open_engine
 
 _FEW_GOOD, _FOLDS = 20, 5  # good test images: with fewer, all good ones take turns
-_BATCH = 8
 _TIMED, _ROUNDS = ("procedural (the default)", "scattering", "ResNet18, untrained"), 200
 _ENGINES: tuple[tuple[EngineName, Precision], ...] = (
     ("onnxruntime", "fp32"),
@@ -145,19 +144,14 @@ GENERATED: dict[str, Test] = {
 
 def _scored(category: Category, config: PatchCoreConfig) -> float:
     network = build_network(config)
+    run, good = TorchRun(network), GoodImages.in_memory(category.good, config.preprocessing)
     if config.resolved_whiten:
-        features = _features(network, category.good)
+        features = features_of(run, good, progress=False)
         network.whitening = learn_whitening(features.reshape(-1, features.shape[-1]))
-    patches = _features(network, category.good)
-    bank = build_bank(patches.reshape(-1, patches.shape[-1]), config)
-    scorer = BankScorer(bank, config.scoring)
-    scores = [scorer.score(extract(network, image[np.newaxis]))[1] for image in category.test]
+    bank = build_bank(features_of(run, good, progress=False), config)
+    judge = Judge(run, METHOD.lower(network, bank, config), config.size)
+    scores = [judge.score(image) for image in category.test]
     return auroc(np.array(scores), category.is_defective)
-
-
-def _features(network: PatchFeatures, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    starts = range(0, len(images), _BATCH)
-    return np.concatenate([extract(network, images[i : i + _BATCH]) for i in starts])
 
 
 def _real_sets() -> dict[str, Test]:
@@ -205,17 +199,16 @@ def _splits(data: DataSet) -> list[tuple[list[Path], list[TestImage]]]:
 
 def _fold(good: list[Path], test: list[TestImage], config: PatchCoreConfig) -> dict[str, Any]:
     fitted = fit(good, config, progress=True)
-    run = partial(extract, restore_network(config, fitted.backbone))
-    scorer = BankScorer(fitted.bank, config.scoring)
+    network = fitted.network()
+    judge = Judge(TorchRun(network), fitted.lower(network), config.size)
     scores, largest = [], []
     for image in tqdm(test, desc="test"):
-        pixels = load_preprocessed(image.path, config.preprocessing)[np.newaxis]
-        distances, score = scorer.score(run(pixels))
+        stages, score = judge.stages(load_preprocessed(image.path, config.preprocessing))
         scores.append(score)
-        largest.append(float(distances.max()))
+        largest.append(float(stages["distances"].max()))
     is_defective = np.array([image.is_defective for image in test])
     return {
-        "dimension": fitted.record.dimension,
+        "dimension": fitted.kept.features.shape[1],
         "image_auroc": auroc(np.array(scores), is_defective),
         "image_auroc_without_equation_7": auroc(np.array(largest), is_defective),
         "scores": scores,

@@ -3,8 +3,9 @@
     python -m benchmarks.before.measure CHECKOUT      a clone at the commit to compare with
 
 Each state is a process of its own, which imports the runtime from its checkout. Both load the same
-artifact (fitted and exported by the state at hand, of magnetic tiles) and score the same files,
-JPEG and PNG, in turn: the one that goes first changes from one image to the next.
+artifact (of magnetic tiles, fitted and exported by the earlier state: an older runtime reads no
+newer schema) and score the same files, JPEG and PNG, in turn: the one that goes first changes from
+one image to the next.
 """
 
 from __future__ import annotations
@@ -30,10 +31,25 @@ from benchmarks.harness.record import (
     imagenet_resnet18,
     write_record,
 )
-from edge_ad import PatchCoreConfig, fit
-from edge_ad_export import ExportConfig, export
+from edge_ad_runtime.artifact import Artifact
+from edge_ad_runtime.artifact.head_records import PatchSearchRecord
 
 PAUSE_S = 0.02  # the threads of the process before may spin a while
+
+# Fit and export by a checkout's own code, by names that every state has had; the paths of the good
+# images come on stdin.
+MAKE = """
+import json, sys
+from pathlib import Path
+checkout, weights, artifact = sys.argv[1:]
+sys.path[:0] = [checkout, checkout + "/export", checkout + "/runtime"]
+import edge_ad, edge_ad_export, edge_ad_runtime
+for package in (edge_ad, edge_ad_export, edge_ad_runtime):
+    assert package.__file__.startswith(checkout), package.__file__
+good = [Path(path) for path in json.load(sys.stdin)]
+config = edge_ad.PatchCoreConfig(weights=weights, holdout_fraction=1 / 17)
+edge_ad_export.export(edge_ad.fit(good, config), artifact, edge_ad_export.ExportConfig())
+"""
 
 # Milliseconds of wall clock and of processor time, for each line of stdin: "load", or a file. It
 # has a clock of its own, as an earlier checkout has no `benchmarks.harness`.
@@ -106,8 +122,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         artifact = Path(folder) / "tiles.edgead"
         good = data.good[: options.images + options.images // 16]
-        fitted = fit(good, PatchCoreConfig(weights=imagenet_resnet18(), holdout_fraction=1 / 17))
-        export(fitted, artifact, ExportConfig())
+        make(before, good, artifact)
+        head = Artifact.open(artifact).manifest.members[0].head
+        assert isinstance(head, PatchSearchRecord), "it is PatchCore's"
         states = [State(before, artifact), State(ROOT, artifact)]
         measured = {name: alternate(states, each) for name, each in jobs.items()}
         for state in states:
@@ -115,9 +132,22 @@ def main() -> None:
     for name, samples in measured.items():
         wall, cpu = ratios(samples, 0), ratios(samples, 1)
         print(f"{name}: after / before, wall {wall:.3f}, processor {cpu:.3f} (medians of pairs)")
-    bank_rows = len(fitted.bank.features)
-    content = {"before": earlier, "bank_rows": bank_rows, "wall_cpu_score": measured}
+    content = {"before": earlier, "bank_rows": head.bank.rows, "wall_cpu_score": measured}
     write_record("before", commit, content)
+
+
+def make(checkout: Path, good: Sequence[Path], artifact: Path) -> None:
+    """Have a checkout fit good images and export the artifact."""
+    arguments = [str(checkout), imagenet_resnet18(), str(artifact)]
+    paths = json.dumps([str(path) for path in good])
+    # in a folder where no module hides the checkout's
+    subprocess.run(
+        [sys.executable, "-c", MAKE, *arguments],
+        input=paths,
+        text=True,
+        check=True,
+        cwd=artifact.parent,
+    )
 
 
 def alternate(states: Sequence[State], jobs: Sequence[str]) -> list[list[list[Any]]]:

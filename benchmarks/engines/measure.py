@@ -28,6 +28,7 @@ from benchmarks.harness.record import (
     write_record,
 )
 from benchmarks.harness.refused import or_refused
+from benchmarks.harness.searches import search_of
 from edge_ad import FittedDetector, PatchCoreConfig, fit
 from edge_ad.evaluation.metrics import auroc
 from edge_ad_export import ExportConfig, export
@@ -80,7 +81,7 @@ def main() -> None:
                 "samples_ms": latency.samples_ms,
             }
             print(name, {k: round(s.p50_ms, 1) for k, s in latency.stages.items()}, flush=True)
-    bank_rows = len(fitted.bank.features)
+    bank_rows = len(fitted.kept.features)
     content = {"bank_rows": bank_rows, "images": len(data.test), "runs": runs}
     write_record("engines", commit, content)
 
@@ -97,7 +98,7 @@ def _compiled(fitted: FittedDetector, name: str, work: Path) -> dict[str, Any]:
     manifest = Detector.load(out).manifest
     loss = manifest.precision_loss
     return {
-        "search": asdict(manifest.members[0].search),
+        "search": search_of(manifest),
         "loss": asdict(loss) if loss else None,
         "bytes": sum(entry.size_bytes for entry in manifest.files.values()),
     }

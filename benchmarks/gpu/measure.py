@@ -28,11 +28,13 @@ from benchmarks.harness.record import add_draft_option, check_tree, write_record
 from benchmarks.harness.refused import or_refused
 from edge_ad_runtime import Detector
 from edge_ad_runtime.artifact.folder import GRAPH
-from edge_ad_runtime.engines import ENGINES, Engine, EngineName, Graph, open_engine
+from edge_ad_runtime.artifact.words import ENGINES, EngineName
+from edge_ad_runtime.engines import Engine, Graph, open_engine
 from edge_ad_runtime.engines.tensorrt.build import build_plan
 from edge_ad_runtime.engines.tensorrt.cuda import Gpu
-from edge_ad_runtime.engines.tensorrt.engine import open_library
+from edge_ad_runtime.engines.tensorrt.library import open_library
 from edge_ad_runtime.engines.tensorrt.plans import write_plan
+from edge_ad_runtime.heads.patch_search import FEATURES
 from edge_ad_runtime.images import read_image
 from edge_ad_runtime.proof.compiled import compile_plans
 from edge_ad_runtime.proof.verify import verify
@@ -91,9 +93,9 @@ def measure(name: EngineName, folder: Path, repeats: int) -> dict[str, Any]:
     apply = detector.manifest.preprocessing.apply
     images = np.stack([apply(read_image(path)) for path in paths])
     images = images[np.arange(max(BATCHES)) % len(images)]
-    expected = open_engine("onnxruntime", _graph(folder / GRAPH)).run(images)
+    expected = open_engine("onnxruntime", _graph(folder / GRAPH)).run(images)[FEATURES]
     engine, report = detector.engine, verify(detector)
-    difference = np.abs(engine.run(images) - expected).max() / np.abs(expected).max()
+    difference = np.abs(engine.run(images)[FEATURES] - expected).max() / np.abs(expected).max()
     totals = [detector.predict(paths[i % len(paths)]).timings_ms for i in range(repeats)]
     return {
         "version": engine.version,

@@ -16,7 +16,7 @@ from benchmarks.harness.record import data_root, imagenet_resnet18
 from edge_ad import PatchCoreConfig, fit
 from edge_ad_export import ExportConfig, export
 from edge_ad_runtime.artifact.folder import GRAPH
-from edge_ad_runtime.engines import Precision
+from edge_ad_runtime.artifact.words import Precision
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
 SEARCHES: tuple[Literal["auto", "graph"], ...] = ("auto", "graph")

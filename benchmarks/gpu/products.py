@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_ad_runtime.engines import Precision
+from edge_ad_runtime.artifact.words import Precision
 
 SIDE, PRODUCTS, SCALE = 2048, 8, 1 / 1024  # plain matrices: size, how many, step in int8
 OPERATIONS = "operations.json"
@@ -17,7 +17,7 @@ OPERATIONS = "operations.json"
 
 
 def products(precision: Precision) -> bytes:
-    """A graph with the names of ``features.onnx`` that is nothing but matrix products."""
+    """A graph with the names of ``network.onnx`` that is nothing but matrix products."""
     from onnx import TensorProto, helper, numpy_helper
 
     matrix = np.random.default_rng(0).standard_normal((SIDE, SIDE)) / np.sqrt(SIDE)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness.process import ROOT
-from edge_ad_runtime.device.settings import machine
+from edge_ad_runtime.device.machine import machine
 
 RESULTS = ROOT / "benchmarks/results"
 _PACKAGES = ("torch", "numpy", "onnx", "onnxruntime", "hnswlib", "opencv-python-headless", "scipy")

@@ -36,15 +36,16 @@ from benchmarks.harness.record import (
 from benchmarks.harness.refused import or_refused
 from edge_ad import FittedDetector, PatchCoreConfig, fit
 from edge_ad.evaluation.metrics import auroc
-from edge_ad.features.patches import Run, load_preprocessed, restore_network
-from edge_ad.fitting.fitting import relearn
-from edge_ad.methods.patchcore.bank import BankScorer
+from edge_ad.fitting.fitting import fit_again
+from edge_ad.images.good import load_preprocessed
+from edge_ad.methods.judge import Judge
+from edge_ad.networks.run import Run
 from edge_ad_export import ExportConfig
 from edge_ad_export.graph.onnx_graph import to_onnx
-from edge_ad_export.precision.int8 import reduce
-from edge_ad_runtime.artifact.manifest import QuantisedFor
-from edge_ad_runtime.device.settings import saturates_int8
-from edge_ad_runtime.engines import CPU_ENGINES, EngineName, Graph, open_engine
+from edge_ad_export.precision import reduce
+from edge_ad_runtime.artifact.words import CPU_ENGINES, EngineName, QuantisedFor
+from edge_ad_runtime.device.machine import saturates_int8
+from edge_ad_runtime.engines import Graph, open_engine
 
 FITTED = 160
 IN_IT = "int8, 8-bit weights, learned and run in exact arithmetic"
@@ -105,7 +106,7 @@ def main() -> None:
         "flags": _flags(),
         "saturates_int8": saturates_int8(),
         "in_exact_arithmetic": [name for name in (IN_IT, THEN_HERE) if name in runs],
-        "bank_rows": len(fitted.bank.features),
+        "bank_rows": len(fitted.kept.features),
         "images": len(test),
         "runs": runs,
     }
@@ -113,14 +114,15 @@ def main() -> None:
 
 
 def _rows(fitted: FittedDetector) -> list[Row]:
-    network = restore_network(fitted.config, fitted.backbone)
+    network = fitted.network()
+    lowered = fitted.lower(network)
     plain = to_onnx(network, fitted.config.size)
     wide: QuantisedFor = "aarch64" if platform.machine() == "aarch64" else "vnni"
     graphs = {"fp32": Graph(onnx=plain)}
     targets: dict[str, QuantisedFor] = {"int8, 7-bit weights": "any", "int8, 8-bit weights": wide}
     for name, target in targets.items():
         config = ExportConfig(precision="int8", target=target)
-        reduced, _ = reduce(fitted, network, plain, config, progress=True)
+        reduced, _ = reduce(fitted, lowered, plain, config, progress=True)
         graphs[name] = Graph(onnx=reduced, precision="int8")
     rows = []
     for engine in CPU_ENGINES:
@@ -146,9 +148,10 @@ def _exact(graph: Graph) -> Run:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(graph.onnx, options, providers=["CPUExecutionProvider"])
 
-    def run(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        (features,) = session.run(["features"], {"image": images})
-        return np.asarray(features)
+    names = [output.name for output in session.get_outputs()]
+
+    def run(images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        return dict(zip(names, session.run(names, {"image": images}), strict=True))
 
     return run
 
@@ -159,10 +162,10 @@ def _scored(
     images: list[NDArray[np.uint8]],
     is_defective: NDArray[np.bool_],
 ) -> dict[str, Any]:
-    learned = relearn(fitted, row.learned(row.graph))
-    scorer = BankScorer(learned.bank, fitted.config.scoring)
-    run = row.opened(row.graph)
-    scores = [scorer.score(run(image))[1] for image in images]
+    learned = fit_again(fitted, row.learned(row.graph))
+    lowered = learned.lower(learned.network())
+    judge = Judge(row.opened(row.graph), lowered, fitted.config.size)
+    scores = [judge.score(image[0]) for image in images]
     return {"image_auroc": auroc(np.array(scores), is_defective), "scores": scores}
 
 

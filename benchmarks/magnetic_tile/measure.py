@@ -26,11 +26,10 @@ from benchmarks.harness.record import (
     imagenet_resnet18,
     write_record,
 )
-from edge_ad import FittedDetector, PatchCoreConfig, fit
+from edge_ad import FittedDetector, PatchCoreConfig, ReferenceDetector, fit
 from edge_ad.evaluation.evaluate import Evaluation, evaluate
 from edge_ad.evaluation.metrics import auroc
 from edge_ad.images.labelled import TestImage
-from edge_ad.methods.patchcore.reference import ReferenceDetector
 from edge_ad_export import ExportConfig, export
 from edge_ad_runtime import Detector
 from edge_ad_runtime.images import read_image
@@ -71,7 +70,7 @@ def run(data: DataSet, fraction: float, options: argparse.Namespace) -> dict[str
         "coreset_fraction": fraction,
         "resize_px": config.resize_px,
         "holdout_fraction": config.holdout_fraction,
-        "bank_rows": len(fitted.bank.features),
+        "bank_rows": len(fitted.kept.features),
         "fit_s": round(fit_s, 1),
         "threshold": fitted.calibration.threshold,
         "false_reject_rate": fitted.calibration.false_reject_rate,
@@ -88,8 +87,8 @@ def _reference(fitted: FittedDetector, test: Sequence[TestImage]) -> dict[str, A
     """The slow truth: scores with equation 7, and without it (the largest patch distance)."""
     detector = ReferenceDetector(fitted)
     traces = [detector.trace(read_image(i.path)) for i in tqdm(test, desc="reference")]
-    scores = np.array([trace.score for trace in traces])
-    largest = np.array([float(trace.distances.max()) for trace in traces])
+    scores = np.array([float(trace["score"]) for trace in traces])
+    largest = np.array([float(trace["distances"].max()) for trace in traces])
     is_defective = np.array([image.is_defective for image in test])
     return {
         "reference_image_auroc": auroc(scores, is_defective),
@@ -120,11 +119,12 @@ def _exported(
         detector = Detector.load(report.path)
         evaluation = evaluate(detector, test, progress=True)
         times_ms = [detector.predict(image.path).timings_ms for image in test[:100]]
+    kind, reason = report.searches[0].split(": ", 1)
     scores = np.array([image.score for image in evaluation.scores])
     expected = np.array(reference["reference_scores"])
     return {
-        "search": report.searches[0].kind,
-        "reason": report.searches[0].reason,
+        "search": kind,
+        "reason": reason,
         "size_mb": round(report.size_bytes / 1e6, 1),
         "largest_relative_score_difference": float(np.max(np.abs(scores - expected) / expected)),
         "image_auroc": evaluation.image_auroc,

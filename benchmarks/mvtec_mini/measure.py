@@ -19,6 +19,7 @@ from benchmarks.harness.record import (
     imagenet_resnet18,
     write_record,
 )
+from benchmarks.harness.searches import search_of
 from edge_ad import PatchCoreConfig, fit
 from edge_ad.evaluation.evaluate import evaluate
 from edge_ad.images.labelled import list_test_images
@@ -40,13 +41,14 @@ def run(category: Path) -> dict[str, Any]:
     fitted = fit(category / "train/good", config, progress=True)
     with tempfile.TemporaryDirectory() as folder:
         report = export(fitted, Path(folder) / "part.edgead")
-        evaluation = evaluate(Detector.load(report.path), list_test_images(category))
+        detector = Detector.load(report.path)
+        evaluation = evaluate(detector, list_test_images(category))
     figures = {k: v for k, v in asdict(evaluation).items() if k not in ("artifact_sha256",)}
     print(category.name, evaluation.image_auroc, evaluation.pixel_auroc, evaluation.pro)
     return {
         "category": category.name,
-        "bank_rows": len(fitted.bank.features),
-        "search": asdict(report.searches[0]),
+        "bank_rows": len(fitted.kept.features),
+        "search": search_of(detector.manifest),
         **figures,
         "scores": [[Path(i.path).name, i.kind, i.score] for i in evaluation.scores],
     }

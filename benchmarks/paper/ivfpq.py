@@ -6,11 +6,17 @@ codes, as there: not re-measured, not certified. (The paper does not give its pa
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ad.methods.patchcore.bank import Bank
+from edge_ad_runtime import Detector
+from edge_ad_runtime.artifact.head_records import PatchSearchRecord
+from edge_ad_runtime.heads import Opening
+from edge_ad_runtime.heads.patch_search import BANK, PatchSearch
 from edge_ad_runtime.search import Nearest
 
 _BITS = 8
@@ -40,3 +46,15 @@ class IvfpqSearch:
         """See `Search.nearest`."""
         sq_distances, rows = self._index.search(queries, k)
         return Nearest(np.sqrt(np.maximum(sq_distances, 0)), rows, 0, np.inf)
+
+    def close(self) -> None:
+        """See `Search.close`."""
+
+
+def search_with_ivfpq(detector: Detector, bank: Bank) -> None:
+    """Have a detector of one member, with that bank, search with it instead."""
+    (member,) = detector.members
+    record = member.record.head
+    assert isinstance(record, PatchSearchRecord), "it searches"
+    search, opening = IvfpqSearch(bank.features), Opening(size=detector.manifest.preprocessing.size)
+    member.head = PatchSearch(record, bank.features, bank.neighbours, search, opening, Path(BANK))

@@ -20,7 +20,6 @@ import argparse
 import json
 import tempfile
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +44,12 @@ from benchmarks.peers.environments import (
 from benchmarks.peers.in_turn import judge, measure
 from benchmarks.peers.process import PeerError
 from benchmarks.peers.ways import Way, anomalib_ways, inspection_way, our_ways
-from edge_ad import FittedDetector, PatchCoreConfig, fit
+from edge_ad import FittedDetector, PatchCoreConfig, ReferenceDetector, fit
 from edge_ad.features.coreset import greedy_coreset
-from edge_ad.features.patches import build_network, extract, extract_files, load_preprocessed
-from edge_ad.methods.patchcore.reference import ReferenceDetector
+from edge_ad.features.patches import build_network
+from edge_ad.features.store import features_of
+from edge_ad.images.good import GoodImages, load_preprocessed
+from edge_ad.networks.run import TorchRun
 
 HELD_OUT = 16  # one image for the threshold to so many in the bank
 
@@ -89,7 +90,7 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
     measured = measure([*ways, *their_ways], made, folder, len(test))
     reference = ReferenceDetector(fitted)
-    reference_scores = [reference.trace(image).score for image in images]
+    reference_scores = [float(reference.trace(image)["score"]) for image in images]
     judge(measured, reference_scores, np.array([image.is_defective for image in test]))
     for row in measured:
         if "refused" in row:
@@ -99,7 +100,7 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         print(row["name"], np.median(row["ms"]), row["image_auroc"], flush=True)
     return {
         "bank_images": options.images,
-        "bank_rows": len(fitted.bank.features),
+        "bank_rows": len(fitted.kept.features),
         "test": [[image.path.name, image.kind] for image in test],
         "fit": {"edge_ad": our_fit, **fits},
         "searches": searches,
@@ -134,11 +135,11 @@ def fit_edge_ad(
     config = PatchCoreConfig(weights=imagenet_resnet18(), holdout_fraction=1 / (HELD_OUT + 1))
     fit_s, fitted = seconds(lambda: fit(good[: count + count // HELD_OUT], config))
     in_bank = [Path(i.path) for i in fitted.record.images if i.held_out_score is None]
-    run = partial(extract, build_network(config))
+    run = TorchRun(build_network(config))
     features_s, features = seconds(
-        lambda: extract_files(run, in_bank, config.preprocessing, progress=False)
+        lambda: features_of(run, GoodImages(in_bank, config.preprocessing), progress=False)
     )
-    bank, patches = fitted.bank.features, features.reshape(-1, features.shape[-1])
+    bank, patches = fitted.kept.features, features.reshape(-1, features.shape[-1])
     coreset_s, rows = seconds(lambda: greedy_coreset(patches, len(bank), seed=config.seed))
     assert np.allclose(patches[rows], bank, atol=1e-4), "the same choice twice"
     np.save(folder / "good.npy", [load_preprocessed(p, config.preprocessing) for p in in_bank])

@@ -54,7 +54,7 @@ def our_ways(fitted: FittedDetector, folder: Path) -> tuple[list[Way], dict[str,
         command = ("edge_ad", str(artifact), engine)
         way = Way(name=name, environment=engine, command=command, truth=REFERENCE)
         try:
-            searches[name] = export(fitted, artifact, config).searches[0].reason
+            _, searches[name] = export(fitted, artifact, config).searches[0].split(": ", 1)
         except EdgeADError as exc:
             way = replace(way, refused=str(exc))
         ways.append(way)

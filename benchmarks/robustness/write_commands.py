@@ -15,10 +15,10 @@ from edge_ad.fitting.fitted import FittedDetector
 from edge_ad.synthetic.parts import write_parts
 from edge_ad_runtime.artifact.atomic import scratch_folder, write_file
 from edge_ad_runtime.artifact.folder import Artifact
+from edge_ad_runtime.device.machine import machine
 from edge_ad_runtime.device.settings import (
     FILE_NAME,
     DeviceSettings,
-    machine,
     read_device_settings,
     write_device_settings,
 )

@@ -30,7 +30,7 @@ from benchmarks.harness.clock import seconds
 from benchmarks.harness.process import memory_bytes
 from benchmarks.harness.record import add_draft_option, check_tree, write_record
 from edge_ad import PatchCoreConfig
-from edge_ad.features.patches import _allocate
+from edge_ad.features.store import allocate
 from edge_ad.methods.patchcore.bank import build_bank
 
 WIDTH = 1_536
@@ -65,10 +65,11 @@ def main() -> None:
 
 
 def measure(real: NDArray[np.float32], rows: int, fraction: float) -> dict[str, Any]:
-    fill_s, patches = seconds(lambda: _fill(_allocate((rows, WIDTH)), real))
+    fill_s, patches = seconds(lambda: _fill(allocate((rows, WIDTH)), real))
+    features = patches[:, np.newaxis, np.newaxis]  # as of images of one patch
     config = PatchCoreConfig(coreset_fraction=fraction)
     with _Peak() as peak:
-        bank_s, bank = seconds(lambda: build_bank(patches, config, progress=True))
+        bank_s, bank = seconds(lambda: build_bank(features, config, progress=True))
     return {
         "rows": rows,
         "features_gb": patches.nbytes / 1e9,

@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from benchmarks.harness.record import imagenet_resnet18
 from edge_ad import PatchCoreConfig
-from edge_ad.features.patches import build_network, extract, load_preprocessed
+from edge_ad.features.patches import build_network
+from edge_ad.images.good import load_preprocessed
+from edge_ad.networks.run import TorchRun
 from edge_ad.synthetic.damage import with_damage
+from edge_ad_runtime.heads.patch_search import FEATURES
 
 FloatArray = NDArray[np.float32]
 
@@ -27,12 +30,12 @@ class Extractor:
         base = {"weights": imagenet_resnet18(), "resize_px": 256}
         configs = [PatchCoreConfig(**base, patch_size=p) for p in sizes]  # type: ignore[arg-type]
         self.preprocessing = configs[0].preprocessing
-        self.networks = [build_network(config) for config in configs]
+        self._runs = [TorchRun(build_network(config)) for config in configs]
 
     def of(self, image: Path | NDArray[np.uint8]) -> FloatArray:
         """``(784, width)`` of a file or of a preprocessed image."""
         pixels = load_preprocessed(image, self.preprocessing) if isinstance(image, Path) else image
-        features = [extract(network, pixels[np.newaxis])[0] for network in self.networks]
+        features = [run(pixels[np.newaxis])[FEATURES][0] for run in self._runs]
         return np.concatenate(features, axis=2).reshape(GRID[0] * GRID[1], -1)
 
     def held_out(self, paths: tuple[Path, ...]) -> Iterator[FloatArray]:

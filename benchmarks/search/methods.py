@@ -15,8 +15,13 @@ from benchmarks.search.libraries import Find, installed
 from edge_ad import PatchCoreConfig
 from edge_ad_export import ExportConfig
 from edge_ad_export.search.choice import choose_search
-from edge_ad_runtime.artifact.folder import INDEX, PROJECTION
-from edge_ad_runtime.artifact.manifest import SearchSettings
+from edge_ad_runtime.artifact.head_records import (
+    BankRecord,
+    ExactSearchRecord,
+    HnswSearchRecord,
+    PatchSearchRecord,
+)
+from edge_ad_runtime.heads.patch_search import INDEX, PROJECTION
 from edge_ad_runtime.search.exact import ExactSearch
 from edge_ad_runtime.search.hnsw import HnswSearch
 
@@ -52,10 +57,20 @@ def methods(
 
 def _chosen(
     bank: FloatArray, held_out: list[FloatArray], folder: Path
-) -> tuple[HnswSearch, SearchSettings, int]:
+) -> tuple[HnswSearch, HnswSearchRecord, int]:
     """Our index as `export` would choose it, its settings, and its bytes."""
-    scoring, config = PatchCoreConfig().scoring, ExportConfig(search="hnsw")
-    settings = choose_search(bank, held_out, scoring, GRID, config, folder)
+    rows, width = bank.shape
+    fitted_with = PatchCoreConfig()
+    head = PatchSearchRecord(
+        grid=GRID,
+        dimension=width,
+        bank=BankRecord(rows=rows, precision="float32"),
+        search=ExactSearchRecord(reason="not measured"),
+        scoring=fitted_with.scoring,
+        map=fitted_with.map,
+    )
+    settings = choose_search(head, bank, held_out, ExportConfig(search="hnsw"), folder)
+    assert isinstance(settings, HnswSearchRecord), "asked for"
     projection = np.load(folder / PROJECTION)
     ours = read_index(folder / INDEX, bank, projection, settings)
     return ours, settings, (folder / INDEX).stat().st_size + projection.nbytes
@@ -74,7 +89,10 @@ def plain(bank: FloatArray) -> Find:
 
 
 def read_index(
-    path: Path, bank: NDArray[np.float32], projection: NDArray[np.float32], settings: SearchSettings
+    path: Path,
+    bank: NDArray[np.float32],
+    projection: NDArray[np.float32],
+    settings: HnswSearchRecord,
 ) -> HnswSearch:
     content = np.fromfile(path, np.uint8)
     return HnswSearch(content, bank, projection, settings, path=path, grid=GRID)

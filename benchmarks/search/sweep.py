@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from benchmarks.harness.clock import seconds
 from benchmarks.search.features import FloatArray
 from benchmarks.search.methods import distances, nearest, read_index
-from edge_ad_export.search.choice import build_index
-from edge_ad_runtime.artifact.folder import INDEX
-from edge_ad_runtime.artifact.manifest import SearchSettings
+from edge_ad_export.search.index import build_index
+from edge_ad_runtime.artifact.head_records import HnswSearchRecord
+from edge_ad_runtime.heads.patch_search import INDEX
 from edge_ad_runtime.search.exact import ExactSearch
 from edge_ad_runtime.search.hnsw import HnswSearch
 
@@ -36,8 +36,8 @@ def sweep(bank: FloatArray, test: list[FloatArray]) -> list[dict[str, Any]]:
     true = [distances(p, bank, nearest(ExactSearch(bank))(p)) for p in test]
     results = []
     for dimension, links in product(SWEEP["code_dimension"], SWEEP["links"]):
-        settings = SearchSettings(
-            kind="hnsw", rows=len(bank), code_dimension=dimension, links=links,
+        settings = HnswSearchRecord(
+            code_dimension=dimension, links=links,
             ef_construction=200, ef_search=4, candidates=4, rounds=0, reason="",
         )  # fmt: skip
         with tempfile.TemporaryDirectory() as folder:

@@ -31,9 +31,9 @@ from benchmarks.search.features import FITTED, GRID, Extractor, FloatArray
 from benchmarks.search.libraries import Find
 from benchmarks.search.methods import distances, read_index
 from edge_ad.features.coreset import greedy_coreset
-from edge_ad_export.search.choice import build_index
-from edge_ad_runtime.artifact.folder import INDEX
-from edge_ad_runtime.artifact.manifest import SearchSettings
+from edge_ad_export.search.index import build_index
+from edge_ad_runtime.artifact.head_records import HnswSearchRecord
+from edge_ad_runtime.heads.patch_search import INDEX
 from edge_ad_runtime.search.candidates import nearest_of, with_those_around
 from edge_ad_runtime.search.codes import Codes
 from edge_ad_runtime.search.exact import ExactSearch
@@ -57,8 +57,8 @@ def main() -> None:
     test = [extractor.of(data.test[i].path) for i in order]
     exact = ExactSearch(bank)
     true = [distances(q, bank, exact.nearest(q).rows[:, 0]) for q in test]
-    settings = SearchSettings(
-        kind="hnsw", rows=ROWS, code_dimension=64, links=16, ef_construction=200,
+    settings = HnswSearchRecord(
+        code_dimension=64, links=16, ef_construction=200,
         ef_search=8, candidates=8, rounds=2, reason="",
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def _ways(
-    index: HnswSearch, projection: FloatArray, bank: FloatArray, settings: SearchSettings
+    index: HnswSearch, projection: FloatArray, bank: FloatArray, settings: HnswSearchRecord
 ) -> dict[str, Find]:
     """Each way to use an index, and the one that is there."""
     ways: dict[str, Find] = {"index": lambda q: index.nearest(q).rows[:, 0]}
@@ -128,7 +128,7 @@ class Usearch:
         self,
         projection: FloatArray,
         bank: FloatArray,
-        settings: SearchSettings,
+        settings: HnswSearchRecord,
         dtype: str,
         ef: int,
     ) -> None:
@@ -164,7 +164,7 @@ class WarmStart:
     """A quarter of the patches ask the index; called with queries, it gives their rows."""
 
     def __init__(
-        self, index: HnswSearch, bank: FloatArray, settings: SearchSettings, rounds: int
+        self, index: HnswSearch, bank: FloatArray, settings: HnswSearchRecord, rounds: int
     ) -> None:
         self._index = index
         self._bank = bank

@@ -1,6 +1,7 @@
 """`FittedDetector`: all that fitting learned, and its folder of safetensors and JSON.
 
-    fit.json                  method, settings, calibration, images with their SHA-256, versions
+    fit.json                  method, settings, calibration, images with their SHA-256, versions,
+                              and the SHA-256 of the files below
     network.safetensors       the network's tensors, as far as they are used
     kept.safetensors          what the method keeps, by the names of its fields; PatchCore:
                               ``features`` (n, D), ``neighbours`` (n, b), ``grid`` (2,)
@@ -28,6 +29,7 @@ from edge_ad.features.isolation import IsolatedPatch
 from edge_ad.methods import Lowered, Method, load_method, settings_class
 from edge_ad_runtime.artifact import strict
 from edge_ad_runtime.artifact.atomic import FolderKind, atomic_folder
+from edge_ad_runtime.artifact.folder import hash_file
 from edge_ad_runtime.artifact.schema import Calibration
 from edge_ad_runtime.errors import ArtifactError, ConfigError
 from edge_ad_runtime.images import RGBImage
@@ -35,6 +37,8 @@ from edge_ad_runtime.regular_file import read_regular
 
 FIT = FolderKind(name="a fit", marker="fit.json", keys=frozenset({"schema", "config", "images"}))
 SCHEMA = 2
+
+_FILES = ("network.safetensors", "kept.safetensors", "held_out.safetensors")
 
 _MOST_RECORD_BYTES = 1 << 30  # it names every image
 
@@ -142,12 +146,15 @@ class FittedDetector:
         images = [Path(image.path) for image in self.record.images]
         with atomic_folder(Path(folder), overwrite=overwrite, kind=FIT, inputs=images) as partial:
             try:
-                save_torch_file(self.state, partial / "network.safetensors")
-                save_file(_arrays(self.kept), partial / "kept.safetensors")
-                save_file(held_out, partial / "held_out.safetensors")
+                network, kept, shown = (partial / name for name in _FILES)
+                save_torch_file(self.state, network)
+                save_file(_arrays(self.kept), kept)
+                save_file(held_out, shown)
             except SafetensorError as exc:  # a full disk too
                 raise OSError(str(exc)) from exc
-            text = strict.dumps({**_shallow(self.record), "config": self.config}) + "\n"
+            files = {name: hash_file(partial / name).sha256 for name in _FILES}
+            content = {**_shallow(self.record), "config": self.config, "files": files}
+            text = strict.dumps(content) + "\n"
             (partial / "fit.json").write_text(text, encoding="utf-8")
 
     @classmethod
@@ -158,20 +165,11 @@ class FittedDetector:
             ArtifactError: a file is missing or damaged, or the files disagree.
         """
         folder = Path(folder)
-        record, config = _read_record(folder)
-        network = _read(folder / "network.safetensors")
-        kept = _read(folder / "kept.safetensors")
-        held_out = _read(folder / "held_out.safetensors")
-        try:
-            preprocessed = held_out.pop("preprocessed")
-            originals = tuple(held_out[f"original.{i}"] for i in range(len(held_out)))
-            restored = load_method(record.method).Kept(**{**_absent(record.method), **kept})
-        except (KeyError, TypeError) as exc:
-            raise ArtifactError(
-                f"holds no {exc.args[0]} where it should be: damaged, or another file's content; "
-                "fit again",
-                path=folder,
-            ) from exc
+        record, config, files = _read_record(folder)
+        network, kept, held_out = (_read(folder / name, files.get(name)) for name in _FILES)
+        preprocessed = held_out.pop("preprocessed")
+        originals = tuple(held_out[f"original.{i}"] for i in range(len(held_out)))
+        restored = load_method(record.method).Kept(**{**_absent(record.method), **kept})
         return cls(
             config=config,
             record=record,
@@ -198,23 +196,30 @@ def _absent(method: str) -> dict[str, None]:
     return {name: None for name, hint in hints.items() if NoneType in get_args(hint)}
 
 
-def _read_record(folder: Path) -> tuple[FitRecord, Any]:
-    """The record and the settings, which are the method's."""
+def _read_record(folder: Path) -> tuple[FitRecord, Any, dict[str, str]]:
+    """The record, the settings, which are the method's, and the SHA-256 of the other files."""
     path = _existing(folder / "fit.json")
     try:
         raw = strict.loads(read_regular(path, most_bytes=_MOST_RECORD_BYTES).decode("utf-8"))
         if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
             raise ValueError(f"is no fit of schema {SCHEMA}; made by another edge_ad")
-        settings = raw.pop("config", None)
+        settings, files = raw.pop("config", None), raw.pop("files", None)
+        if not isinstance(files, dict):
+            raise ValueError("files: expected an object")
         record = strict.parse(FitRecord, raw)
-        return record, strict.parse(settings_class(record.method), settings, "config")
+        return record, strict.parse(settings_class(record.method), settings, "config"), files
     except (ValueError, OSError) as exc:
         raise ArtifactError(f"{exc}; fit again", path=path) from exc
 
 
-def _read(path: Path) -> dict[str, NDArray[Any]]:
+def _read(path: Path, sha256: str | None) -> dict[str, NDArray[Any]]:
     try:
-        arrays: dict[str, NDArray[Any]] = load_file(_existing(path))
+        if hash_file(_existing(path)).sha256 != sha256:
+            raise ArtifactError(
+                "its SHA-256 is not that of fit.json: damaged, or another fit's; fit again",
+                path=path,
+            )
+        arrays: dict[str, NDArray[Any]] = load_file(path)
     except (SafetensorError, OSError) as exc:
         raise ArtifactError(f"not readable as safetensors: {exc}; fit again", path=path) from exc
     return arrays

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
-import warnings
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,29 +16,27 @@ from typing import Literal
 import numpy as np
 
 from edge_ad_runtime.artifact.folder import Artifact
-from edge_ad_runtime.artifact.schema import Manifest, NetworkRecord
+from edge_ad_runtime.artifact.schema import Manifest
 from edge_ad_runtime.artifact.words import EngineChoice
 from edge_ad_runtime.decision.threshold import verdict_of
-from edge_ad_runtime.device.machine import saturates_int8
+from edge_ad_runtime.device.saturation import warn_where_int8_saturates
 from edge_ad_runtime.device.settings import read_device_settings
 from edge_ad_runtime.engines import Engine
 from edge_ad_runtime.errors import (
-    ArtifactError,
     EdgeADError,
-    EdgeADWarning,
     EngineError,
     ImageError,
 )
 from edge_ad_runtime.heads import POSTPROCESS, Arrays
 from edge_ad_runtime.heads.ensemble import combine, combine_evidence
+from edge_ad_runtime.heads.stages import check_tolerances
 from edge_ad_runtime.images import RGBImage, read_image
 from edge_ad_runtime.loaded_member import LoadedMember
 from edge_ad_runtime.options import RunOptions, SearchChoice
 from edge_ad_runtime.prediction import Prediction
+from edge_ad_runtime.stopwatch import Stopwatch
 
 _READ_AHEAD = 2  # images
-_MOST_LEVELS = 8.0  # grey levels that preprocessing may be off
-_MOST_LOSS = 1000.0
 
 
 class Detector:
@@ -113,7 +109,7 @@ class Detector:
                 members.append(LoadedMember.load(artifact, record, options))
                 opened.callback(members[-1].close)
             detector = cls(artifact, members, options)
-            _check_tolerances(detector)
+            check_tolerances(artifact, [member.head for member in members])
             detector._warm_up()
             opened.pop_all()
         return detector
@@ -225,7 +221,7 @@ class Detector:
                     yield exc
 
     def _prepare(self, image: Path | str | RGBImage) -> _Prepared:
-        clock = _Stopwatch()
+        clock = Stopwatch()
         pixels = read_image(image) if isinstance(image, str | Path) else image
         clock.lap("decode")
         try:
@@ -246,7 +242,7 @@ class Detector:
             )
         if self._is_closed:
             raise EngineError("this detector is closed; load the artifact again")
-        clock = _Stopwatch()
+        clock = Stopwatch()
         batch = np.stack([image.pixels for image in prepared])
         outputs = [member.run(batch) for member in self.members]  # [member][image]
         clock.lap("network")
@@ -261,7 +257,7 @@ class Detector:
     def _judge_one(
         self, outputs: Sequence[Arrays], laps_ms: dict[str, float], with_map: bool
     ) -> Prediction:
-        clock = _Stopwatch()
+        clock = Stopwatch()
         pairs = zip(self.members, outputs, strict=True)
         judged = [member.judge(found, with_map=with_map) for member, found in pairs]
         score = float(combine([each.score for each in judged], self.scales))
@@ -288,47 +284,10 @@ class Detector:
 
     def _warm_up(self) -> None:
         """Run it once, so that the first image is as fast as the next."""
-        if any(m.engine.device == "cpu" and _may_saturate(m.record.network) for m in self.members):
-            _warn_where_int8_saturates()
+        on_cpu = [m.record.network for m in self.members if m.engine.device == "cpu"]
+        warn_where_int8_saturates(on_cpu)
         rows, cols = self.manifest.preprocessing.size
         self._judge([_Prepared(np.zeros((rows, cols, 3), np.uint8), {})], with_map=True)
-
-
-def _check_tolerances(detector: Detector) -> None:
-    """Refuse tolerances that are not those of the heads' stages, or that would prove nothing."""
-    most = {"preprocess": _MOST_LEVELS}
-    for member in detector.members:
-        most |= {stage.name: stage.most_tolerance for stage in member.head.stages}
-    if detector.manifest.precision_loss is not None:
-        most["precision"] = _MOST_LOSS
-    found = detector.manifest.tolerances
-    if found.keys() != most.keys():
-        raise ArtifactError(
-            f"tolerances are of {', '.join(found)}, its stages are {', '.join(most)}; export again",
-            path=detector.artifact.folder,
-        )
-    for stage, tolerance in found.items():
-        if tolerance > most[stage]:
-            raise ArtifactError(
-                f"tolerances.{stage} is {tolerance:g}; {most[stage]:g} is the most that proves "
-                "anything; export again",
-                path=detector.artifact.folder,
-            )
-
-
-def _may_saturate(network: NetworkRecord) -> bool:
-    return network.precision == "int8" and network.quantised_for != "any"
-
-
-def _warn_where_int8_saturates() -> None:
-    if saturates_int8():
-        warnings.warn(
-            "this processor has no VNNI, and cuts off sums of 8-bit products that the int8 network "
-            "may need: scores may differ from the exported ones; export with --target any for it "
-            "(edge-ad verify says how far they differ)",
-            EdgeADWarning,
-            stacklevel=4,
-        )
 
 
 @dataclass(frozen=True)
@@ -337,16 +296,3 @@ class _Prepared:
 
     pixels: RGBImage
     laps_ms: dict[str, float]
-
-
-class _Stopwatch:
-    """Milliseconds per named stage since it was made."""
-
-    def __init__(self) -> None:
-        self._last = time.perf_counter()
-        self.laps_ms: dict[str, float] = {}
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.laps_ms[stage] = (now - self._last) * 1e3
-        self._last = now

@@ -19,6 +19,22 @@ from edge_ad_runtime.heads import Arrays, Head, Judged, Opening, open_head
 from edge_ad_runtime.options import RunOptions
 
 
+def artifact_graph(artifact: Artifact, record: Member) -> Graph:
+    """The network of a member, verified.
+
+    Raises:
+        ArtifactError: see `Artifact.graph`.
+    """
+    network = record.network
+    data = None if network.data is None else record.file(network.data)
+    return Graph(
+        onnx=artifact.graph(record.file(network.file), data),
+        precision=network.precision,
+        plans=artifact.plans,
+        data_sha256=None if data is None else artifact.manifest.files[data].sha256,
+    )
+
+
 @dataclass(frozen=True)
 class MemberFiles:
     """`HeadFiles` of one member."""
@@ -65,11 +81,7 @@ class LoadedMember:
             exact=options.search == "exact",
         )
         name = record.file(record.network.file)
-        graph = Graph(
-            onnx=artifact.graph(name),
-            precision=record.network.precision,
-            plans=artifact.plans,
-        )
+        graph = artifact_graph(artifact, record)
         head = open_head(record.head, MemberFiles(artifact, record), opening)
         try:
             _check_outputs(record, head, artifact.folder / name)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from benchmarks.robustness.mutations.base import SPECIALS, Base, Mutation, Special, entry_of
 from benchmarks.robustness.mutations.damaged import changed_bytes
 from benchmarks.robustness.mutations.resealed import hostile_value
-from edge_ad_runtime.device.settings import machine
+from edge_ad_runtime.device.machine import machine
 from edge_ad_runtime.engines.tensorrt.plans import PlanKey
 
 DEVICE = "device.json"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable
 
 from benchmarks.robustness.mutations.base import MANIFEST, SPECIALS, Base, Mutation
 
-_NAMES = "bank.npy", "features.onnx", "index.hnsw", MANIFEST
+_FIRST_NUMBER = re.compile(r"(?<=: )\d+")
+_NAMES = "bank.npy", "network.onnx", "index.hnsw", MANIFEST
 
 
 def damaged(base: Base, rng: random.Random) -> Mutation:
@@ -119,7 +121,7 @@ _REWRITTEN: dict[str, Callable[[str, random.Random], bytes]] = {
     "in a list": lambda text, rng: b"[" + text.encode() + b"]",
     "nested deeply": lambda text, rng: b"[" * rng.choice([100, 10_000, 1_000_000]),
     "nested in keys": lambda text, rng: b'{"a":' * rng.choice([1000, 100_000]),
-    "a number of many digits": lambda text, rng: text.replace("3", "3" * 5000, 1).encode(),
+    "a number of many digits": lambda text, rng: _FIRST_NUMBER.sub("3" * 5000, text, 1).encode(),
     "not numbers": lambda text, rng: text.replace(
         "1.0", rng.choice(["NaN", "Infinity", "-Infinity", "1e999"])
     ).encode(),

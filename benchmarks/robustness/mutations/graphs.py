@@ -14,7 +14,7 @@ from benchmarks.robustness.mutations.damaged import changed_bytes
 from benchmarks.robustness.mutations.tensors import HUGE, a_node
 from benchmarks.robustness.mutations.wire import WIRE
 
-GRAPH = "features.onnx"
+GRAPH = "network.onnx"
 _TEXTS = (
     "", "\0", "a" * 100_000, "../../etc/passwd", "%n%s", "\x1b[31m", "é" * 1000, "/dev/zero",
     "features", "image", "\u202e", "ai.onnx.ml", "com.microsoft", "*",

@@ -19,9 +19,9 @@ TEXTS = (
     "", ".", "..", "/", "a/b/c/d/e", "../other.edgead", "/etc/passwd", "/dev/zero", "reference",
     "bank.npy/x", "CON", "a" * 101, "a" * 300, "x" * 2001, "x" * 3_000_000, "\0", "nul\0l", "\n",
     "a\nb", "a ", " a", "-rf", "\x1b[31mred", "\x9b", "\u202egnp", "\ufeff", "\ud800", "é",
-    "e\u0301", "exact", "hnsw", "graph", "fp16", "bf16", "int8", "openvino", "tensorrt",
-    "onnxruntime-cuda", "float16", "nearest", "mirror", "given", "vnni", "{}", "%s%n", "$(id)",
-    "😀" * 50, "0" * 64, "f" * 64, "F" * 64, "g" * 64,
+    "e\u0301", "exact", "hnsw", "graph", "direct", "patch-search", "fp16", "bf16", "int8",
+    "openvino", "tensorrt", "onnxruntime-cuda", "float16", "nearest", "mirror", "given", "vnni",
+    "{}", "%s%n", "$(id)", "😀" * 50, "0" * 64, "f" * 64, "F" * 64, "g" * 64,
 )  # fmt: skip
 _MOST_CHARACTERS = 20_000_000
 JUNK: tuple[Any, ...] = (None, True, False, [], {}, [1], [[]], {"a": 1}, [None] * 100, [0, 0, 0])

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from edge_ad.methods.judge import taken_by
-from edge_ad_export.graph.onnx_graph import checked, to_model
+from edge_ad_export.graph.onnx_graph import to_model
 
 _PREFIX = "appended."
 
 
-def appended(graph: bytes, module: nn.Module, *, keep: Sequence[str] = ()) -> bytes:
+def appended(graph: bytes, module: nn.Module, *, keep: Sequence[str] = ()) -> onnx.ModelProto:
     """The graph with the module's outputs instead of its own.
 
     Args:
@@ -43,7 +43,8 @@ def appended(graph: bytes, module: nn.Module, *, keep: Sequence[str] = ()) -> by
     for node in merged.graph.node:
         for i, name in enumerate(node.output):
             node.output[i] = renamed.get(name, name)
-    return checked(merged)
+    result: onnx.ModelProto = merged
+    return result
 
 
 def _example(model: onnx.ModelProto, name: str) -> Tensor:

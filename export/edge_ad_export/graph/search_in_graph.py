@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edge_ad_export.graph.appended import appended
+from edge_ad_export.graph.onnx_graph import checked
 from edge_ad_runtime.heads.patch_search import FEATURES, ROWS
 
 _CHUNK_ROWS = 8192
@@ -25,7 +26,7 @@ def with_search(graph: bytes, bank: NDArray[np.float32], k: int) -> bytes:
         bank: ``(n, D)``; the search is float32.
         k: neighbours.
     """
-    return appended(graph, _BankSearch(bank, k).eval(), keep=[FEATURES])
+    return checked(appended(graph, _BankSearch(bank, k).eval(), keep=[FEATURES]))
 
 
 class _BankSearch(nn.Module):

@@ -88,18 +88,25 @@ class Artifact:
         except ValueError as exc:
             raise ArtifactError(str(exc), path=self.folder / name) from exc
 
-    def graph(self, name: str) -> bytes:
-        """A verified ONNX file that an engine may run.
+    def graph(self, name: str, data: str | None = None) -> bytes | Path:
+        """A verified ONNX file that an engine may run; its path, if it has data in another file.
+
+        Args:
+            name: of the graph.
+            data: the name of the file with its large tensors.
 
         Raises:
             ArtifactError: see `read`; or it could run for ever, or read other files.
         """
         content = self.read(name).tobytes()
         try:
-            check_graph(content)
+            check_graph(content, data=None if data is None else Path(data).name)
         except ValueError as exc:
             raise ArtifactError(f"{exc}; export again", path=self.folder / name) from exc
-        return content
+        if data is None:
+            return content
+        self.file(data)
+        return self.folder / name
 
     def image(self, name: str) -> RGBImage:
         """A verified image file, decoded as the camera's are.

@@ -3,7 +3,8 @@
 A hash says that a graph is the exported one, not that whoever exported it meant well. Two things
 are looked for, with the little of protobuf that it takes: sub-graphs, without which no ONNX
 operator repeats or branches (a loop of 2^62 rounds would hang the line), and tensors whose data are
-in other files, which no hash covers. (onnx.proto, ONNX 1.17, gives the field numbers.)
+in other files than the one that the manifest names for them, which no hash covers. (onnx.proto,
+ONNX 1.17, gives the field numbers.)
 """
 
 from __future__ import annotations
@@ -19,10 +20,15 @@ _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE = 1, 5, 15
 _NODE_OP_TYPE, _NODE_ATTRIBUTE = 4, 5
 _ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS = 5, 6, 11
 _TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 13, 14
+_ENTRY_KEY, _ENTRY_VALUE = 1, 2
 
 
-def check_graph(onnx: bytes) -> None:
+def check_graph(onnx: bytes, *, data: str | None = None) -> None:
     """Refuse a graph that could repeat, call functions of its own, or read other files.
+
+    Args:
+        onnx: the graph.
+        data: the name of the one file, beside it, that its tensors may be in; None: of none.
 
     Raises:
         ValueError: it could; or it is no ONNX model.
@@ -31,15 +37,15 @@ def check_graph(onnx: bytes) -> None:
         if field == _MODEL_FUNCTIONS:
             raise ValueError("defines functions of its own, which no export of ours does")
         if field == _MODEL_GRAPH:
-            _check(_message(model_value))
+            _check(_message(model_value), data)
 
 
-def _check(graph: memoryview) -> None:
+def _check(graph: memoryview, data: str | None) -> None:
     for field, value in _fields(graph):
         if field == _GRAPH_NODE:
             _check_node(_message(value))
         elif field == _GRAPH_INITIALIZER:
-            _check_tensor(_message(value))
+            _check_tensor(_message(value), data)
         elif field == _GRAPH_SPARSE:
             raise ValueError("holds sparse tensors, which no export of ours does")
 
@@ -55,15 +61,21 @@ def _check_node(node: memoryview) -> None:
                     kind = name.decode("ascii", "replace") or "an operator"
                     raise ValueError(f"holds a graph within {kind}, which could run for ever")
                 if part == _ATTRIBUTE_TENSOR:
-                    _check_tensor(_message(inner))
+                    _check_tensor(_message(inner), None)
 
 
-def _check_tensor(tensor: memoryview) -> None:
+def _check_tensor(tensor: memoryview, data: str | None) -> None:
+    is_outside, locations = False, []
     for field, value in _fields(tensor):
-        if field == _TENSOR_EXTERNAL_DATA or (
-            field == _TENSOR_DATA_LOCATION and value == _EXTERNAL
-        ):
-            raise ValueError("reads tensors from other files, which no hash covers")
+        if field == _TENSOR_DATA_LOCATION and value == _EXTERNAL:
+            is_outside = True
+        if field == _TENSOR_EXTERNAL_DATA:
+            is_outside = True
+            entry = {part: bytes(_message(inner)) for part, inner in _fields(_message(value))}
+            if entry.get(_ENTRY_KEY) == b"location":
+                locations.append(entry.get(_ENTRY_VALUE, b"").decode("utf-8", "replace"))
+    if is_outside and (data is None or locations != [data]):
+        raise ValueError("reads tensors from other files, which no hash covers")
 
 
 def _message(value: int | memoryview) -> memoryview:

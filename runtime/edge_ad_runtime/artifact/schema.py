@@ -67,6 +67,8 @@ class NetworkRecord:
 
     Attributes:
         file: the graph, in the member's folder.
+        data: the file beside it that its large tensors are in (ONNX's external data); None: all are
+            in the graph.
         precision: what its middle computes in. Engines must be told.
         outputs: by name; the head says what they mean.
         origin: where the network comes from, for people: method, backbone, weights and so on. The
@@ -76,6 +78,7 @@ class NetworkRecord:
     """
 
     file: FileName
+    data: FileName | None = strict.optional()
     precision: Precision
     outputs: Annotated[dict[Name, Output], AtMost(_MOST_OUTPUTS)]
     origin: Annotated[dict[Name, Text], AtMost(100)]

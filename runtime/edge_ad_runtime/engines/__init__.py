@@ -31,19 +31,28 @@ class Graph:
     """What an engine runs.
 
     Attributes:
-        onnx: the graph, already hashed.
+        onnx: the graph, already hashed: its bytes, or the path of a graph whose large tensors are
+            in another file beside it (ONNX's external data; protobuf ends at 2 GB), which has been
+            hashed too. What an engine reads by its path may change while it does, so bytes are used
+            wherever they can be.
         precision: what its convolutions compute in.
         plans: folder of plans compiled from it (the artifact's ``engines``); None: there is none.
+        data_sha256: of the file with the external data; None without one.
     """
 
-    onnx: bytes
+    onnx: bytes | Path
     precision: Precision = "fp32"
     plans: Path | None = None
+    data_sha256: str | None = None
 
     @cached_property
     def sha256(self) -> str:
-        """Of the graph: what a plan is keyed by."""
-        return hashlib.sha256(self.onnx).hexdigest()
+        """Of the graph, and of its external data if it has any: what a plan is keyed by."""
+        content = self.onnx if isinstance(self.onnx, bytes) else self.onnx.read_bytes()
+        digest = hashlib.sha256(content)
+        if self.data_sha256 is not None:
+            digest.update(self.data_sha256.encode())
+        return digest.hexdigest()
 
 
 class Engine(Protocol):

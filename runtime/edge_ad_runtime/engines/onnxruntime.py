@@ -49,7 +49,9 @@ class OnnxRuntimeEngine:
         options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
             self._session: Any = onnxruntime.InferenceSession(
-                graph.onnx, options, providers=list(wanted)
+                graph.onnx if isinstance(graph.onnx, bytes) else str(graph.onnx),
+                options,
+                providers=list(wanted),
             )
         except Exception as exc:  # its exception types are private and many
             raise EngineError(f"ONNX Runtime refuses the graph: {exc}") from exc

@@ -39,6 +39,7 @@ class OpenVinoEngine:
             "INFERENCE_NUM_THREADS": threads or 0,
         }
         try:
+            # given as a path, it finds the external data beside it
             model = core.read_model(graph.onnx)
             self._compiled: Any = core.compile_model(model, "CPU", settings)
         except Exception as exc:  # openvino raises RuntimeError and its own

@@ -6,7 +6,6 @@ Methods whose mathematics fits into a graph need no code on the device: PaDiM's 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +17,7 @@ from edge_ad_runtime.artifact.npy import Shaped
 from edge_ad_runtime.errors import EdgeADError
 from edge_ad_runtime.heads import MAP, POSTPROCESS, SCORE, Arrays, Judged, Opening, Stage
 from edge_ad_runtime.heads.maps import anomaly_map
+from edge_ad_runtime.stopwatch import Stopwatch
 
 ANOMALY = "anomaly"
 """Output ``(N, rows, cols)`` float32: 0 or more, larger where it is more anomalous."""
@@ -57,16 +57,17 @@ class Direct:
 
     def judge(self, outputs: Arrays, *, with_map: bool) -> Judged:
         """See `Head.judge`."""
-        start = time.perf_counter()
+        clock = Stopwatch()
         anomaly = _finite(outputs[ANOMALY])
         is_needed = with_map or self._record.score == "largest"
         heat = self._map(anomaly) if is_needed else None
         score = self._score(outputs, heat)
+        clock.lap(POSTPROCESS)
         return Judged(
             score=score,
             map=heat if with_map else None,
             evidence={},
-            timings_ms={POSTPROCESS: (time.perf_counter() - start) * 1e3},
+            timings_ms=clock.laps_ms,
         )
 
     def close(self) -> None:

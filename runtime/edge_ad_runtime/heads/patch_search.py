@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from edge_ad_runtime.heads.maps import anomaly_map
 from edge_ad_runtime.heads.patch_scoring import image_score, patch_distances
 from edge_ad_runtime.search import Nearest, Search, measured
 from edge_ad_runtime.search.exact import ExactSearch
+from edge_ad_runtime.stopwatch import Stopwatch
 
 FEATURES = "features"
 """Output ``(N, rows, cols, D)`` float32."""
@@ -106,13 +106,14 @@ class PatchSearch:
 
     def judge(self, outputs: Arrays, *, with_map: bool) -> Judged:
         """See `Head.judge`."""
-        start = time.perf_counter()
+        clock = Stopwatch()
         self._checked(outputs[FEATURES])
         nearest = self._nearest(outputs)
-        searched = time.perf_counter()
+        clock.lap("search")
         distances = patch_distances(nearest, self._record.scoring)
         score = self._score(outputs, distances, nearest)
         heat = self._map(distances) if with_map else None
+        clock.lap(POSTPROCESS)
         return Judged(
             score=score,
             map=heat,
@@ -121,10 +122,7 @@ class PatchSearch:
                 "scanned": nearest.scanned,
                 "bound": float(nearest.bound),
             },
-            timings_ms={
-                "search": (searched - start) * 1e3,
-                POSTPROCESS: (time.perf_counter() - searched) * 1e3,
-            },
+            timings_ms=clock.laps_ms,
         )
 
     def close(self) -> None:

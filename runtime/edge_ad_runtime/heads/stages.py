@@ -1,13 +1,19 @@
-"""How far a stage is from the reference, and which stages are a head's own."""
+"""Stages of heads: which are whose, how far one is from the reference, how far it may be."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ad_runtime.artifact.folder import Artifact
+from edge_ad_runtime.errors import ArtifactError
 from edge_ad_runtime.heads import MAP, SCORE, Head, Stage
+
+_MOST_LEVELS = 8.0  # grey levels that preprocessing may be off
+_MOST_LOSS = 1000.0
 
 
 def own_stages(head: Head) -> tuple[Stage, ...]:
@@ -38,3 +44,29 @@ def compare(stage: Stage, found: NDArray[Any], expected: NDArray[Any], least: fl
 
 def _ratio(difference: float, magnitude: float, least: float) -> float:
     return difference / max(magnitude, least, float(np.finfo(np.float32).tiny))
+
+
+def check_tolerances(artifact: Artifact, heads: Iterable[Head]) -> None:
+    """Refuse tolerances that are not those of the heads' stages, or that would prove nothing.
+
+    Raises:
+        ArtifactError: names the stage, or both lists.
+    """
+    most = {"preprocess": _MOST_LEVELS}
+    for head in heads:
+        most |= {stage.name: stage.most_tolerance for stage in head.stages}
+    if artifact.manifest.precision_loss is not None:
+        most["precision"] = _MOST_LOSS
+    found = artifact.manifest.tolerances
+    if found.keys() != most.keys():
+        raise ArtifactError(
+            f"tolerances are of {', '.join(found)}, its stages are {', '.join(most)}; export again",
+            path=artifact.folder,
+        )
+    for stage, tolerance in found.items():
+        if tolerance > most[stage]:
+            raise ArtifactError(
+                f"tolerances.{stage} is {tolerance:g}; {most[stage]:g} is the most that proves "
+                "anything; export again",
+                path=artifact.folder,
+            )

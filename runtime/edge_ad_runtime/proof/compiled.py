@@ -15,6 +15,7 @@ from edge_ad_runtime.engines.tensorrt.cuda import Gpu
 from edge_ad_runtime.engines.tensorrt.library import Capability, open_library
 from edge_ad_runtime.engines.tensorrt.plans import write_plan
 from edge_ad_runtime.errors import ArtifactError, ConfigError, EngineError
+from edge_ad_runtime.loaded_member import artifact_graph
 from edge_ad_runtime.options import RunOptions
 from edge_ad_runtime.proof.verify import verify
 
@@ -123,8 +124,7 @@ def _gpu() -> Gpu:
 
 def _graphs(artifact: Artifact) -> list[Graph]:
     """The networks; those of an ensemble may be the same one."""
-    names = (member.file(member.network.file) for member in artifact.manifest.members)
-    graphs = [Graph(onnx=artifact.graph(name)) for name in names]
+    graphs = [artifact_graph(artifact, member) for member in artifact.manifest.members]
     return list({graph.sha256: graph for graph in graphs}.values())
 
 

@@ -13,7 +13,6 @@ from edge_ad_runtime.errors import (
     EdgeADWarning,
     FitError,
     ImageError,
-    ShapeError,
 )
 from edge_ad_runtime.images import read_image
 
@@ -153,8 +152,18 @@ def test_a_fit_of_mixed_folders_is_refused(fitted, parts, small, tmp_path):
     fitted.save(tmp_path / "plate.fit")
     fit(parts / "train/good", replace(small, layers=(1,))).save(tmp_path / "other.fit")
     shutil.copy(tmp_path / "other.fit/kept.safetensors", tmp_path / "plate.fit")  # D 64, not 192
-    with pytest.raises(ShapeError, match="fit again"):
+    with pytest.raises(ArtifactError, match="another fit's; fit again"):
         FittedDetector.load(tmp_path / "plate.fit")
+
+
+def test_the_network_and_the_images_of_another_fit_are_refused(fitted, parts, small, tmp_path):
+    fitted.save(tmp_path / "plate.fit")
+    fit(parts / "train/good", replace(small, seed=7)).save(tmp_path / "other.fit")
+    for name in ("network.safetensors", "held_out.safetensors"):
+        folder = shutil.copytree(tmp_path / "plate.fit", tmp_path / f"mixed-{name}.fit")
+        shutil.copy(tmp_path / "other.fit" / name, folder)
+        with pytest.raises(ArtifactError, match="another fit's; fit again"):
+            FittedDetector.load(folder)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +175,7 @@ def test_files_of_a_fit_in_one_anothers_place_are_refused(fitted, tmp_path, name
     fitted.save(tmp_path / "plate.fit")
     content = (tmp_path / f"plate.fit/{other}.safetensors").read_bytes()
     (tmp_path / f"plate.fit/{name}.safetensors").write_bytes(content)
-    with pytest.raises(ArtifactError, match="holds no .* where it should be: damaged, or another"):
+    with pytest.raises(ArtifactError, match=f"{name}.safetensors: its SHA-256 is not that of"):
         FittedDetector.load(tmp_path / "plate.fit")
 
 

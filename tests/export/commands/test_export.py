@@ -38,7 +38,10 @@ def test_the_default_weights_need_no_download_and_info_names_them(parts, tmp_pat
     assert "weights: DEFAULT (trained on drawn images alone)" in result.stderr
     result = run("export", tmp_path / "plate.fit", "--out", tmp_path / "plate.edgead")
     assert result.exit_code == 0, result.output
-    assert "procedural, fp32, weights default" in run("info", tmp_path / "plate.edgead").stdout
+    assert (
+        "fp32, backbone procedural, weights default"
+        in run("info", tmp_path / "plate.edgead").stdout
+    )
     assert run("verify", tmp_path / "plate.edgead").exit_code == 0
 
 
@@ -98,7 +101,7 @@ def test_several_fits_become_an_ensemble(parts, tmp_path):
     assert result.stdout.count("search ") >= 2
     info = run("info", tmp_path / "both.edgead").stdout
     assert (
-        "network 2      resnet18, fp32, weights untrained, layers 1, 2, patch size 3; scores"
+        "network 2      fp32, backbone resnet18, weights untrained, layers 1, 2, patch size 3; sco"
         in info
     )
     assert run("verify", tmp_path / "both.edgead").exit_code == 0

@@ -58,7 +58,11 @@ def build_plan(
     typed = 1 << int(api.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
     network = builder.create_network(typed)
     parser = api.OnnxParser(network, library.log)
-    if not parser.parse(graph.onnx):
+    if isinstance(graph.onnx, bytes):
+        is_read = parser.parse(graph.onnx)
+    else:
+        is_read = parser.parse_from_file(str(graph.onnx))
+    if not is_read:
         raise EngineError(
             f"{library.name} {library.version} refuses the graph: {_first_error(parser)}"
         )

@@ -83,5 +83,5 @@ def test_the_conventions_choice_holds_unless_another_is_made():
         PatchCoreConfig(convention="inspection", aggregated_dim=0).resolved_aggregated_dim is None
     )
     assert PatchCoreConfig(aggregated_dim=256).resolved_aggregated_dim == 256
-    assert PatchCoreConfig(reweight_neighbours=0).scoring.reweight_neighbours == 0
+    assert PatchCoreConfig(reweight_neighbours=0).scoring.reweight_neighbours is None
     assert PatchCoreConfig().scoring.reweight_neighbours == 9

@@ -1,0 +1,89 @@
+"""The manifest of an export: what was made, and how far a device may be from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+
+import edge_ad
+from edge_ad.fitting.ensemble import Ensemble
+from edge_ad_export.graph.parity import OUTPUT_TOLERANCE
+from edge_ad_export.proof.reference_set import Reference
+from edge_ad_export.settings import ExportConfig
+from edge_ad_runtime.artifact.folder import hash_file
+from edge_ad_runtime.artifact.head_records import HnswSearchRecord, PatchSearchRecord
+from edge_ad_runtime.artifact.schema import (
+    SCHEMA,
+    Calibration,
+    Manifest,
+    Member,
+    PrecisionLoss,
+)
+
+# Outputs, distances and scores on another engine or processor. float32: sums in another order.
+# Less: a value may be rounded to the next of the few there are, and so on through the layers.
+_TOLERANCES = {
+    "fp32": (OUTPUT_TOLERANCE, 1e-5, 1e-4),
+    "fp16": (0.005, 0.002, 0.002),
+    "bf16": (0.05, 0.02, 0.02),
+    "int8": (0.05, 0.02, 0.02),
+}
+
+
+def make_manifest(
+    ensemble: Ensemble,
+    members: list[Member],
+    calibration: Calibration,
+    loss: PrecisionLoss | None,
+    config: ExportConfig,
+    references: list[Reference],
+    folder: Path,
+) -> Manifest:
+    """The manifest over all files that are in ``folder``, sealed."""
+    first = ensemble.members[0]
+    return Manifest(
+        schema=SCHEMA,
+        engine=config.engine,
+        preprocessing=first.config.preprocessing,
+        members=tuple(members),
+        calibration=calibration,
+        tolerances=_tolerances(members, references, loss, config),
+        precision_loss=loss,
+        reference=tuple(reference.entry for reference in references),
+        versions={
+            **first.record.versions,
+            "onnx": onnx.__version__,
+            "edge_ad": edge_ad.__version__,
+        },
+        files={
+            path.relative_to(folder).as_posix(): hash_file(path)
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        },
+    ).sealed()
+
+
+def _tolerances(
+    members: list[Member],
+    references: list[Reference],
+    loss: PrecisionLoss | None,
+    config: ExportConfig,
+) -> dict[str, float]:
+    """By stage, in the order of the pipeline.
+
+    The first stage of a head is what the network gives; those after it are computed from that.
+    """
+    outputs, later, score = _TOLERANCES[config.precision]
+    searched = [m.head.search for m in members if isinstance(m.head, PatchSearchRecord)]
+    if any(isinstance(search, HnswSearchRecord) for search in searched):
+        # the map tolerance is a mean over images; a single one may be farther off
+        later += 10 * config.map_tolerance
+    tolerances = {"preprocess": 1.0}  # OpenCV rounds halves differently on other processors
+    for trace in references[0].traces:
+        first, *others = [stage for stage in trace if stage not in ("map", "score")]
+        tolerances |= {first: outputs, **dict.fromkeys(others, later)}
+    tolerances |= {"map": 1e-4, "score": score}
+    if loss is not None:
+        tolerances["precision"] = score + loss.score_worst
+    return tolerances
