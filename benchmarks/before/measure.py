@@ -1,11 +1,11 @@
-"""Two states of this project side by side: loading an artifact, reading and scoring its images.
+"""Two states of this project side by side: starting, loading, reading and scoring, and fitting.
 
     python -m benchmarks.before.measure CHECKOUT      a clone at the commit to compare with
 
 Each state is a process of its own, which imports the runtime from its checkout. Both load the same
 artifact (of magnetic tiles, fitted and exported by the earlier state: an older runtime reads no
 newer schema) and score the same files, JPEG and PNG, in turn: the one that goes first changes from
-one image to the next.
+one image to the next. Imports, cold starts and fits have a process each, in turn too.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.harness.clock import seconds
 from benchmarks.harness.datasets import read_data_set
 from benchmarks.harness.process import ROOT
 from benchmarks.harness.record import (
@@ -75,6 +77,35 @@ for line in sys.stdin:
 """
 
 
+# What a fresh process does, given checkout, artifact and image as arguments, the paths of good
+# images on stdin.
+_CHECKOUT = """
+import sys
+checkout = sys.argv[1]
+sys.path[:0] = [checkout, checkout + "/export", checkout + "/runtime"]
+"""
+FRESH = {
+    "import edge_ad_runtime": "import edge_ad_runtime",
+    "edge-ad --version": """
+from importlib import import_module, util
+new = util.find_spec("edge_ad_runtime.commands")
+main = import_module("edge_ad_runtime.commands.main" if new else "edge_ad_runtime.cli").main
+main(["--version"])
+""",
+    "cold start": """
+from edge_ad_runtime import Detector
+Detector.load(sys.argv[2]).predict(sys.argv[3])
+""",
+    "fit": """
+import json
+from pathlib import Path
+from edge_ad import PatchCoreConfig, fit
+config = PatchCoreConfig(weights=sys.argv[4], holdout_fraction=1 / 9)
+fit([Path(path) for path in json.load(sys.stdin)], config)
+""",
+}
+
+
 class State:
     """A process that loads and scores with one checkout's runtime."""
 
@@ -106,6 +137,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=320, help="in the bank")
     parser.add_argument("--rounds", type=int, default=120, help="images of each format, scored")
     parser.add_argument("--loads", type=int, default=30)
+    parser.add_argument("--fits", type=int, default=6)
     add_draft_option(parser)
     options = parser.parse_args()
     commit = check_tree(draft=options.draft)
@@ -129,11 +161,48 @@ def main() -> None:
         measured = {name: alternate(states, each) for name, each in jobs.items()}
         for state in states:
             state.close()
+        arguments = [str(artifact), str(pngs[0]), imagenet_resnet18()]
+        fresh = {
+            name: started(name, [before, ROOT], rounds, arguments, good[:90])
+            for name, rounds in zip(FRESH, (20, 20, 12, options.fits), strict=True)
+        }
+    for name, pairs in fresh.items():
+        times = np.array(pairs)
+        found = (times[:, 1] / times[:, 0]).tolist()
+        print(f"{name}: after / before {np.median(found):.3f}, {np.median(times, axis=0)} ms")
     for name, samples in measured.items():
         wall, cpu = ratios(samples, 0), ratios(samples, 1)
         print(f"{name}: after / before, wall {wall:.3f}, processor {cpu:.3f} (medians of pairs)")
-    content = {"before": earlier, "bank_rows": head.bank.rows, "wall_cpu_score": measured}
+    content = {
+        "before": earlier,
+        "bank_rows": head.bank.rows,
+        "wall_cpu_score": measured,
+        "fresh_ms": fresh,
+    }
     write_record("before", commit, content)
+
+
+def started(
+    name: str,
+    checkouts: Sequence[Path],
+    rounds: int,
+    arguments: Sequence[str],
+    good: Sequence[Path],
+) -> list[list[float]]:
+    """Milliseconds of a fresh process that does one thing, of each checkout, round by round."""
+    paths = json.dumps([str(path) for path in good])
+    found = []
+    for i in range(rounds):
+        took = {}
+        for which in (0, 1) if i % 2 else (1, 0):
+            command = [sys.executable, "-c", _CHECKOUT + FRESH[name], str(checkouts[which])]
+            run = partial(
+                subprocess.run, [*command, *arguments], input=paths, text=True, check=True,
+                stdout=subprocess.DEVNULL, cwd=tempfile.gettempdir(),
+            )  # fmt: skip
+            took[which] = seconds(run)[0] * 1e3
+        found.append([took[0], took[1]])
+    return found
 
 
 def make(checkout: Path, good: Sequence[Path], artifact: Path) -> None:

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,8 @@ from edge_ad_runtime import Detector, Prediction
 from edge_ad_runtime.decision.threshold import verdict_of
 from edge_ad_runtime.errors import ConfigError, EdgeADError, EngineError, ImageError
 from edge_ad_runtime.images import read_image
+from edge_ad_runtime.loaded_member import LoadedMember
+from edge_ad_runtime.prediction import error_record
 
 
 @pytest.fixture(scope="module")
@@ -167,3 +170,37 @@ def test_a_stream_reads_ahead_only_a_little(tiny, good_image):
     next(stream)
     assert len(taken) <= 4
     stream.close()
+
+
+def test_a_closed_detector_has_given_its_threads_back_and_predicts_no_more(tiny, good_image):
+    with Detector.load(tiny, threads=2) as detector:
+        assert detector.predict(good_image).verdict == "good"
+        pool = vars(detector.members[0].head)["_search"]._pool
+        assert any(thread.is_alive() for thread in pool._threads)
+    assert not any(thread.is_alive() for thread in pool._threads)
+    with pytest.raises(EngineError, match="closed; load the artifact again"):
+        detector.predict(good_image)
+    detector.close()  # once more does no harm
+
+
+def test_what_was_loaded_is_closed_if_the_rest_cannot_be(tiny, monkeypatch):
+    closed = []
+    monkeypatch.setattr(Detector, "_warm_up", lambda self: 1 / 0)
+    monkeypatch.setattr(LoadedMember, "close", lambda self: closed.append(self))
+    with pytest.raises(ZeroDivisionError):
+        Detector.load(tiny, threads=2)
+    assert len(closed) == 1
+
+
+def test_the_record_of_a_verdict_is_made_in_one_place(detector, tiny, good_image):
+    prediction = detector.predict(good_image)
+    record = prediction.to_record(good_image)
+    assert list(record) == [
+        *("path", "score", "threshold", "verdict", "exact", "scanned", "bound", "timings_ms")
+    ]
+    assert json.loads(prediction.to_json(good_image)) == record
+    error = error_record("x.png", EdgeADError("gone"), threshold=0.5)
+    assert error == {
+        "path": "x.png", "score": None, "threshold": 0.5, "verdict": "error", "timings_ms": {},
+        "error": "gone",
+    }  # fmt: skip

@@ -3,7 +3,8 @@
 BLAS threads wait for more work by spinning: after a product of matrices they are in the way of the
 graph search's own threads, which on two cores takes twice as long. The limit is the whole
 process's, so it is counted: the first search sets it, the last one lifts it, and those in between
-do not wait for one another.
+do not wait for one another. (threadpoolctl 3.8 lets only the thread that has set a limit change it,
+and silently does nothing for others; here the last one out may be another than the first one in.)
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from threading import Lock
 from types import TracebackType
 from typing import Any
 
-from threadpoolctl import ThreadpoolController
+import threadpoolctl
 
 
 class _OnOneThread:
@@ -21,7 +22,7 @@ class _OnOneThread:
     def __init__(self) -> None:
         self._lock = Lock()
         self._inside = 0
-        self._libraries: ThreadpoolController | None = None
+        self._libraries: threadpoolctl.ThreadpoolController | None = None
         self._limit: Any = None
 
     def __enter__(self) -> None:
@@ -30,7 +31,8 @@ class _OnOneThread:
             if self._inside > 1:
                 return
             if self._libraries is None:  # finding them takes a while
-                self._libraries = ThreadpoolController()
+                self._libraries = threadpoolctl.ThreadpoolController()
+            _disown()
             self._limit = self._libraries.limit(limits=1, user_api="blas")
 
     def __exit__(
@@ -42,7 +44,17 @@ class _OnOneThread:
         with self._lock:
             self._inside -= 1
             if self._inside == 0:
+                _disown()
                 self._limit.restore_original_limits()
+                _disown()
+
+
+def _disown() -> None:
+    """Let the calling thread change what another one has set; before 3.8 every thread may."""
+    openblas = getattr(threadpoolctl, "OpenBLASController", None)
+    clear = getattr(openblas, "clear_controlling_thread", None)
+    if clear is not None:
+        clear(force=True)
 
 
 BLAS_ON_ONE_THREAD = _OnOneThread()

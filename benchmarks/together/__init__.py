@@ -1,0 +1,1 @@
+"""Do two detectors in one process get in one another's way?"""
