@@ -11,12 +11,11 @@ from torch import Tensor, nn
 from edge_ad.features.aggregation import BinAggregation, MeanAggregation
 from edge_ad.features.settings import FeatureSettings
 from edge_ad.features.whitening import Whitening
+from edge_ad.networks import imagenet
 from edge_ad.networks.registry import Backbone, build_backbone
 from edge_ad.networks.weights import load_weights
 from edge_ad_runtime.heads.patch_search import FEATURES
 
-_MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB, in 0-1
-_STD = (0.229, 0.224, 0.225)
 _WHITENING_BIAS = "whitening.bias"
 
 
@@ -33,8 +32,8 @@ class PatchFeatures(nn.Module):
         self.backbone = backbone
         self.aggregation = aggregation
         self.whitening: Whitening | None = None
-        self.mean = nn.Buffer(255 * torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
-        self.std = nn.Buffer(255 * torch.tensor(_STD).view(3, 1, 1), persistent=False)
+        self.mean = nn.Buffer(255 * torch.tensor(imagenet.MEAN).view(3, 1, 1), persistent=False)
+        self.std = nn.Buffer(255 * torch.tensor(imagenet.STD).view(3, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:  # noqa: D102
         x = image.to(torch.float32).permute(0, 3, 1, 2)  # (N, 3, H, W)

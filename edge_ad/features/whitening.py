@@ -8,13 +8,13 @@ weight), so that directions in which good parts hardly vary do not become all th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
+
+from edge_ad.features.moments import moments
 
 SHRINKAGE = 0.1
 _BLOCK_ROWS = 8192
@@ -32,26 +32,6 @@ class Whitening(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """``(N, D, rows, cols)``, to the same."""
         return functional.conv2d(features, self.weight, self.bias)
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Mean ``(D,)`` and covariance ``(D, D)`` of patch features, float64."""
-
-    mean: NDArray[np.float64]
-    covariance: NDArray[np.float64]
-
-
-def moments(patches: NDArray[np.float32]) -> Moments:
-    """Of ``(N, D)`` patches, which may be on disk: read once, in blocks."""
-    shift = patches[:_BLOCK_ROWS].mean(axis=0, dtype=np.float64)  # less cancellation
-    total, products = np.zeros_like(shift), np.zeros((len(shift), len(shift)))
-    for start in range(0, len(patches), _BLOCK_ROWS):
-        block = patches[start : start + _BLOCK_ROWS] - shift
-        total += block.sum(axis=0)
-        products += block.T @ block
-    mean = total / len(patches)
-    return Moments(shift + mean, products / len(patches) - np.outer(mean, mean))
 
 
 def learn_whitening(patches: NDArray[np.float32], shrinkage: float = SHRINKAGE) -> Whitening:

@@ -27,10 +27,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edge_ad.networks import imagenet
+
 _ORIENTATIONS = 8
 _RADIUS_PX = 4  # of the wavelets: 9 x 9
 _SIGMA_PX, _SLANT, _FREQUENCY = 1.0, 0.5, 0.6 * math.pi
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of the input
 _OPPONENTS = ((1 / 3, 1 / 3, 1 / 3), (1 / 2, -1 / 2, 0), (1 / 4, 1 / 4, -1 / 2))
 _ENERGY_FLOOR, _ROOT_FLOOR = 1e-6, 1e-4  # of images in 0-1: below what a sensor's noise gives
 
@@ -47,8 +48,8 @@ class Scattering(nn.Module):
         self.layers = tuple(layers)
         per_scale = 4 * _ORIENTATIONS + 4  # three and one of luminance, two of each opponent
         self.channels = [3 + per_scale * (layer + 2) for layer in layers]
-        self.mean = nn.Buffer(torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
-        self.std = nn.Buffer(torch.tensor(IMAGENET_STD).view(3, 1, 1))
+        self.mean = nn.Buffer(torch.tensor(imagenet.MEAN).view(3, 1, 1))
+        self.std = nn.Buffer(torch.tensor(imagenet.STD).view(3, 1, 1))
         self.opponents = nn.Buffer(torch.tensor(_OPPONENTS)[:, :, None, None])  # (3, 3, 1, 1)
         self.wavelets = nn.Buffer(torch.from_numpy(morlets())[:, None])  # (2 L, 1, 9, 9)
         binomial = torch.tensor([1.0, 4, 6, 4, 1]) / 16

@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from edge_ad.networks import imagenet
 from edge_ad_runtime.errors import ConfigError
 
 PREFIX = "timm:"
 _OLDEST = (1, 0, 26)  # those before it run the code in a .pth file
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class TimmBackbone(nn.Module):
@@ -55,8 +55,8 @@ class TimmBackbone(nn.Module):
         last = getattr(self.network, "output_fmt", "NCHW") == "NHWC"
         self._channels_last = last and maps[0].shape[-1] == self.channels[0]
         mean, std = (self.network.pretrained_cfg[key] for key in ("mean", "std"))
-        scale = [ours / its for ours, its in zip(_IMAGENET_STD, std, strict=True)]
-        shift = [(o - i) / s for o, i, s in zip(_IMAGENET_MEAN, mean, std, strict=True)]
+        scale = [ours / its for ours, its in zip(imagenet.STD, std, strict=True)]
+        shift = [(o - i) / s for o, i, s in zip(imagenet.MEAN, mean, std, strict=True)]
         self._scale = nn.Buffer(torch.tensor(scale).view(3, 1, 1), persistent=False)
         self._shift = nn.Buffer(torch.tensor(shift).view(3, 1, 1), persistent=False)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_ad_runtime.errors import ConfigError, ImageError
 from edge_ad_runtime.images import RGBImage
@@ -72,6 +73,31 @@ class Preprocessing:
         )
         rows, cols = self.size
         return np.asarray(scaled[top : top + rows, left : left + cols] > 0)
+
+    def back_on(
+        self, heat: NDArray[np.float32], original: tuple[int, ...]
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """A map of the network's input, laid back on the image that it is of.
+
+        Args:
+            heat: ``size`` float32.
+            original: ``(H, W)`` of the image before preprocessing.
+
+        Returns:
+            The map ``(H, W)`` float32, 0 where nothing was inspected, and the mask ``(H, W)``
+            uint8, 1 where something was.
+        """
+        (height, width), (top, left) = self.scaled_size(original)
+        rows, cols = self.size
+        canvas = np.zeros((height, width), np.float32)
+        mask = np.zeros((height, width), np.uint8)
+        canvas[top : top + rows, left : left + cols] = heat
+        mask[top : top + rows, left : left + cols] = 1
+        size = (original[1], original[0])
+        return (
+            np.asarray(cv2.resize(canvas, size, interpolation=cv2.INTER_LINEAR)),
+            np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST), np.uint8),
+        )
 
     def scaled_size(self, original: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int]]:
         """Size after scaling, and the top-left corner of the cut, for an ``(H, W)`` original.

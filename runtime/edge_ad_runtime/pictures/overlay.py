@@ -36,7 +36,7 @@ def draw_overlay(image: RGBImage, prediction: Prediction, preprocessing: Preproc
     """
     if prediction.map is None:
         raise ConfigError("a prediction made with with_map=False has no map to draw")
-    heat, inspected = _on_image(prediction.map, preprocessing, image.shape[:2])
+    heat, inspected = preprocessing.back_on(prediction.map, image.shape[:2])
     scale = min(1.0, _LONGEST_SIDE_PX / max(image.shape[:2]))
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
@@ -44,23 +44,6 @@ def draw_overlay(image: RGBImage, prediction: Prediction, preprocessing: Preproc
     right = _paint(small, np.asarray(relative, np.float32))
     right[cv2.resize(inspected, size, interpolation=cv2.INTER_NEAREST) == 0] //= 3
     return _caption(np.hstack([small, right]), prediction)
-
-
-def _on_image(
-    heat: NDArray[np.float32], preprocessing: Preprocessing, original: tuple[int, ...]
-) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """The map at the original's size, and a mask of where the detector looked."""
-    (height, width), (top, left) = preprocessing.scaled_size(original)
-    rows, cols = preprocessing.size
-    canvas = np.zeros((height, width), np.float32)
-    mask = np.zeros((height, width), np.uint8)
-    canvas[top : top + rows, left : left + cols] = heat
-    mask[top : top + rows, left : left + cols] = 1
-    size = (original[1], original[0])
-    return (
-        np.asarray(cv2.resize(canvas, size, interpolation=cv2.INTER_LINEAR)),
-        np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST), np.uint8),
-    )
 
 
 def _paint(image: RGBImage, relative: NDArray[np.float32]) -> RGBImage:

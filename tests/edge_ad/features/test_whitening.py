@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from edge_ad import FittedDetector, fit
+from edge_ad.features.moments import moments
 from edge_ad.features.patches import build_network
 from edge_ad.features.store import features_of
-from edge_ad.features.whitening import Whitening, learn_whitening, moments, whiten_in_place
+from edge_ad.features.whitening import Whitening, learn_whitening, whiten_in_place
 from edge_ad.images.good import GoodImages
 from edge_ad.networks.run import TorchRun
 from edge_ad_export import export

@@ -28,10 +28,10 @@ class TensorRTEngine:
         key = library.key(graph, self._gpu.capability, self._gpu.name)
         plan = read_plan(graph.plans, key)
         library.log.errors.clear()
-        api, gone = library.api, f"cannot load {key.file_name} on {self._gpu.name}"
-        self._runtime = library.made(api.Runtime(library.log), gone)
-        self._engine = library.made(self._runtime.deserialize_cuda_engine(plan), gone)
-        self._context = library.made(_execution_context(api, self._engine), gone)
+        api, failure = library.api, f"cannot load {key.file_name} on {self._gpu.name}"
+        self._runtime = library.made(api.Runtime(library.log), failure)
+        self._engine = library.made(self._runtime.deserialize_cuda_engine(plan), failure)
+        self._context = library.made(_execution_context(api, self._engine), failure)
         shape = self._engine.get_tensor_profile_shape(INPUT, 0)[2]  # of the largest batch
         self._context.set_input_shape(INPUT, shape)
         self._buffers: dict[str, Buffer] = {}
