@@ -44,8 +44,8 @@ __all__ = ["AtMost", "Between", "Bound", "Matching", "dumps", "loads", "optional
 
 T = TypeVar("T")
 
-_MOST_DIGITS = 20  # of a whole number: 64 bits
-_MOST_ENTRIES = 10_000_000  # of a list or an object
+_MOST_DIGITS = 20  # a whole number of 64 bits has no more
+_MOST_ENTRIES = 10_000_000  # a list or an object has no more
 
 
 def optional() -> Any:

@@ -71,7 +71,7 @@ class Direct:
         )
 
     def close(self) -> None:
-        """See `Head.close`; there is nothing to give back."""
+        """See `Head.close`. There is nothing to give back."""
 
     def _map(self, anomaly: NDArray[np.float32]) -> NDArray[np.float32]:
         return anomaly_map(anomaly.reshape(-1), self._record.grid, self._size, self._record.map)
