@@ -24,7 +24,7 @@ def read_manifest(folder: Path) -> Manifest:
 
     Raises:
         ArtifactError: the file is missing, is not JSON, has a schema that is not read, has an
-            unknown or a missing key (which the message names), or was changed after it was written.
+            unknown or a missing key (the message names it), or was changed after it was written.
     """
     path = folder / FILE_NAME
     text = _read_text(folder, path)

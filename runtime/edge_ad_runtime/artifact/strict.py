@@ -14,7 +14,7 @@ Traceback (most recent call last):
     ...
 ValueError: threads: expected int from 1 to 4096, found 0
 
-A field declared with `optional` may be missing, and is left out of the text while it is None: so
+A field declared with `optional` may be missing, and is left out of the text while it is None. So
 a key can be added without changing the files that do not need it. A union of dataclasses is told
 apart by the key ``kind``, which each declares as a `Literal` of one word.
 """

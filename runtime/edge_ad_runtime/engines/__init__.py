@@ -20,10 +20,10 @@ from edge_ad_runtime.artifact.words import ENGINES, EngineName, Precision
 from edge_ad_runtime.errors import ConfigError
 
 INPUT = "image"
-"""The one input of every graph: ``(N, H, W, 3)`` uint8 RGB, N dynamic."""
+"""The name of the one input of every graph, which is ``(N, H, W, 3)`` uint8 RGB with any N."""
 
 Outputs = dict[str, NDArray[Any]]
-"""By name; the first axis of each is the batch's."""
+"""The outputs of a graph by name. The first axis of each is the batch's."""
 
 
 @dataclass(frozen=True, kw_only=True)

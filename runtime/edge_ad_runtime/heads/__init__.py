@@ -19,7 +19,7 @@ from edge_ad_runtime.artifact.head_records import DirectRecord, HeadRecord, Patc
 from edge_ad_runtime.artifact.npy import Shaped
 
 Arrays = Mapping[str, NDArray[Any]]
-"""Values of one image by name: a network's outputs, a stage's result."""
+"""The values of one image by name, such as a network's outputs or a stage's result."""
 
 Evidence = Mapping[str, bool | int | float]
 """What only one kind of head knows of its verdict, such as how many patches it has scanned."""
@@ -54,7 +54,7 @@ SCORE = Stage(name="score", compared="largest", in_unit_of_score=True, most_tole
 """Every head ends with these two. An ensemble combines its members' maps and scores."""
 
 POSTPROCESS = "postprocess"
-"""The last of what every head times; what an ensemble's combination takes counts to it."""
+"""The last of what every head times. The combining of an ensemble's values counts to it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

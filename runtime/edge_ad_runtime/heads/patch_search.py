@@ -24,9 +24,9 @@ from edge_ad_runtime.search.exact import ExactSearch
 from edge_ad_runtime.stopwatch import Stopwatch
 
 FEATURES = "features"
-"""Output ``(N, rows, cols, D)`` float32."""
+"""An output ``(N, rows, cols, D)`` float32, the patch features."""
 ROWS = "rows"
-"""Output ``(N, rows * cols, k)`` int64: nearest bank rows, where the graph searches itself."""
+"""An output ``(N, rows * cols, k)`` int64, the nearest bank rows, where the graph searches."""
 
 BANK = "bank.npy"
 BANK_NEIGHBOURS = "bank_neighbours.npy"

@@ -14,7 +14,7 @@ from edge_ad_runtime.engines.tensorrt.plans import LibraryName, PlanKey
 from edge_ad_runtime.errors import EngineError
 
 Capability = tuple[int, int]
-"""Compute capability of a GPU, such as ``(8, 9)``."""
+"""The compute capability of a GPU, such as ``(8, 9)``."""
 
 
 @dataclass(frozen=True)
