@@ -1,4 +1,4 @@
-"""`Detector`: an artifact, loaded, giving a score, a verdict and a map for one image at a time."""
+"""`Detector`: a loaded artifact, which gives a score, a verdict and a map for each image."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ _READ_AHEAD = 2  # images
 
 
 class Detector:
-    """Scores images with a loaded artifact; several threads may use it at once.
+    """Scores images with a loaded artifact. Several threads may use it at once.
 
-    It holds the threads and the memory of its engines and searches until it is closed, which the
-    end of a ``with`` block does, and at the latest the end of the last reference to it.
+    It holds the threads and the memory of its engines and searches until it is closed. The end of a
+    ``with`` block closes it, and at the latest the end of the last reference to it does.
 
     >>> from edge_ad_runtime import Detector                          # doctest: +SKIP
     >>> with Detector.load("line3.edgead") as detector:               # doctest: +SKIP
@@ -52,7 +52,7 @@ class Detector:
 
     Attributes:
         artifact: the folder and its manifest.
-        members: the loaded networks with their heads: one, or those of an ensemble.
+        members: the loaded networks with their heads. An ensemble has several, others have one.
         options: the engine, the threads and the search that they were loaded with.
     """
 
@@ -77,16 +77,17 @@ class Detector:
 
         Args:
             path: the ``.edgead`` folder.
-            engine: a name of `edge_ad_runtime.engines.ENGINES`; ``auto``: the one that the
+            engine: a name of `edge_ad_runtime.engines.ENGINES`. ``auto`` takes the one that the
                 artifact was exported for.
-            threads: CPU threads of the network and the HNSW search; None: what ``edge-ad tune``
-                has found best, else all cores. (The exact search's matrix product follows
-                ``OPENBLAS_NUM_THREADS``.)
-            search: ``artifact``: the artifact's own; ``exact``; ``auto``: what ``edge-ad tune``
-                has found best, else the artifact's. The score is the same.
+            threads: the CPU threads of the network and the HNSW search. None takes what
+                ``edge-ad tune`` has found best, or else all cores. (The exact search's matrix
+                product follows ``OPENBLAS_NUM_THREADS``.)
+            search: ``artifact`` takes the artifact's own search, and ``exact`` the exact one.
+                ``auto`` takes what ``edge-ad tune`` has found best, or else the artifact's. The
+                score is the same with each.
 
         Raises:
-            ArtifactError: missing, damaged, inconsistent or too new.
+            ArtifactError: the artifact is missing, damaged, inconsistent or too new.
             EngineError: the engine is not installed or refuses the graph.
         """
         artifact = Artifact.open(path)
@@ -102,8 +103,8 @@ class Detector:
 
     @classmethod
     def open(cls, artifact: Artifact, options: RunOptions) -> Detector:
-        """Load an artifact whose manifest has been read; see `load`."""
-        with ExitStack() as opened:  # what is loaded is closed if the rest cannot be
+        """Load an artifact whose manifest has been read. See `load`."""
+        with ExitStack() as opened:  # closes the members that are loaded if another cannot be
             members = []
             for record in artifact.manifest.members:
                 members.append(LoadedMember.load(artifact, record, options))
@@ -121,17 +122,17 @@ class Detector:
 
     @property
     def engine(self) -> Engine:
-        """What runs the networks; the same for all members."""
+        """The engine that runs the networks. All members have the same."""
         return self.members[0].engine
 
     @property
     def precision(self) -> str:
-        """What the networks compute in, such as ``fp32`` or ``fp32, int8``."""
+        """The precisions that the networks compute in, such as ``fp32`` or ``fp32, int8``."""
         return ", ".join(sorted({member.record.network.precision for member in self.members}))
 
     @property
     def search(self) -> str:
-        """The kinds of search, such as ``hnsw`` or ``exact, hnsw``; ``none`` if there are none."""
+        """The kinds of search, such as ``hnsw`` or ``exact, hnsw``, or ``none`` without any."""
         kinds = {member.head.search for member in self.members} - {None}
         return ", ".join(sorted(kind for kind in kinds if kind)) or "none"
 
@@ -143,11 +144,11 @@ class Detector:
 
     @property
     def scales(self) -> list[float]:
-        """What each member's scores and maps are divided by."""
+        """The numbers that the members' scores and maps are divided by, one for each member."""
         return [member.record.scale for member in self.members]
 
     def close(self) -> None:
-        """Give back threads and memory, a GPU's too; nothing can be predicted afterwards."""
+        """Give back threads and memory, a GPU's too. Nothing can be predicted afterwards."""
         self._is_closed = True
         for member in self.members:
             member.close()
@@ -168,7 +169,7 @@ class Detector:
 
         Args:
             image: a file, or an ``(H, W, 3)`` uint8 array, RGB (OpenCV cameras give BGR).
-            with_map: False leaves the map out, and what only the map needs.
+            with_map: False leaves out the map and the work that only the map needs.
 
         Raises:
             ImageError: the image cannot be read or used.
@@ -185,7 +186,7 @@ class Detector:
         Each prediction's ``network`` time is its share of the run.
 
         Raises:
-            ImageError: one of them cannot be read or used; none is scored.
+            ImageError: one of the images cannot be read or used, so none of them is scored.
             EngineError: the network failed, or the batch is larger than the engine takes.
         """
         prepared = [self._prepare(image) for image in images]
@@ -197,7 +198,8 @@ class Detector:
         """Score images one after the other, reading and preprocessing ahead in another thread.
 
         Yields:
-            Per image, in order, its prediction, or why there is none; the rest goes on.
+            For each image, in order, its prediction or the error that kept it from having one. An
+            error does not end the stream.
         """
 
         def prepare(image: Path | str | RGBImage) -> _Prepared | EdgeADError:
@@ -283,7 +285,7 @@ class Detector:
         )
 
     def _warm_up(self) -> None:
-        """Run it once, so that the first image is as fast as the next."""
+        """Predict once, so that the first image is as fast as the next."""
         on_cpu = [m.record.network for m in self.members if m.engine.device == "cpu"]
         warn_where_int8_saturates(on_cpu)
         rows, cols = self.manifest.preprocessing.size
@@ -292,7 +294,7 @@ class Detector:
 
 @dataclass(frozen=True)
 class _Prepared:
-    """An image as the network takes it ``(H, W, 3)``, and what that took."""
+    """An image as the network takes it, ``(H, W, 3)``, and the time that preparing it took."""
 
     pixels: RGBImage
     laps_ms: dict[str, float]

@@ -1,8 +1,8 @@
-"""Text from outside, shown and not obeyed: file names may hold anything but ``/`` and NUL.
+"""Text from outside is shown and not obeyed, since a file name may hold anything but ``/`` and NUL.
 
-A name with an escape sequence sets a terminal's title, one with a newline forges a second verdict,
-one that is not UTF-8 cannot be printed, and one that turns the writing direction around shows
-another name than its own.
+A name with an escape sequence sets a terminal's title. A name with a newline forges a second
+verdict. A name that is not UTF-8 cannot be printed, and one that turns the writing direction around
+shows another name than its own.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import json
 import re
 from typing import Any
 
-# Control characters (C0, DEL, C1), line and paragraph separators, marks that turn the direction,
-# and the halves of surrogate pairs that stand for bytes which are not UTF-8.
+# These are control characters (C0, DEL, C1), line and paragraph separators, marks that turn the
+# writing direction, and the halves of surrogate pairs that stand for bytes which are not UTF-8.
 _INVISIBLE = "\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff\ufffe\uffff"
 _IN_TEXT = re.compile(f"[\x00-\x1f{_INVISIBLE}]")
 _IN_JSON = re.compile(f"[{_INVISIBLE}]")
@@ -28,7 +28,7 @@ def shown(text: str) -> str:
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
-    r"""JSON of any value, readable where it can be; what cannot be seen is ``\uXXXX``.
+    r"""JSON of any value. It is readable where it can be, and what cannot be seen is ``\uXXXX``.
 
     >>> print(json_text({"path": "Prüfling\x9b.png"}))
     {"path": "Prüfling\u009b.png"}

@@ -1,4 +1,4 @@
-"""A file that processes append lines to, any of which may die, on a disk that may be full."""
+"""A file that several processes append lines to. Any of them may die, and the disk may be full."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from edge_ad_runtime.errors import ConfigError
 
 
 class LinesFile:
-    """Appends whole lines. A torn line, of a process that died, is ended, never continued.
+    """Appends whole lines.
 
-    The file is opened for each line, so that a log rotation may take it away in between, and locked
-    while it is written, so that several processes may append to one.
+    If a process died and left a torn line, that line is ended and never continued. The file is
+    opened for each line, so that a log rotation may take it away in between. It is locked while it
+    is written, so that several processes may append to it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -34,7 +35,7 @@ class LinesFile:
         """Write one line, to the end or not at all.
 
         Raises:
-            ConfigError: it cannot be written; the file is as it was.
+            ConfigError: it cannot be written. The file is as it was before.
         """
         self._append(line.encode() + b"\n")
 
@@ -55,11 +56,11 @@ class LinesFile:
 
 
 def _write_all(descriptor: int, content: bytes, end: int) -> None:
-    """Write at the end; what did not fit is taken back."""
+    """Write at the end. If not all of it fits, what was written is taken back."""
     try:
         while content:
             content = content[os.write(descriptor, content) :]
     except OSError:
-        with suppress(OSError):  # of a device
+        with suppress(OSError):  # a device cannot be truncated
             os.ftruncate(descriptor, end)
         raise

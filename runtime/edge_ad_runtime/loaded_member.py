@@ -20,7 +20,7 @@ from edge_ad_runtime.options import RunOptions
 
 
 def artifact_graph(artifact: Artifact, record: Member) -> Graph:
-    """The network of a member, verified.
+    """The verified graph of a member's network.
 
     Raises:
         ArtifactError: see `Artifact.graph`.
@@ -59,9 +59,9 @@ class LoadedMember:
     """One network with its head.
 
     Attributes:
-        record: what the manifest says.
-        engine: what runs the network.
-        head: what its outputs are given to.
+        record: what the manifest says of the member.
+        engine: the engine that runs the network.
+        head: the head that the network's outputs are given to.
     """
 
     def __init__(self, record: Member, engine: Engine, head: Head, graph: Path) -> None:
@@ -72,7 +72,7 @@ class LoadedMember:
 
     @classmethod
     def load(cls, artifact: Artifact, record: Member, options: RunOptions) -> LoadedMember:
-        """Load one member; see `edge_ad_runtime.Detector.load`."""
+        """Load one member. See `edge_ad_runtime.Detector.load`."""
         manifest = artifact.manifest
         opening = Opening(
             size=manifest.preprocessing.size,
@@ -95,7 +95,7 @@ class LoadedMember:
         """The network's outputs for preprocessed images ``(N, H, W, 3)``, image by image.
 
         Raises:
-            ArtifactError: they are not what the manifest says.
+            ArtifactError: the outputs are not what the manifest says.
         """
         found = self.engine.run(images)
         for name, output in self.record.network.outputs.items():
@@ -103,7 +103,7 @@ class LoadedMember:
         return [{name: value[i] for name, value in found.items()} for i in range(len(images))]
 
     def judge(self, outputs: Arrays, *, with_map: bool) -> Judged:
-        """What the head says of one image; see `edge_ad_runtime.heads.Head.judge`."""
+        """What the head says of one image. See `edge_ad_runtime.heads.Head.judge`."""
         return self.head.judge(outputs, with_map=with_map)
 
     def close(self) -> None:

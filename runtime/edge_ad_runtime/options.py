@@ -16,10 +16,10 @@ class RunOptions:
     """How an artifact is run.
 
     Attributes:
-        engine: what runs the networks.
-        threads: CPU threads of the networks and the index; None: all cores. (The exact search's
-            matrix product follows ``OPENBLAS_NUM_THREADS``.)
-        search: the artifact's own, or the exact one. The score is the same.
+        engine: the engine that runs the networks.
+        threads: the number of CPU threads of the networks and the index. None means all cores.
+            (The exact search's matrix product follows ``OPENBLAS_NUM_THREADS``.)
+        search: whether to use the artifact's own search or the exact one. The score is the same.
     """
 
     engine: EngineName

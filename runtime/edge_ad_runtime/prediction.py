@@ -1,7 +1,7 @@
 """`Prediction`: what the detector says of one image, and its public record.
 
 The record is the JSON of ``edge-ad score``, of ``edge-ad watch`` and of whatever else tells a
-verdict to another machine. It is made here and nowhere else; keys are only ever added.
+verdict to another machine. It is made here and nowhere else. Keys are only ever added.
 """
 
 from __future__ import annotations
@@ -24,18 +24,19 @@ class Prediction:
     """What the detector says of one image.
 
     Attributes:
-        score: raw, 0 upwards (of an ensemble: in units of what good images typically score);
-            comparable only within one artifact.
-        threshold: the artifact's own, in the same unit.
+        score: the raw score, from 0 upwards. Scores can be compared only within one artifact. In an
+            ensemble the unit is the score that good images typically have.
+        threshold: the artifact's own threshold, in the same unit.
         verdict: ``anomalous`` if score > threshold, else ``good``.
-        map: ``(H, W)`` float32 at the network's input size, in the unit of the score; None if it
-            was not asked for.
-        evidence: what only this kind of head knows. Of ``patch-search``: ``exact``, whether the
-            score is certainly the exact search's, whatever an index missed; ``scanned``, how many
-            patches were compared with the whole bank; ``bound``, the largest patch distance, in
-            the unit of the score, among those that were not (the score is exact because the
-            largest distance among the scanned is no smaller).
-        timings_ms: milliseconds per stage: decode, preprocess, network, what the head times, total.
+        map: ``(H, W)`` float32 at the network's input size, in the unit of the score. It is None if
+            it was not asked for.
+        evidence: what only this kind of head knows. ``patch-search`` gives three values. ``exact``
+            says whether the score is certainly that of the exact search, whatever an index missed.
+            ``scanned`` is the number of patches that were compared with the whole bank. ``bound``
+            is the largest distance of the other patches, in the unit of the score. (The score is
+            exact because the largest distance of the scanned patches is no smaller.)
+        timings_ms: the milliseconds of each stage: decode, preprocess, network, what the head
+            times, and total.
     """
 
     score: float
@@ -62,12 +63,12 @@ class Prediction:
 
 
 def error_record(path: Path | str, error: Exception, *, threshold: float) -> dict[str, Any]:
-    """The record of an image that has no verdict; it is never ``good``.
+    """The record of an image that has no verdict. It is never ``good``.
 
     Args:
-        path: the image.
-        error: why it could not be judged.
-        threshold: the artifact's.
+        path: the path of the image.
+        error: why the image could not be judged.
+        threshold: the artifact's threshold.
     """
     return {
         "path": str(path),

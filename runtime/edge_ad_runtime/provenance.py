@@ -1,4 +1,4 @@
-"""What a measurement or a proof was made with: every report begins with it."""
+"""What a measurement or a proof was made with. Every report begins with it."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from edge_ad_runtime.device.machine import machine
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """Artifact, runtime, engine and machine.
+    """The artifact, the runtime, the engine and the machine.
 
     Attributes:
-        artifact: name of its folder.
-        artifact_sha256: its manifest's.
-        runtime_version: of this package.
-        engine: what runs the networks.
-        engine_version: of the library that does.
-        device: what the engine runs on, ``cpu`` or a GPU's name.
-        precision: what the networks compute in, such as ``fp32``.
+        artifact: the name of the artifact's folder.
+        artifact_sha256: the SHA-256 in the artifact's manifest.
+        runtime_version: the version of this package.
+        engine: the engine that runs the networks.
+        engine_version: the version of the library that runs them.
+        device: the device that the engine runs on: ``cpu`` or a GPU's name.
+        precision: the precision that the networks compute in, such as ``fp32``.
         search: the kind of search.
-        threads: CPU threads; None: all cores.
-        machine: processor, cores, system and Python.
+        threads: the number of CPU threads. None means all cores.
+        machine: the processor, its cores, the system and the version of Python.
     """
 
     artifact: str
@@ -39,7 +39,7 @@ class Provenance:
 
 
 def provenance(detector: Detector) -> Provenance:
-    """That of a loaded artifact, on this machine."""
+    """The provenance of whatever a loaded artifact gives on this machine."""
     return Provenance(
         artifact=detector.artifact.folder.name,
         artifact_sha256=detector.manifest.sha256,

@@ -1,4 +1,4 @@
-"""Read a file that may be anything: only plain files are read, and no more of them than expected.
+"""Read a file that may be anything. Only plain files are read, and only up to an expected size.
 
 A name can stand for a FIFO, which blocks for ever, for a device, which never ends, or for a sparse
 file of a terabyte. Everything that comes from outside is read through here.
@@ -29,20 +29,21 @@ _KINDS = {
 
 
 def read_regular(path: Path, *, most_bytes: int) -> bytes:
-    """The content of a plain file (or of what a symbolic link to one names).
+    """Read a plain file, or the plain file that a symbolic link names.
 
     Raises:
-        OSError: not there, not readable, no plain file, or larger than ``most_bytes``; its
-            ``strerror`` says which.
+        OSError: the file is not there, not readable, no plain file, or larger than ``most_bytes``.
+            Its ``strerror`` says which.
     """
     with open_regular(path, most_bytes=most_bytes) as (file, size_bytes):
         return file.read(size_bytes)
 
 
 def read_hashed(path: Path, *, most_bytes: int) -> tuple[NDArray[np.uint8], str]:
-    """The same as ``(n,)`` uint8, read-only, and its SHA-256.
+    """Read a plain file as ``(n,)`` uint8, read-only, and give it with its SHA-256.
 
-    Arrays can be taken from it without a copy. Each block is hashed while it is in the cache.
+    Arrays can be taken from the content without a copy. Each block is hashed while it is in the
+    processor's cache.
     """
     digest = hashlib.sha256()
     with open_regular(path, most_bytes=most_bytes) as (file, size_bytes):
@@ -58,7 +59,11 @@ def read_hashed(path: Path, *, most_bytes: int) -> tuple[NDArray[np.uint8], str]
 
 @contextmanager
 def open_regular(path: Path, *, most_bytes: int) -> Iterator[tuple[BufferedReader, int]]:
-    """Open a plain file, and say how many bytes it has; raises as `read_regular` does."""
+    """Open a plain file, and say how many bytes it has.
+
+    Raises:
+        OSError: as in `read_regular`.
+    """
     try:
         # without O_NONBLOCK, opening a FIFO waits for somebody to write to it
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -1,4 +1,4 @@
-"""Settings that a user chooses: a field says what it is once, for Python and the command line.
+"""Settings that a user chooses. A field says once what it is, for Python and the command line.
 
 >>> @dataclass(frozen=True, kw_only=True)
 ... class Sieve(Settings):
@@ -9,8 +9,8 @@ Traceback (most recent call last):
 edge_ad_runtime.errors.ConfigError: metal is 'zinc'; it must be one of steel, brass
 
 The type may be ``int``, ``float``, ``bool``, ``str``, ``Path``, a ``Literal`` of texts or a tuple
-of whole numbers, each with bounds in ``Annotated`` and each ``| None``. What the help says, which
-default and which bounds hold, `edge_ad_runtime.commands.options.options_of` reads from the field.
+of whole numbers. Each may have bounds in ``Annotated``, and each may be ``| None``.
+`edge_ad_runtime.commands.options.options_of` reads help, default and bounds from the field.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Spelling:
-    """How a value is typed that is more than a number or a word, such as a size.
+    """How a user types a value that is more than a number or a word, such as a size.
 
     Attributes:
-        metavar: what stands for it in the help, such as ``SIZE``.
-        parse: the text to the value; raises ValueError with what was expected.
-        show: the value to the text, for the default in the help.
+        metavar: the word that stands for it in the help, such as ``SIZE``.
+        parse: turns the text into the value. It raises ValueError with what was expected.
+        show: turns the value into the text, for the default in the help.
     """
 
     metavar: str
@@ -57,17 +57,17 @@ class Setting:
     """All there is to know of one field of a `Settings` class.
 
     Attributes:
-        name: of the field.
+        name: the field's name.
         kind: ``int``, ``float``, ``bool``, ``str``, ``Path``, or ``tuple`` of whole numbers.
-        length: of a tuple; None: any.
-        bounds: what its type carries; of a ``Literal``, `OneOf`.
-        nullable: whether it may be None.
-        default: the field's.
-        help: for people, in sentences.
+        length: the length of a tuple. None allows any.
+        bounds: the bounds that the field's type carries. A ``Literal`` has a `OneOf`.
+        nullable: whether the value may be None.
+        default: the field's default.
+        help: the help for people, in sentences.
         unset: what None stands for.
-        names: other names of the option, beside the one made of the field's.
-        spelling: how it is typed, unless it is a number, a word or a flag.
-        group: title in the help; empty: the title that the class's own settings have.
+        names: other names of the option, beside the one made from the field's name.
+        spelling: how the value is typed, unless it is a number, a word or a flag.
+        group: the title in the help. If it is empty, the title of the class's own settings is used.
     """
 
     name: str
@@ -86,7 +86,8 @@ class Setting:
         """Refuse a value of another type or out of bounds.
 
         Raises:
-            ConfigError: names the field, the value, and what it must be.
+            ConfigError: the value cannot work. The message names the field, the value, and what it
+                must be.
         """
         if value is None and self.nullable:
             return
@@ -124,14 +125,14 @@ def setting(
     spelling: Spelling | None = None,
     group: str = "",
 ) -> Any:
-    """A field of a `Settings` class; see `Setting` for what the arguments mean."""
+    """Make a field of a `Settings` class. See `Setting` for what the arguments mean."""
     told = {"help": help, "unset": unset, "names": names, "spelling": spelling, "group": group}
     return dataclasses.field(default=default, metadata={_KEY: told})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Base of settings; every field is made with `setting` and checked when a value is given.
+    """Base of settings. Every field is made with `setting` and checked when a value is given.
 
     A subclass that has rules between its fields calls ``super().__post_init__()`` first.
     """
@@ -145,10 +146,10 @@ S = TypeVar("S", bound=Settings)
 
 
 def make(cls: type[S], values: Mapping[str, object]) -> S:
-    """The settings of ``cls`` among ``values``, which hold one for every field.
+    """Make the settings ``cls`` from ``values``, which hold one for every field, or also others.
 
     Raises:
-        ConfigError: a value that cannot work.
+        ConfigError: a value cannot work.
     """
     build: Callable[..., S] = cls
     return build(**{known.name: values[known.name] for known in settings_of(cls)})
@@ -167,7 +168,7 @@ def _settings_of(cls: Any) -> tuple[Setting, ...]:
 
 
 def worded(bound: Bound) -> str:
-    """A bound as it follows *it must be*."""
+    """The words for a bound that follow *it must be* in a message."""
     return str(bound).removeprefix("that is ")
 
 

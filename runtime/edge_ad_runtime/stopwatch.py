@@ -6,10 +6,10 @@ import time
 
 
 class Stopwatch:
-    """Milliseconds per named stage, from when it was made.
+    """Measures the milliseconds of each named stage, from when the stopwatch was made.
 
     Attributes:
-        laps_ms: by stage, in the order of the laps.
+        laps_ms: the milliseconds of each stage, in the order of the laps.
     """
 
     def __init__(self) -> None:

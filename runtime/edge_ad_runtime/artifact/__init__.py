@@ -2,7 +2,7 @@
 
 words          the vocabulary, and the bounds of numbers and names
 schema         the records of ``manifest.json``
-head_records   those of heads and searches, told apart by their ``kind``
+head_records   the records of heads and searches, told apart by their ``kind``
 manifest       the file, read strictly
 older          the schema before this one
 folder         `Artifact`: content that is handed out only after its hash agrees
@@ -19,7 +19,7 @@ __all__ = ["Artifact"]
 
 
 def __getattr__(name: str) -> Any:
-    """`Artifact`, imported on first use: whoever needs a word only does not wait for OpenCV."""
+    """Import `Artifact` on first use, so that whoever needs only a word never waits for OpenCV."""
     if name != "Artifact":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from edge_ad_runtime.artifact.folder import Artifact

@@ -1,8 +1,9 @@
-"""Write a folder or a file wholly or not at all: under its name is the old or the new, always.
+"""Write a folder or a file wholly or not at all, so that its name always has the old or the new.
 
-A folder is made under another name beside its own, flushed to disk, and then exchanged with the old
-one in one step of the kernel (``renameat2``), so that no moment and no error is without either.
-File systems that cannot exchange get two renames, and the old one back if the second fails.
+A folder is made under another name beside its own and flushed to disk. The kernel then exchanges it
+with the old one in one step (``renameat2``), so that at every moment and after every error one of
+the two is there. Where a file system cannot exchange, two renames take the place of that step, and
+the old folder gets its name back if the second rename fails.
 
 The temporary folder is locked by the process that writes it. The kernel drops the lock when the
 process dies, however it dies, so that the next run knows which leftovers are nobody's.
@@ -30,17 +31,17 @@ from edge_ad_runtime.regular_file import read_regular
 _NO_REPLACE, _EXCHANGE = 1, 2  # renameat2(2)
 _HERE = -100  # AT_FDCWD
 _UNSUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
-_MOST_MARKER_BYTES = 1 << 30  # a report holds a line per image
+_MOST_MARKER_BYTES = 1 << 30  # a report is large: it holds a line per image
 
 
 @dataclass(frozen=True, kw_only=True)
 class FolderKind:
-    """What a folder of ours is told by, so that no other is ever replaced.
+    """How a folder of ours is recognised, so that no other folder is ever replaced.
 
     Attributes:
-        name: for messages, such as ``a fit``.
-        marker: a JSON file in it.
-        keys: which that file has at its top.
+        name: what messages call such a folder, for example ``a fit``.
+        marker: the name of a JSON file that every such folder contains.
+        keys: the keys that this file has at its top level.
     """
 
     name: str
@@ -67,24 +68,24 @@ ARTIFACT = FolderKind(
 def atomic_folder(
     out: Path, *, overwrite: bool, kind: FolderKind, inputs: Iterable[Path] = ()
 ) -> Iterator[Path]:
-    """Give a temporary folder beside ``out``, which is ``out`` if the block ends without an error.
+    """Give a temporary folder beside ``out``, which becomes ``out`` if the block raises no error.
 
-    Of two processes that write the same ``out`` without ``overwrite``, the first to finish wins and
-    the other is told; with it, the last one wins.
+    If two processes write the same ``out`` without ``overwrite``, the first to finish wins and the
+    other gets an error. With ``overwrite``, the last to finish wins.
 
     Args:
-        out: the name.
-        overwrite: replace a folder of this kind.
-        kind: what the block writes.
-        inputs: files and folders that the work is made from, and that must not be replaced.
+        out: the name that the finished folder gets.
+        overwrite: whether a folder of this kind that has this name already may be replaced.
+        kind: the kind of folder that the block writes.
+        inputs: the files and folders that the work is made from. They must not be replaced.
 
     Raises:
         ConfigError: see `check_free`.
-        ExportError: the disk is full, not writable, or ``out`` appeared meanwhile; the message says
-            what is there now.
+        ExportError: the disk is full or not writable, or ``out`` appeared meanwhile. The message
+            says what is there now.
     """
     check_free(out, overwrite=overwrite, kind=kind, inputs=inputs)
-    shown, out = out, out.resolve()  # a link stays one
+    shown, out = out, out.resolve()  # a symbolic link is kept, and what it points at is replaced
     before = _identity(out)
     with scratch_folder(out, error=ExportError) as partial:
         made = _identity(partial)
@@ -113,11 +114,12 @@ def check_free(
 ) -> None:
     """Refuse an ``out`` that is in use, before any long work is done for it.
 
-    (An old one that a dead process has left under another name is put back first.)
+    If a process died between two renames and left the old folder under another name, that folder
+    is put back first.
 
     Raises:
-        ConfigError: it is a file; it exists and ``overwrite`` is false; it is no folder of this
-            kind, or one of the inputs is in it.
+        ConfigError: ``out`` is a file, or it exists and ``overwrite`` is false, or it is no folder
+            of this kind, or one of the inputs is in it.
     """
     try:
         _put_back(out.resolve())
@@ -144,10 +146,12 @@ def check_free(
 
 @contextmanager
 def scratch_folder(out: Path, *, error: type[Exception] = OSError) -> Iterator[Path]:
-    """A temporary folder beside ``out``, gone afterwards; and those that dead processes have left.
+    """Give a temporary folder beside ``out`` and remove it afterwards.
+
+    Temporary folders that dead processes have left there are removed too.
 
     Raises:
-        error: it cannot be made.
+        error: the folder cannot be made.
     """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -166,11 +170,11 @@ def write_file(path: Path, content: bytes) -> None:
     """Write a file under another name, flush it to disk, and give it its name.
 
     Raises:
-        OSError: it cannot be written; what was there is there.
+        OSError: it cannot be written. The file that was there before is still there.
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
-        # whatever is there was not made by this process: a leftover, or a link to another file
+        # a file of that name is not this process's: it is a leftover, or a link to another file
         partial.unlink(missing_ok=True)
         with partial.open("xb") as file:
             file.write(content)
@@ -185,7 +189,7 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def _locked_folder(out: Path) -> tuple[Path, int]:
-    """A new folder beside ``out``, and the descriptor that holds its lock."""
+    """Make a new folder beside ``out``, and give it with the descriptor that holds its lock."""
     while True:
         partial = out.with_name(f".{out.name}.partial-{secrets.token_hex(4)}")
         partial.mkdir()
@@ -196,7 +200,10 @@ def _locked_folder(out: Path) -> tuple[Path, int]:
 
 
 def _lock(descriptor: int) -> bool:
-    """Whether nobody else holds it; where a file system knows no locks, nobody can tell."""
+    """Take the lock, and say whether nobody else holds it.
+
+    Where a file system knows no locks, nobody can tell, and the answer is yes.
+    """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -223,7 +230,7 @@ def _remove_leftovers(out: Path) -> None:
 
 
 def _put_back(out: Path) -> None:
-    """Give the old one its name again if a process died between the two renames of `_exchange`."""
+    """Give the old folder its name again if a process died between `_exchange`'s two renames."""
     for old in out.parent.glob(f".{glob.escape(out.name)}.old-*"):
         if not os.path.lexists(out):
             old.rename(out)
@@ -255,7 +262,7 @@ def _exchange(partial: Path, out: Path) -> None:
 
 
 def _rename(source: Path, target: Path, flag: int) -> None:
-    """``renameat2``; where there is none, a plain rename stands in for `_NO_REPLACE`."""
+    """Call ``renameat2``. Where there is none, a plain rename stands in for `_NO_REPLACE`."""
     try:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
     except AttributeError:
@@ -266,13 +273,13 @@ def _rename(source: Path, target: Path, flag: int) -> None:
             return
         code = ctypes.get_errno()
     if flag == _NO_REPLACE and code in _UNSUPPORTED:
-        source.rename(target)  # fails if a folder with files appears in this very moment
+        source.rename(target)  # it fails if a folder with files has just appeared there
         return
     raise OSError(code, os.strerror(code), str(target))
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """What stays with a folder when it is renamed; None if it is not there."""
+    """The numbers that a folder keeps when it is renamed, or None if the folder is not there."""
     try:
         status = path.lstat()
     except OSError:

@@ -1,7 +1,8 @@
 """Bounds that a type may carry: ``Annotated[int, Between(1, 4096)]``.
 
-`edge_ad_runtime.artifact.strict` holds JSON to them, `edge_ad_runtime.settings` what a user sets.
-A bound's text follows the name of a type in a message, as in *int from 1 to 4096*.
+`edge_ad_runtime.artifact.strict` checks the values in a JSON file against them, and
+`edge_ad_runtime.settings` checks the values that a user sets. In a message, the text of a bound
+follows the name of the type, as in *int from 1 to 4096*.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from typing import Any, Protocol
 
 
 class Bound(Protocol):
-    """What a value must keep to, beside its type; given in ``Annotated``."""
+    """A condition that a value must meet beside having its type. It is given in ``Annotated``."""
 
     def holds(self, value: Any) -> bool:
-        """Whether it does."""
+        """Whether the value meets the condition."""
 
     def __str__(self) -> str:
-        """For the message: what follows the type's name."""
+        """The words that follow the type's name in a message."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class Odd:
 
 @dataclass(frozen=True)
 class Except:
-    """Any value but this one; ``reason`` is for people."""
+    """Any value but this one. ``reason`` tells a person why."""
 
     value: object
     reason: str
@@ -121,7 +122,7 @@ class Except:
 
 @dataclass(frozen=True)
 class OneOf:
-    """One of ``known``; or any text that begins with ``prefix``, where one is given."""
+    """One of ``known``, or any text that begins with ``prefix`` where a prefix is given."""
 
     known: tuple[object, ...]
     prefix: str = ""
@@ -151,7 +152,7 @@ class Rising:
 
 @dataclass(frozen=True)
 class Matching:
-    """A text that the regular expression matches from end to end; ``meaning`` is for people."""
+    """A text that the regular expression matches from end to end. ``meaning`` says it in words."""
 
     pattern: str
     meaning: str

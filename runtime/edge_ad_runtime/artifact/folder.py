@@ -31,7 +31,7 @@ _BLOCK_BYTES = 1 << 20
 
 
 def hash_file(path: Path, *, most_bytes: int = 1 << 62) -> FileEntry:
-    """Size and SHA-256 of a file.
+    """Read a file and give its size and SHA-256.
 
     Raises:
         OSError: see `open_regular`.
@@ -45,12 +45,15 @@ def hash_file(path: Path, *, most_bytes: int = 1 << 62) -> FileEntry:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A folder whose manifest has been read; content is handed out only after its hash agrees.
+    """A folder whose manifest has been read.
+
+    The content of a file is handed out only after its hash has been found to agree.
 
     Attributes:
-        folder: where it is.
-        manifest: its manifest.
-        plans: where plans compiled from it are: in the folder, but no part of the artifact.
+        folder: the path of the folder.
+        manifest: the manifest in it.
+        plans: the folder of the plans compiled from this artifact. It lies in the artifact's
+            folder, but is no part of the artifact.
     """
 
     folder: Path
@@ -59,7 +62,11 @@ class Artifact:
 
     @classmethod
     def open(cls, folder: Path | str) -> Artifact:
-        """Read the manifest; raises ArtifactError, see `read_manifest`."""
+        """Read the manifest.
+
+        Raises:
+            ArtifactError: see `read_manifest`.
+        """
         folder = Path(folder)
         return cls(folder, read_manifest(folder), folder / PLANS)
 
@@ -67,7 +74,7 @@ class Artifact:
         """The verified content of a file that the manifest lists, ``(n,)`` uint8, read-only.
 
         Raises:
-            ArtifactError: not listed, missing, another size, or another SHA-256.
+            ArtifactError: the file is not listed or missing, or has another size or SHA-256.
         """
         path, expected = self._listed(name)
         try:
@@ -78,10 +85,10 @@ class Artifact:
         return content
 
     def array(self, name: str, expected: Shaped) -> NDArray[np.generic]:
-        """A verified ``.npy`` file, read-only.
+        """The array in a verified ``.npy`` file, read-only.
 
         Raises:
-            ArtifactError: see `read`; or its dtype or shape is not the expected one.
+            ArtifactError: as in `read`, or the dtype or the shape is not the expected one.
         """
         try:
             return parse_npy(self.read(name), expected)
@@ -89,14 +96,17 @@ class Artifact:
             raise ArtifactError(str(exc), path=self.folder / name) from exc
 
     def graph(self, name: str, data: str | None = None) -> bytes | Path:
-        """A verified ONNX file that an engine may run; its path, if it has data in another file.
+        """A verified ONNX graph that an engine may run.
 
         Args:
-            name: of the graph.
-            data: the name of the file with its large tensors.
+            name: the name of the graph's file.
+            data: the name of the file with the graph's large tensors, or None if there is none.
+
+        Returns:
+            The graph's bytes, or its path if it has data in another file.
 
         Raises:
-            ArtifactError: see `read`; or it could run for ever, or read other files.
+            ArtifactError: as in `read`, or the graph could run for ever or read other files.
         """
         content = self.read(name).tobytes()
         try:
@@ -109,7 +119,7 @@ class Artifact:
         return self.folder / name
 
     def image(self, name: str) -> RGBImage:
-        """A verified image file, decoded as the camera's are.
+        """A verified image file, decoded in the same way as the camera's images.
 
         Raises:
             ArtifactError: see `read`.
@@ -118,7 +128,9 @@ class Artifact:
         return decode_image(self.read(name).tobytes(), path=self.folder / name)
 
     def file(self, name: str) -> Path:
-        """Path of a file whose content is as exported now; it may change, so `read` is for use.
+        """The path of a file whose content is verified now.
+
+        The file may change afterwards, so whoever wants to use its content calls `read`.
 
         Raises:
             ArtifactError: see `read`.
@@ -132,7 +144,10 @@ class Artifact:
         return path
 
     def check_all(self) -> int:
-        """Verify every file that the manifest lists; returns their bytes.
+        """Verify every file that the manifest lists.
+
+        Returns:
+            The bytes of all these files together.
 
         Raises:
             ArtifactError: see `read`.
@@ -142,7 +157,7 @@ class Artifact:
         return sum(entry.size_bytes for entry in self.manifest.files.values())
 
     def missing(self) -> list[str]:
-        """Files that the manifest lists and that are not there, or not of their size."""
+        """The names of files that the manifest lists but that are missing or of another size."""
 
         def is_there(name: str, size_bytes: int) -> bool:
             path = self.folder / name

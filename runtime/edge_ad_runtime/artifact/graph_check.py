@@ -14,7 +14,7 @@ from collections.abc import Iterator
 _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
 _EXTERNAL = 1
 
-# message.field: its number
+# Each name is a message of onnx.proto and one of its fields, and the value is the field's number.
 _MODEL_GRAPH, _MODEL_FUNCTIONS = 7, 25
 _GRAPH_NODE, _GRAPH_INITIALIZER, _GRAPH_SPARSE = 1, 5, 15
 _NODE_OP_TYPE, _NODE_ATTRIBUTE = 4, 5
@@ -28,10 +28,11 @@ def check_graph(onnx: bytes, *, data: str | None = None) -> None:
 
     Args:
         onnx: the graph.
-        data: the name of the one file, beside it, that its tensors may be in; None: of none.
+        data: the name of the one file beside the graph that its tensors may be in. None means that
+            all tensors must be in the graph.
 
     Raises:
-        ValueError: it could; or it is no ONNX model.
+        ValueError: the graph could do one of these, or it is no ONNX model.
     """
     for field, model_value in _fields(memoryview(onnx)):
         if field == _MODEL_FUNCTIONS:
@@ -85,7 +86,7 @@ def _message(value: int | memoryview) -> memoryview:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Numbers and values of a message's fields (protobuf's wire format)."""
+    """The numbers and values of a message's fields, read from protobuf's wire format."""
     at = 0
     while at < len(message):
         key, at = _varint(message, at)
@@ -107,7 +108,7 @@ def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
-    """A number of seven bits per byte, and where it ends."""
+    """Read a number that is written with seven bits per byte, and give the place where it ends."""
     value = 0
     for shift in range(0, 70, 7):
         if at >= len(message):

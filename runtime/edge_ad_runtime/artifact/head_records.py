@@ -1,6 +1,6 @@
-"""What the manifest says of a head: unions tagged by ``kind``, a record for each.
+"""What the manifest says of a head: there is a record for each ``kind`` of head and of search.
 
-A head turns one network's outputs into a score and a map; `edge_ad_runtime.heads` has the code.
+A head turns one network's outputs into a score and a map. The code is in `edge_ad_runtime.heads`.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ class Scoring:
     """How PatchCore's distances become the score of an image.
 
     Attributes:
-        neighbours: k. A patch's distance is the mean of those to its k nearest bank patches.
+        neighbours: the number k. A patch's distance is the mean of its distances to the k bank
+            patches nearest to it.
         squared: whether distances are squared L2 instead of L2.
-        reweight_neighbours: b of equation 7, the nearest bank patch itself counted. None leaves
-            equation 7 out: the score is equation 6's.
+        reweight_neighbours: the number b of equation 7, which counts the nearest bank patch itself.
+            None leaves equation 7 out, so that the score is that of equation 6.
     """
 
     neighbours: Annotated[int, Between(1, 1000)]
@@ -49,8 +50,9 @@ class BankRecord:
     """The memory bank.
 
     Attributes:
-        rows: patches in it.
-        precision: what ``bank.npy`` holds. Rows are float32 once they are loaded.
+        rows: the number of patches in the bank.
+        precision: the type of numbers in ``bank.npy``. The rows become float32 when they are
+            loaded.
     """
 
     rows: Rows
@@ -59,7 +61,7 @@ class BankRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class ExactSearchRecord:
-    """Every bank row is compared: a matrix product over ``bank.npy``.
+    """The exact search: every bank row is compared, by a matrix product over ``bank.npy``.
 
     Attributes:
         reason: one sentence with the measurement that decided.
@@ -71,7 +73,7 @@ class ExactSearchRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class GraphSearchRecord:
-    """The exact search is in the graph, which also gives the nearest rows.
+    """The exact search in the graph, which then gives the nearest rows too.
 
     Attributes:
         reason: one sentence with the measurement that decided.
@@ -83,15 +85,16 @@ class GraphSearchRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class HnswSearchRecord:
-    """``index.hnsw`` proposes rows, which are measured again against ``bank.npy``.
+    """The search in which ``index.hnsw`` proposes rows that are measured again with ``bank.npy``.
 
     Attributes:
-        code_dimension: principal axes that the index's codes keep, see `edge_ad_runtime.search`.
-        links: HNSW's M.
-        ef_construction: HNSW's build breadth.
-        ef_search: HNSW's search breadth. hnswlib forgets it on loading, so it is kept here.
-        candidates: rows per patch that the index proposes.
-        rounds: how often each patch tries what the patches around it have found.
+        code_dimension: the number of principal axes that the index's codes keep, see
+            `edge_ad_runtime.search`.
+        links: the parameter M of HNSW.
+        ef_construction: the breadth of HNSW's search while the index is built.
+        ef_search: the breadth of HNSW's search. hnswlib forgets it on loading, so it is kept here.
+        candidates: the number of rows that the index proposes for each patch.
+        rounds: how often each patch tries the rows that the patches around it have found.
         reason: one sentence with the measurement that decided.
     """
 
@@ -110,13 +113,13 @@ SearchRecord = ExactSearchRecord | HnswSearchRecord | GraphSearchRecord
 
 @dataclass(frozen=True, kw_only=True)
 class PatchSearchRecord:
-    """The head of PatchCore: distances of patch features to a memory bank.
+    """The head of PatchCore, which measures how far patch features are from a memory bank.
 
     Attributes:
-        grid: ``(rows, cols)`` of the features.
-        dimension: D, numbers of a feature.
-        bank: what is searched.
-        search: how it is searched.
+        grid: the ``(rows, cols)`` of patches that there are features of.
+        dimension: D, the number of values in a feature.
+        bank: the memory bank that is searched.
+        search: how the bank is searched.
         scoring: how distances become a score.
         map: how distances become a map.
     """
@@ -143,9 +146,10 @@ class DirectRecord:
     """The head of networks that give the anomaly themselves, such as PaDiM's.
 
     Attributes:
-        grid: ``(rows, cols)`` of the output ``anomaly``, which is 0 or more and larger where it is
-            more anomalous.
-        score: ``given``: the network's output ``score``. ``largest``: the map's largest value.
+        grid: the ``(rows, cols)`` of the output ``anomaly``. Its values are 0 or more, and larger
+            where the image is more anomalous.
+        score: where the score comes from. ``given`` takes the network's output ``score``, and
+            ``largest`` takes the map's largest value.
         map: how the output becomes a map.
     """
 

@@ -1,8 +1,8 @@
-"""``manifest.json``, read: strictly, whole, and of this schema or the one before.
+"""Read ``manifest.json`` strictly and as a whole, in this schema or the one before.
 
-The file must be, byte for byte, what writing its content gives, and its last key is the SHA-256 of
-itself with that key empty: a manifest edited by hand or damaged on a memory card is refused. (This
-guards against accidents; it is not a signature.)
+The file must be, byte for byte, what writing its content gives. Its last key is the SHA-256 of the
+file with that key empty, so that a manifest edited by hand or damaged on a memory card is refused.
+This guards against accidents. It is not a signature.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from edge_ad_runtime.regular_file import read_regular
 
 FILE_NAME = "manifest.json"
 
-_MOST_BYTES = 4_000_000  # of the file
+_MOST_BYTES = 4_000_000  # the file is no larger
 
 
 def read_manifest(folder: Path) -> Manifest:
     """Read and check ``folder/manifest.json``.
 
     Raises:
-        ArtifactError: missing, not JSON, of a schema that is not read, unknown or missing key
-            (named), or changed after it was written.
+        ArtifactError: the file is missing, is not JSON, has a schema that is not read, has an
+            unknown or a missing key (the message names it), or was changed after it was written.
     """
     path = folder / FILE_NAME
     text = _read_text(folder, path)
@@ -43,7 +43,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 def _read_text(folder: Path, path: Path) -> str:
     try:
-        # not as text, which would forgive line ends that were changed
+        # bytes are compared, since reading as text would forgive line ends that were changed
         return read_regular(path, most_bytes=_MOST_BYTES).decode("utf-8")
     except (FileNotFoundError, NotADirectoryError):
         if not folder.is_dir():

@@ -1,8 +1,8 @@
-"""NumPy's file formats, read from bytes that may be hostile: nothing evaluated, nothing trusted.
+"""Read NumPy's file formats from bytes that may be hostile, evaluating and trusting nothing.
 
 ``numpy.load`` parses a header with Python's tokenizer, allocates what the header says, and raises
-half a dozen kinds of errors. What these files must hold is known beforehand, so that is all they
-may hold. (Format: ``numpy.lib.format``, versions 1 to 3.)
+half a dozen kinds of errors. Here it is known beforehand what a file must hold, and a file that
+holds anything else is refused. (``numpy.lib.format`` describes the format, versions 1 to 3.)
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _HEADER = re.compile(
 
 
 class Shaped(NamedTuple):
-    """What an array must be."""
+    """The type and the shape that an array must have."""
 
     dtype: type[np.generic]
     shape: tuple[int, ...]
@@ -37,7 +37,9 @@ class Shaped(NamedTuple):
 
 
 def parse_npy(content: NDArray[np.uint8], expected: Shaped) -> NDArray[Any]:
-    """The array in the bytes of a ``.npy`` file, ``(n,)`` uint8; a view of them, not a copy.
+    """The array in the bytes of a ``.npy`` file, which are ``(n,)`` uint8.
+
+    The array is a view of the bytes, not a copy.
 
     Raises:
         ValueError: it is not such a file, or holds something else.
@@ -61,7 +63,9 @@ def parse_npy(content: NDArray[np.uint8], expected: Shaped) -> NDArray[Any]:
 def parse_npz(
     content: NDArray[np.uint8], expected: Mapping[str, Shaped]
 ) -> dict[str, NDArray[Any]]:
-    """The arrays of those names in the bytes of an uncompressed ``.npz`` file; others are ignored.
+    """The arrays of the expected names in the bytes of an uncompressed ``.npz`` file.
+
+    Arrays of other names are ignored.
 
     Raises:
         ValueError: it is not such a file, or holds something else.
@@ -89,7 +93,7 @@ def _member(archive: zipfile.ZipFile, name: str, expected: Shaped) -> NDArray[An
 
 
 def _header(content: NDArray[np.uint8]) -> tuple[str, str, int]:
-    """What it says it holds, in which order, and where the data begin."""
+    """The type and shape that the header states, the order of the values, and where they begin."""
     start = content[: _MOST_HEADER_BYTES + 12].tobytes()
     if not start.startswith(_MAGIC) or len(start) < 12:
         raise ValueError("not a .npy array")

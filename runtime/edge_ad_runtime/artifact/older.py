@@ -1,6 +1,6 @@
-"""Schema 3, which the runtime before this one wrote: read, checked, and told in today's records.
+"""Read and check schema 3, which the version before this one wrote, and turn it into schema 4.
 
-The records here are what that schema was, to the last key, because its seal is over its text.
+The records here are what schema 3 was, to the last key, because its seal is taken over its text.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class _Scoring:
 
 @dataclass(frozen=True, kw_only=True)
 class _Search:
-    """One record for all kinds; what a kind lacks is 0."""
+    """One record for all kinds of search. A field that a kind does not have is 0."""
 
     kind: Literal["exact", "hnsw", "graph"]
     rows: Rows
@@ -230,7 +230,7 @@ class Manifest3:
         return strict.dumps(self) + "\n"
 
     def upgraded(self) -> today.Manifest:
-        """The same in today's records; ``schema`` and ``sha256`` stay the file's."""
+        """The same content in today's records, with the ``schema`` and ``sha256`` of the file."""
         loss = self.precision_loss
         return today.Manifest(
             schema=self.schema,
@@ -248,10 +248,11 @@ class Manifest3:
 
 
 def parse(raw: object) -> Manifest3:
-    """Build it from parsed JSON.
+    """Build a manifest of schema 3 from parsed JSON.
 
     Raises:
-        ValueError: a key, type or value that schema 3 does not have, or what `upgraded` refuses.
+        ValueError: there is a key, type or value that schema 3 does not have, or something that
+            `upgraded` refuses.
     """
     manifest = strict.parse(Manifest3, raw)
     manifest.upgraded()

@@ -34,15 +34,15 @@ SCHEMA = 4
 _MOST_MEMBERS = 16
 _MOST_OUTPUTS = 16
 _MOST_REFERENCES = 1000
-_MOST_FILES = 2000  # some per member, the references, and their values
-MOST_SCORES = 5000  # of the calibration
+_MOST_FILES = 2000  # each member has some, and so have the reference images and their values
+MOST_SCORES = 5000  # the most scores that a calibration keeps
 
 Axes = Annotated[tuple[Side, ...], AtMost(8)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileEntry:
-    """Size and SHA-256 of one file of the artifact."""
+    """The size and the SHA-256 of one file of the artifact."""
 
     size_bytes: Annotated[int, Between(0, 2**50)]
     sha256: Sha256
@@ -53,8 +53,8 @@ class Output:
     """One output of a network.
 
     Attributes:
-        shape: of one image's value, without the batch's axis; empty for a number.
-        dtype: what it consists of.
+        shape: the shape of one image's value, without the batch's axis. It is empty for a number.
+        dtype: the type of the numbers in it.
     """
 
     shape: Axes
@@ -66,15 +66,16 @@ class NetworkRecord:
     """One network: an ONNX graph from images to named outputs.
 
     Attributes:
-        file: the graph, in the member's folder.
-        data: the file beside it that its large tensors are in (ONNX's external data); None: all are
-            in the graph.
-        precision: what its middle computes in. Engines must be told.
-        outputs: by name; the head says what they mean.
+        file: the name of the graph's file in the member's folder.
+        data: the file beside it that its large tensors are in (ONNX's external data). None means
+            that all tensors are in the graph.
+        precision: the type of numbers that the middle of the network computes in. Engines must be
+            told.
+        outputs: the outputs by name. What they mean is the head's to say.
         origin: where the network comes from, for people: method, backbone, weights and so on. The
             runtime never acts on it.
-        quantised_for: the processors that an int8 graph gives its exported values on. None for
-            other precisions, and for int8 graphs from before this was stated.
+        quantised_for: the processors on which an int8 graph gives its exported values. It is None
+            for other precisions, and for int8 graphs that were exported before this was stated.
     """
 
     file: FileName
@@ -87,10 +88,11 @@ class NetworkRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """One network with its head; an ensemble has several.
+    """One network with its head. An ensemble has several members.
 
     Attributes:
-        folder: where in the artifact its files are; empty: at the top.
+        folder: the folder in the artifact that its files are in. It is empty where they are at the
+            top.
         scale: the member's scores and maps are divided by it before the mean over the members is
             taken. It is 1 where there is only one.
     """
@@ -101,26 +103,26 @@ class Member:
     head: HeadRecord
 
     def file(self, name: str) -> str:
-        """The name that the manifest lists one of its files by."""
+        """The name under which the manifest lists one of the member's files."""
         return f"{self.folder}/{name}" if self.folder else name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """Where the threshold comes from; see ``edge_ad.fitting.calibrate`` for the mathematics.
+    """Where the threshold comes from. The mathematics are in ``edge_ad.fitting.calibrate``.
 
     Attributes:
-        method: ``split-conformal``, or ``given``: somebody chose the threshold.
-        threshold: an image is anomalous if its score is larger. It is in the unit of the score; of
-            an ensemble, in units of what good images typically score.
+        method: ``split-conformal``, or ``given`` if somebody chose the threshold.
+        threshold: an image is anomalous if its score is larger than this. It is in the unit of the
+            score, which for an ensemble is the score that good images typically have.
         false_reject_rate: the expected share of good parts that are rejected is at most this.
-        requested_rate: what the user asked for. None: the smallest that the images support, or
-            a given threshold.
-        interval: 90% interval of the realised rate, over the draw of held-out images.
-        images: the number of held-out good images. 0: nothing is known of the rate.
-        scores: the held-out images' scores, rising; of more than `MOST_SCORES`, as many of them,
-            evenly spaced in rank. They tell a line how good parts used to score. None are known of
-            artifacts of schema 3.
+        requested_rate: the rate that the user asked for. It is None if that was the smallest rate
+            that the images support, or if the threshold was given.
+        interval: the 90% interval of the realised rate, over the draw of held-out images.
+        images: the number of held-out good images. If it is 0, nothing is known of the rate.
+        scores: the scores of the held-out images, rising. If there are more than `MOST_SCORES`,
+            that many of them are kept, evenly spaced in rank. They tell a line how good parts used
+            to score. It is empty in artifacts of schema 3, which did not keep them.
     """
 
     method: Literal["split-conformal", "given"]
@@ -137,14 +139,15 @@ class PrecisionLoss:
     """What a reduced precision cost at export, against the float32 network and what it learned.
 
     Attributes:
-        images: held-out good images and damaged copies that it was measured on.
-        stages: per stage of the head before the map, the mean difference relative to the mean
+        images: the number of held-out good images and damaged copies that it was measured on.
+        stages: for each stage of the head before the map, the mean difference relative to the mean
             magnitude.
-        score_mean: the difference of image scores relative to the float32 score (which counts as a
-            tenth of the threshold at least), mean over the images.
-        score_worst: the same of the worst image.
-        auroc_fp32: image AUROC of the float32 network on a labelled folder; None without one.
-        auroc: that of the reduced one.
+        score_mean: the difference of an image's score relative to its float32 score, as a mean over
+            the images. The float32 score counts as a tenth of the threshold at least.
+        score_worst: the same difference for the worst image.
+        auroc_fp32: the image AUROC of the float32 network on a labelled folder, or None if there
+            was no such folder.
+        auroc: the image AUROC of the network of reduced precision.
         accepted: whether somebody has accepted more than the tolerated loss.
     """
 
@@ -159,7 +162,7 @@ class PrecisionLoss:
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceImage:
-    """One image that ``verify`` replays: a lossless PNG, and what was done to it."""
+    """One image that ``verify`` replays: a lossless PNG, with a word on what was done to it."""
 
     file: FileName
     damage: Text
@@ -170,20 +173,21 @@ class Manifest:
     """The whole of ``manifest.json``.
 
     Attributes:
-        schema: 4, or what an older artifact was written in.
-        engine: what the export was made for; a device uses it unless told otherwise.
+        schema: 4, or the older schema that the artifact was written in.
+        engine: the engine that the export was made for. A device uses it unless told otherwise.
         preprocessing: how images are brought to the networks' input size.
         members: the networks with their heads.
         calibration: the threshold, and what it is worth.
-        tolerances: how far a device may be from the reference in ``edge-ad verify``: by
-            ``preprocess`` (grey levels of 0-255), by each stage of the heads (relative, see
-            `edge_ad_runtime.heads.Stage`), and by ``precision`` (of scores to the float32
-            network's) where there is a `PrecisionLoss`.
-        precision_loss: None for float32.
+        tolerances: how far a device may be from the reference in ``edge-ad verify``. The key
+            ``preprocess`` is in grey levels of 0-255. Each stage of the heads has a relative
+            tolerance under its name, see `edge_ad_runtime.heads.Stage`. Where there is a
+            `PrecisionLoss`, ``precision`` says how far scores may be from those of the float32
+            network.
+        precision_loss: what the reduced precision cost. It is None for float32.
         reference: the images that ``verify`` replays.
-        versions: what made the artifact.
-        files: every file but this one.
-        sha256: of this very text, with this key empty.
+        versions: the versions of the software that made the artifact.
+        files: every file of the artifact but this one.
+        sha256: the SHA-256 of this very text with this key empty.
     """
 
     schema: int

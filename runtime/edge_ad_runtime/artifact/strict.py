@@ -14,7 +14,7 @@ Traceback (most recent call last):
     ...
 ValueError: threads: expected int from 1 to 4096, found 0
 
-A field declared with `optional` may be missing, and is left out of the text while it is None: so
+A field declared with `optional` may be missing, and is left out of the text while it is None. So
 a key can be added without changing the files that do not need it. A union of dataclasses is told
 apart by the key ``kind``, which each declares as a `Literal` of one word.
 """
@@ -44,8 +44,8 @@ __all__ = ["AtMost", "Between", "Bound", "Matching", "dumps", "loads", "optional
 
 T = TypeVar("T")
 
-_MOST_DIGITS = 20  # of a whole number: 64 bits
-_MOST_ENTRIES = 10_000_000  # of a list or an object
+_MOST_DIGITS = 20  # a whole number of 64 bits has no more
+_MOST_ENTRIES = 10_000_000  # a list or an object has no more
 
 
 def optional() -> Any:

@@ -12,9 +12,9 @@ from edge_ad_runtime.artifact.strict import AtMost, Between, Matching
 EngineName = Literal[
     "onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt", "openvino", "tensorrt"
 ]
-EngineChoice = EngineName | Literal["auto"]  # auto: the one that an artifact was exported for
+EngineChoice = EngineName | Literal["auto"]  # auto is the one that an artifact was exported for
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
-QuantisedFor = Literal["any", "vnni", "aarch64", "gpu"]  # processors, of an int8 graph
+QuantisedFor = Literal["any", "vnni", "aarch64", "gpu"]  # the processors of an int8 graph
 
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 CPU_ENGINES: tuple[EngineName, ...] = ("onnxruntime", "openvino")

@@ -85,7 +85,7 @@ def _input(preprocessing: Preprocessing) -> str:
 
 
 def _member_rows(members: Sequence[Member]) -> dict[str, str]:
-    """The rows of ``info`` about each network; numbered in an ensemble."""
+    """The rows of ``info`` about each network. In an ensemble they are numbered."""
     rows = {}
     for i, member in enumerate(members, start=1):
         network = member.network

@@ -1,9 +1,10 @@
-"""The ``edge-ad`` command. Results go to stdout, talk to stderr; exit 0 fine, 1 refused, 2 usage.
+"""The ``edge-ad`` command. Results go to stdout and talk goes to stderr.
 
-Whatever is printed of names and messages from outside is escaped: see `edge_ad_runtime.escaping`.
+The exit code is 0 if all is fine, 1 if something was refused, and 2 for wrong usage. Names and
+messages from outside are escaped before they are printed, see `edge_ad_runtime.escaping`.
 
-A command is imported when it is called, so that ``edge-ad --help`` answers at once: the two tables
-below say what each does. Other distributions add commands through the entry-point group
+A command is imported when it is called, so that ``edge-ad --help`` answers at once. The two tables
+below say what each command does. Other distributions add commands through the entry-point group
 ``edge_ad.commands``.
 """
 
@@ -35,7 +36,8 @@ class Listed(NamedTuple):
     help: str
 
 
-# Both in the order of use. A command of the workshop is shown where its entry point is installed.
+# Both tables are in the order of use. A command of the workshop is shown where its entry point is
+# installed.
 WORKSHOP = {
     "demo": "Draw synthetic parts and take them the whole way.",
     "fit": "Learn what good parts look like from good images.",
@@ -69,14 +71,14 @@ DEVICE = {
 
 
 class EdgeADGroup(click.Group):
-    """The device's commands and those of the entry points; errors of ours become one line."""
+    """The device's commands and those of the entry points. Our own errors are told in one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All command names in the order of use, the workshop's where it is installed."""
         return [name for rows in _sections().values() for name, _ in rows]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, imported now: one of the device's, else a plugin."""
+        """Import the command of that name: one of the device's, or else one of an entry point."""
         if cmd_name in DEVICE:
             module, _, name = DEVICE[cmd_name].home.partition(":")
             own: click.Command = getattr(import_module(module), name)
@@ -86,13 +88,13 @@ class EdgeADGroup(click.Group):
         return plugin
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list in ``edge-ad --help``; imports no command."""
+        """Write the list of ``edge-ad --help`` without importing a command."""
         for title, rows in _sections().items():
             with formatter.section(title):
                 formatter.write_dl(rows)
 
     def make_context(self, *arguments: Any, **settings: Any) -> click.Context:
-        """Parse options; ``--help`` is printed here, and may find the disk full too."""
+        """Parse the options. ``--help`` is printed here, which may find the disk full too."""
         try:
             return super().make_context(*arguments, **settings)
         except OSError as exc:
@@ -100,7 +102,7 @@ class EdgeADGroup(click.Group):
             raise SystemExit(1) from exc
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; an EdgeADError is told in one line and is exit code 1."""
+        """Run a command. An EdgeADError is told in one line and gives exit code 1."""
         try:
             return super().invoke(ctx)
         except EdgeADError as exc:
@@ -112,7 +114,7 @@ class EdgeADGroup(click.Group):
 
 
 def _sections() -> dict[str, list[tuple[str, str]]]:
-    """Names and help of what is installed, by section; a section has a command at least."""
+    """The names and help of the installed commands by section. No section is empty."""
     plugins = {point.name: point for point in _plugins()}
     others = sorted(plugins.keys() - WORKSHOP.keys() - DEVICE.keys())
     sections = {
@@ -143,15 +145,15 @@ def main(ctx: click.Context) -> None:
 
 
 def _silence_decoders() -> None:
-    """No chatter of OpenCV's decoders: we report the file ourselves."""
-    os.environ["OPENCV_LOG_LEVEL"] = "SILENT"  # read when OpenCV is imported, by commands that do
+    """Keep OpenCV's decoders from writing to stderr, because we report the file ourselves."""
+    os.environ["OPENCV_LOG_LEVEL"] = "SILENT"  # OpenCV reads it when a command imports it
     if (cv2 := sys.modules.get("cv2")) is not None:
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 @contextmanager
 def _cleaned_up_on(*numbers: signal.Signals) -> Iterator[None]:
-    """These signals end the process as an exception does, so that temporary folders are removed."""
+    """Let these signals end the process as an exception does, so that temporary folders go too."""
 
     def end(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)

@@ -1,7 +1,8 @@
 """Options: those that several commands share, and those that are made from a `Settings` class.
 
-A field ``coreset_fraction`` is the option ``--coreset-fraction``; a flag that may be None is
-``--whiten/--no-whiten``. Type, range, default and help come from the field, and nowhere else.
+A field ``coreset_fraction`` becomes the option ``--coreset-fraction``, and a flag that may be None
+becomes ``--whiten/--no-whiten``. Type, range, default and help come from the field, and nowhere
+else.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ class GroupedOption(click.Option):
     """An option with a place in ``--help``.
 
     Args:
-        arguments: click's.
-        group: title of the section that it is listed in.
+        arguments: click's own arguments.
+        group: the title of the section that it is listed in.
         unset: what its default stands for, where that is None.
-        settings: click's.
+        settings: click's own keyword arguments.
     """
 
     def __init__(self, *arguments: Any, group: str, unset: str = "", **settings: Any) -> None:
@@ -34,7 +35,7 @@ class GroupedOption(click.Option):
         self.unset = unset
 
     def get_help_extra(self, ctx: click.Context) -> Any:
-        """See click; a default of None is told in words."""
+        """As click does, but a default of None is told in words."""
         extra = super().get_help_extra(ctx)
         if self.unset:
             extra["default"] = self.unset
@@ -77,11 +78,11 @@ class SettingsCommand(click.Command):
     """A command whose callback gets ``config``, an instance of ``settings``.
 
     Args:
-        arguments: click's.
-        settings: its class; each field is an option.
-        group: title in the help of the settings that name none themselves.
-        groups: titles in the order of the help; others come after them.
-        more: click's.
+        arguments: click's own arguments.
+        settings: the class of the settings. Each of its fields becomes an option.
+        group: the title in the help for settings that name none themselves.
+        groups: the titles in the order of the help. Others come after them.
+        more: click's own keyword arguments.
     """
 
     def __init__(
@@ -98,10 +99,10 @@ class SettingsCommand(click.Command):
         self.params = [*self.params, *options_of(settings, group=group)]
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Make the settings of what was typed, and run.
+        """Make the settings from what was typed, and run the command.
 
         Raises:
-            ConfigError: settings that cannot work.
+            ConfigError: these settings cannot work.
         """
         values = {known.name: ctx.params.pop(known.name) for known in settings_of(self.settings)}
         ctx.params["config"] = make(self.settings, values)
@@ -125,7 +126,7 @@ def options_of(cls: type[Settings], *, group: str) -> list[click.Parameter]:
 
     Args:
         cls: the class.
-        group: title in the help of the settings that name none themselves.
+        group: the title in the help for settings that name none themselves.
     """
     return [_option(known, known.group or group) for known in settings_of(cls)]
 
@@ -149,7 +150,7 @@ def _option(known: Setting, group: str) -> GroupedOption:
 
 
 def _reader(spelling: Spelling) -> Callable[[click.Context, click.Parameter, Any], Any]:
-    """What click calls with the text, or with None."""
+    """The function that click calls with the text that was typed, or with None."""
 
     def read(ctx: click.Context, param: click.Parameter, text: str | None) -> Any:
         try:
@@ -172,7 +173,7 @@ def _type(known: Setting) -> Any:
 
 
 def _limits(bounds: Iterable[Bound]) -> dict[str, Any]:
-    """What click's ranges call them."""
+    """The bounds under the names that click's ranges give them."""
     limits: dict[str, Any] = {}
     for bound in bounds:
         if isinstance(bound, Between):
@@ -189,7 +190,7 @@ def _limits(bounds: Iterable[Bound]) -> dict[str, Any]:
 
 
 def _help(known: Setting) -> str:
-    """Its help, and the bounds that click's types do not show."""
+    """The help of a setting, with the bounds that click's types do not show."""
     rest = [bound for bound in known.bounds if not (_is_choice(bound) or _limits([bound]))]
     more = f" It must be {' and '.join(map(worded, rest))}." if rest else ""
     return known.help + more

@@ -64,7 +64,7 @@ def score(
 
 
 def _overlay_names(paths: Sequence[Path]) -> dict[Path, Path]:
-    """Each image's path below the deepest folder that all share: names cannot collide."""
+    """Each image's path below the deepest folder that all share, so that names cannot collide."""
     folders = [path.absolute().parent.parts for path in paths]
     shared = 0
     for level in zip(*folders, strict=False):

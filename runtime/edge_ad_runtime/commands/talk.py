@@ -9,8 +9,8 @@ import click
 
 from edge_ad_runtime.escaping import shown
 
-# What a disk may answer to any write, of any command; everything else that is no EdgeADError is
-# our bug and keeps its traceback.
+# A disk may answer any write of any command with one of these errors. Every other error that is no
+# EdgeADError is our bug and keeps its traceback.
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 
 
@@ -21,7 +21,7 @@ def tell(text: str) -> None:
 
 
 def tell_of_disk(error: OSError) -> None:
-    """Say what the disk has answered; raises the error if it is none of a disk's."""
+    """Say what the disk has answered. An error that is none of a disk's is raised again."""
     if error.errno not in _DISK:
         raise error
     where = f"{error.filename}: " if error.filename else ""

@@ -27,7 +27,7 @@ def tune(artifact: Path, as_json: bool) -> None:
     from edge_ad_runtime.artifact.folder import Artifact
     from edge_ad_runtime.profile import tune as tuning
 
-    Artifact.open(artifact)  # refused before there is a progress bar
+    Artifact.open(artifact)  # a bad artifact is refused before there is a progress bar
     with click.progressbar(length=tuning.ROUNDS, label="timing", file=sys.stderr) as bar:
         report = tuning.tune(artifact, tick=lambda: bar.update(1))
     if as_json:

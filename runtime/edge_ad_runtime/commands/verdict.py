@@ -14,7 +14,7 @@ from edge_ad_runtime.prediction import Prediction, error_record
 def verdict_line(
     detector: Detector, path: Path, *, overlay: Path | None, with_map: bool
 ) -> dict[str, Any]:
-    """Score one image; an overlay that cannot be written is no reason to lose the verdict."""
+    """Score one image. An overlay that cannot be written is no reason to lose the verdict."""
     try:
         prediction = detector.predict(path, with_map=with_map)
     except EdgeADError as exc:

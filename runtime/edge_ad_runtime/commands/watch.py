@@ -66,7 +66,7 @@ def watch_folder(
             found = verdict_line(detector, path, overlay=overlay, with_map=overlay is not None)
             line = json_text({"time": _now(), **found})
             if lines_file is not None:
-                lines_file.append(line)  # first: what is printed has been kept
+                lines_file.append(line)  # before the print, so that whatever is printed is kept
             click.echo(line)
 
 

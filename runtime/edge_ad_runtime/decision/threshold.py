@@ -13,7 +13,7 @@ _LEAST = 0.1
 
 
 def verdict_of(score: float, threshold: float) -> Verdict:
-    """The verdict of a score; a score that is not a number has none.
+    """The verdict of a score. A score that is not finite has none.
 
     Raises:
         EdgeADError: the score is not finite.
@@ -27,7 +27,7 @@ def verdict_of(score: float, threshold: float) -> Verdict:
 
 
 def least_unit(threshold: float) -> float:
-    """What differences of scores are relative to at least: a tenth of the threshold.
+    """The least score that a difference of scores is taken relative to: a tenth of the threshold.
 
     The score of an image that is in the bank is rounding noise around 0. A difference of two such
     scores means something only in proportion to the threshold.

@@ -1,4 +1,4 @@
-"""The machine: what it is, how it is doing, and what `edge-ad tune` has found best on it."""
+"""The machine: what it is, what state it is in, and what `edge-ad tune` has found best on it."""
 
 from edge_ad_runtime.device.machine import machine
 

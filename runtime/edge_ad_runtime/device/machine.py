@@ -6,11 +6,11 @@ import os
 import platform
 from pathlib import Path
 
-_WIDE_SUMS = {"avx512_vnni", "avx_vnni", "amx_int8"}  # of x86
+_WIDE_SUMS = {"avx512_vnni", "avx_vnni", "amx_int8"}  # the flags of x86 that stand for wide sums
 
 
 def machine() -> dict[str, str | int]:
-    """What figures are measured on."""
+    """A description of this machine, which figures are reported with."""
     cpu = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -25,11 +25,12 @@ def machine() -> dict[str, str | int]:
 
 
 def saturates_int8(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool | None:
-    """Whether sums of 8-bit products may be cut off on this processor; None: it does not say.
+    """Whether sums of 8-bit products may be cut off on this processor, or None if it does not say.
 
-    x86 without VNNI adds products in pairs, in 16 bits (``vpmaddubsw``: in ONNX Runtime and in
-    OpenVINO). Two products of 255 x 127 are more than that holds; of 255 x 64, with weights of 7
-    bits, they never are. On ARM the engines' sums are wide enough.
+    x86 without VNNI adds products in pairs, in 16 bits (by ``vpmaddubsw``, in ONNX Runtime and in
+    OpenVINO). Two products of 255 x 127 are more than 16 bits hold. With weights of 7 bits the
+    products are at most 255 x 64, and two of them always fit. On ARM the engines' sums are wide
+    enough.
     """
     if not cpuinfo.exists():
         return None

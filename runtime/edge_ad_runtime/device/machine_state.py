@@ -1,8 +1,9 @@
-"""Clocks, temperatures and power, where the platform shows them; what it does not is left out.
+"""Clocks, temperatures and power, as far as the platform shows them. The rest is left out.
 
-Linux says so in files (Documentation/ABI in the kernel; on a Jetson the power rails too), NVIDIA's
-driver through ``nvidia-smi``. A clock below its maximum under load, or a reason for it, is how a
-profile on a hot device is told from one on a cool one.
+Linux shows them in files, which Documentation/ABI in the kernel describes. On a Jetson these
+include the power rails. NVIDIA's driver shows them through ``nvidia-smi``. A profile on a hot
+device is told from one on a cool device by a clock that is below its maximum under load, or by the
+driver's reason for that.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _SMI_FIELDS = (
     "name", "clocks.sm", "clocks.max.sm", "temperature.gpu", "power.draw",
     "clocks_throttle_reasons.active",
 )  # fmt: skip
-# NVML's bits of that last field, but for GpuIdle (1).
+# The last field is a sum of these bits, which NVML defines. GpuIdle (1) is left out.
 _SLOWED_BY = {
     0x2: "application clocks",
     0x4: "power cap",
@@ -32,10 +33,10 @@ _SLOWED_BY = {
 
 @dataclass(frozen=True, kw_only=True)
 class GPUState:
-    """One NVIDIA card; None where the driver does not say.
+    """One NVIDIA card. A field is None where the driver does not say.
 
     Attributes:
-        slowed_by: why its clock is held down at this moment.
+        slowed_by: the reasons why its clock is held down at this moment.
     """
 
     name: str
@@ -48,17 +49,17 @@ class GPUState:
 
 @dataclass(frozen=True, kw_only=True)
 class MachineState:
-    """What the machine shows at one moment; empty where it shows nothing.
+    """What the machine shows at one moment. A field is empty where the machine shows nothing.
 
     Attributes:
-        cpu_mhz: clock per core.
-        cpu_max_mhz: what it could be.
-        cpu_governors: who decides.
-        device_mhz: clock per device that scales its own, such as a Jetson's GPU.
-        device_max_mhz: what it could be.
-        temperatures_celsius: per thermal zone.
-        power_watts: per rail or sensor.
-        gpus: NVIDIA's cards.
+        cpu_mhz: the clock of each core.
+        cpu_max_mhz: the highest clock that each core can have.
+        cpu_governors: the kernel's governors, which decide on the clocks.
+        device_mhz: the clock of each device that scales its own, such as a Jetson's GPU.
+        device_max_mhz: the highest clock that each of these devices can have.
+        temperatures_celsius: the temperature of each thermal zone.
+        power_watts: the power of each rail or sensor.
+        gpus: the NVIDIA cards.
     """
 
     cpu_mhz: dict[str, float]
@@ -71,11 +72,11 @@ class MachineState:
     gpus: tuple[GPUState, ...]
 
     def shown(self) -> dict[str, object]:
-        """For JSON: only what there is."""
+        """The fields that are not empty, for JSON."""
         return {name: value for name, value in asdict(self).items() if value}
 
     def describe(self) -> str:
-        """One line; empty if the machine shows nothing."""
+        """The state in one line, which is empty if the machine shows nothing."""
         parts = []
         if self.cpu_mhz:
             low, high = min(self.cpu_mhz.values()), max(self.cpu_mhz.values())
@@ -93,7 +94,7 @@ def read_machine_state(sysfs: Path = Path("/sys")) -> MachineState:
     """The state at this moment.
 
     Args:
-        sysfs: where the kernel's files are.
+        sysfs: the folder that the kernel's files are in.
     """
     cores = {core.name: core / "cpufreq" for core in _numbered(sysfs / "devices/system/cpu", "cpu")}
     devices = {device.name: device for device in sorted((sysfs / "class/devfreq").glob("*"))}
@@ -111,7 +112,7 @@ def read_machine_state(sysfs: Path = Path("/sys")) -> MachineState:
 
 
 def _zones(thermal: Path) -> dict[str, Path]:
-    """Thermal zones by what they measure; numbered where several measure the same."""
+    """Thermal zones by what they measure, numbered where several measure the same."""
     zones: dict[str, Path] = {}
     for folder in _numbered(thermal, "thermal_zone"):
         name = _text(folder / "type") or folder.name
@@ -120,7 +121,7 @@ def _zones(thermal: Path) -> dict[str, Path]:
 
 
 def _power(hwmon: Path) -> Iterator[tuple[str, float]]:
-    """Sensors of power; the INA3221 of a Jetson gives millivolts and milliamperes per rail."""
+    """The sensors of power. A Jetson's INA3221 gives millivolts and milliamperes for each rail."""
     for chip in _numbered(hwmon, "hwmon"):
         name = _text(chip / "name") or chip.name
         for file in sorted(chip.glob("power*_input")):
@@ -136,7 +137,10 @@ def _power(hwmon: Path) -> Iterator[tuple[str, float]]:
 
 
 def _gpus() -> tuple[GPUState, ...]:
-    """From ``nvidia-smi``; none if it is missing, fails, or hangs as it does on a lost card."""
+    """The cards that ``nvidia-smi`` lists.
+
+    There are none if it is missing, fails, or hangs, as it does on a lost card.
+    """
     program = shutil.which("nvidia-smi")
     if program is None:
         return ()
@@ -150,7 +154,7 @@ def _gpus() -> tuple[GPUState, ...]:
 
 
 def _gpu(row: list[str]) -> GPUState:
-    """Of one line; what a card does not know is ``[N/A]`` or ``[Not Supported]``."""
+    """The card of one row, in which ``[N/A]`` or ``[Not Supported]`` marks an unknown value."""
     name, *numbers, reasons = row
     clock, most, celsius, watts = (_float(text) for text in numbers)
     bits = int(reasons, 16) if reasons.startswith("0x") else 0
@@ -173,13 +177,13 @@ def _describe_gpu(gpu: GPUState) -> str:
 
 
 def _numbered(folder: Path, prefix: str) -> list[Path]:
-    """``cpu0``, ``cpu1`` ... ``cpu10``, in that order."""
+    """The folders ``cpu0``, ``cpu1`` ... ``cpu10``, in the order of their numbers."""
     found = [path for path in folder.glob(f"{prefix}*") if path.name[len(prefix) :].isdecimal()]
     return sorted(found, key=lambda path: int(path.name[len(prefix) :]))
 
 
 def _numbers(folders: Mapping[str, Path], file: str, scale: float) -> dict[str, float]:
-    """The number in ``file`` of each folder that has one, in another unit."""
+    """The number in ``file`` of each folder that has one, times ``scale``."""
     found = {name: _number(folder / file) for name, folder in folders.items()}
     return {name: number * scale for name, number in found.items() if number is not None}
 
@@ -197,7 +201,7 @@ def _float(text: str) -> float | None:
 
 
 def _text(file: Path) -> str | None:
-    """None too where a sensor that is switched off refuses to be read."""
+    """The text of a file, or None, which a sensor that is switched off gives too."""
     try:
         return file.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:

@@ -11,7 +11,7 @@ from edge_ad_runtime.errors import EdgeADWarning
 
 
 def warn_where_int8_saturates(networks: Iterable[NetworkRecord]) -> None:
-    """Warn once, if any of these, which run on the processor, may need wider sums than it has."""
+    """Warn once if one of these networks, which run on the CPU, may need wider sums than it has."""
     if any(map(_may_saturate, networks)) and saturates_int8():
         warnings.warn(
             "this processor has no VNNI, and cuts off sums of 8-bit products that the int8 network "

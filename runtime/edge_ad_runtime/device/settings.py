@@ -1,7 +1,7 @@
-"""What `edge-ad tune` has found best on this machine: ``device.json``.
+"""``device.json``, which keeps what `edge-ad tune` has found best on this machine.
 
 The file lies beside the manifest and is no part of the artifact. It chooses among ways to compute
-the same scores, so that it can make a verdict faster or slower, never another.
+the same scores, so it can make a verdict faster or slower, but it can never change one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from edge_ad_runtime.options import SearchChoice
 from edge_ad_runtime.regular_file import read_regular
 
 FILE_NAME = "device.json"
-_MOST_BYTES = 100_000  # of the file
+_MOST_BYTES = 100_000  # the file is no larger
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +27,11 @@ class DeviceSettings:
     """The content of ``device.json``.
 
     Attributes:
-        artifact_sha256: of the artifact it was measured on.
-        cpu: of the machine it was measured on.
-        cores: of that machine.
-        search: ``artifact``, the one that the export has chosen, or ``exact``.
-        threads: CPU threads of the network and the index.
+        artifact_sha256: the SHA-256 in the manifest of the artifact that was measured.
+        cpu: the processor that it was measured on.
+        cores: the number of cores of that machine.
+        search: ``artifact`` for the search that the export has chosen, or ``exact``.
+        threads: the number of CPU threads for the network and the index.
         reason: one sentence with the measurement that decided.
     """
 
@@ -48,10 +48,11 @@ class DeviceSettings:
 
 
 def read_device_settings(artifact: Artifact) -> DeviceSettings | None:
-    """The artifact's ``device.json``; None if it was never tuned.
+    """Read the artifact's ``device.json``, or give None if it was never tuned.
 
     Raises:
-        ArtifactError: damaged, or of another artifact or machine; says what to do.
+        ArtifactError: the file is damaged, or was made for another artifact or machine. The message
+            says what to do.
     """
     path = artifact.folder / FILE_NAME
     advice = "run edge-ad tune again, or delete it"

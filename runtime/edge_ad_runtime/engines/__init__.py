@@ -1,8 +1,8 @@
-"""Engines run a network's graph; one file or folder each, imported only when asked for.
+"""Engines run a network's graph. Each has a file or a folder, imported only when it is asked for.
 
-Every engine gives the outputs of the graph it is given, in the precision that the graph was
-exported with: none may choose a faster one by itself (OpenVINO would), and none may quietly run on
-another device (ONNX Runtime would). What outputs mean is the head's to say.
+Every engine gives the outputs of its graph in the precision that the graph was exported with. None
+may choose a faster precision by itself (OpenVINO would), and none may quietly run on another device
+(ONNX Runtime would). What the outputs mean is the head's to say.
 """
 
 from __future__ import annotations
@@ -20,24 +20,25 @@ from edge_ad_runtime.artifact.words import ENGINES, EngineName, Precision
 from edge_ad_runtime.errors import ConfigError
 
 INPUT = "image"
-"""The one input of every graph: ``(N, H, W, 3)`` uint8 RGB, N dynamic."""
+"""The name of the one input of every graph, which is ``(N, H, W, 3)`` uint8 RGB with any N."""
 
 Outputs = dict[str, NDArray[Any]]
-"""By name; the first axis of each is the batch's."""
+"""The outputs of a graph by name. The first axis of each is the batch's."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Graph:
-    """What an engine runs.
+    """The graph that an engine runs.
 
     Attributes:
-        onnx: the graph, already hashed: its bytes, or the path of a graph whose large tensors are
-            in another file beside it (ONNX's external data; protobuf ends at 2 GB), which has been
-            hashed too. What an engine reads by its path may change while it does, so bytes are used
-            wherever they can be.
-        precision: what its convolutions compute in.
-        plans: folder of plans compiled from it (the artifact's ``engines``); None: there is none.
-        data_sha256: of the file with the external data; None without one.
+        onnx: the bytes of the graph, already hashed. If its large tensors are in another file
+            beside it (ONNX's external data, because protobuf ends at 2 GB), this is the path of the
+            graph instead, and both files have been hashed. A file that an engine reads by its path
+            may change meanwhile, so bytes are used wherever they can be.
+        precision: the precision that the graph's convolutions compute in.
+        plans: the folder of the plans compiled from the graph (the artifact's ``engines``), or None
+            if there is none.
+        data_sha256: the SHA-256 of the file with the external data, or None without such a file.
     """
 
     onnx: bytes | Path
@@ -47,7 +48,7 @@ class Graph:
 
     @cached_property
     def sha256(self) -> str:
-        """Of the graph, and of its external data if it has any: what a plan is keyed by."""
+        """The SHA-256 of the graph and of its external data, if any. A plan is keyed by it."""
         content = self.onnx if isinstance(self.onnx, bytes) else self.onnx.read_bytes()
         digest = hashlib.sha256(content)
         if self.data_sha256 is not None:
@@ -56,12 +57,12 @@ class Graph:
 
 
 class Engine(Protocol):
-    """What every engine can do; safe to call from several threads.
+    """What every engine can do. It is safe to call from several threads.
 
     Attributes:
         name: one of `ENGINES`.
-        version: of the library that runs the graph.
-        device: what it runs on, ``cpu`` or a GPU's name.
+        version: the version of the library that runs the graph.
+        device: the device that the graph runs on: ``cpu`` or a GPU's name.
     """
 
     name: EngineName
@@ -69,14 +70,14 @@ class Engine(Protocol):
     device: str
 
     def run(self, images: NDArray[np.uint8]) -> Outputs:
-        """Images ``(N, H, W, 3)`` uint8 RGB to all outputs of the graph.
+        """Run the graph on images ``(N, H, W, 3)``, uint8 RGB, and give all its outputs.
 
         Raises:
             EngineError: the engine failed, or the batch is larger than it was built for.
         """
 
     def close(self) -> None:
-        """Give back its threads and memory; it cannot `run` afterwards."""
+        """Give back the engine's threads and memory. It cannot `run` afterwards."""
 
 
 def open_engine(name: EngineName, graph: Graph, *, threads: int | None = None) -> Engine:
@@ -84,12 +85,12 @@ def open_engine(name: EngineName, graph: Graph, *, threads: int | None = None) -
 
     Args:
         name: one of `ENGINES`.
-        graph: what to run.
-        threads: CPU threads; None leaves the engine's own choice (all cores).
+        graph: the graph to run.
+        threads: the number of CPU threads. None leaves it to the engine, which takes all cores.
 
     Raises:
-        EngineError: not installed (says what to install), no such device here, or it refuses the
-            graph.
+        EngineError: the engine is not installed (the message says what to install), its device is
+            not here, or it refuses the graph.
         ConfigError: there is no engine of that name.
     """
     if name == "openvino":

@@ -23,7 +23,7 @@ _PROVIDERS = {
 
 
 class OnnxRuntimeEngine:
-    """A session of the graph; `run` may be called from several threads."""
+    """A session of the graph. Several threads may call `run` at once."""
 
     def __init__(
         self, graph: Graph, *, name: EngineName = "onnxruntime", threads: int | None = None

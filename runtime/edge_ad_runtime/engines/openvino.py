@@ -11,15 +11,15 @@ from edge_ad_runtime.artifact.words import EngineName
 from edge_ad_runtime.engines import INPUT, Graph, Outputs
 from edge_ad_runtime.errors import EngineError
 
-# On processors with AMX or AVX512-BF16 OpenVINO computes float32 graphs in bfloat16 unless told
-# otherwise: the scores would not be those that were exported. Its own half precision (f16) gives
-# features off by ten times their size on such processors (2026.4), so that a half precision graph
-# is computed in float32: exact, and no faster.
+# On processors with AMX or AVX512-BF16, OpenVINO computes float32 graphs in bfloat16 unless told
+# otherwise, and the scores would not be those that were exported. Its own half precision (f16)
+# gives features that are off by ten times their size on such processors (2026.4). A half precision
+# graph is therefore computed in float32, which is exact, but no faster.
 _COMPUTED_IN = {"fp32": "f32", "fp16": "f32", "int8": "f32", "bf16": "bf16"}
 
 
 class OpenVinoEngine:
-    """A compiled graph; every call of `run` has an infer request of its own."""
+    """A compiled graph. Every call of `run` has an infer request of its own."""
 
     name: EngineName = "openvino"
     device = "cpu"

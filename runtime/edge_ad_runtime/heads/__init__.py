@@ -1,8 +1,8 @@
 """What the runtime does with one network's outputs: a score, a map, and each stage on the way.
 
-`Head` is the page to read. A head knows its own outputs and arrays and nothing of engines, and the
-rest of the runtime (`Detector`, ``verify``, ``profile``, the export) knows nothing of any one head:
-all loop over its stages.
+Read `Head` first. A head knows its own outputs and arrays and nothing of engines. The rest of the
+runtime (`Detector`, ``verify``, ``profile``, the export) knows nothing of any one head and loops
+over its stages.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from edge_ad_runtime.artifact.head_records import DirectRecord, HeadRecord, Patc
 from edge_ad_runtime.artifact.npy import Shaped
 
 Arrays = Mapping[str, NDArray[Any]]
-"""Values of one image by name: a network's outputs, a stage's result."""
+"""The values of one image by name, such as a network's outputs or a stage's result."""
 
 Evidence = Mapping[str, bool | int | float]
 """What only one kind of head knows of its verdict, such as how many patches it has scanned."""
@@ -30,14 +30,17 @@ class Stage:
     """One step of a head, whose result ``verify`` compares with the reference's.
 
     Attributes:
-        name: of the stage and of the array that it gives; key of tolerances, of reference values.
-        compared: by the ``largest`` difference relative to the largest reference value, or by the
-            ``mean`` difference relative to the mean one. (An approximate search may be far off on
-            a few patches, but not on the one that decides, which the score shows.)
-        in_unit_of_score: whether reference values below a tenth of the threshold count as that:
-            the score of an image that is in the bank is rounding noise around 0, and only its
-            difference in proportion to the threshold means anything.
-        most_tolerance: a manifest that tolerates more proves nothing.
+        name: the name of the stage and of the array that it gives. Tolerances and reference values
+            have it as their key.
+        compared: ``largest`` compares by the largest difference relative to the largest reference
+            value, and ``mean`` by the mean difference relative to the mean value. (An approximate
+            search may be far off on a few patches, but not on the one that decides, which the
+            score shows.)
+        in_unit_of_score: whether reference values below a tenth of the threshold count as a tenth
+            of the threshold. The score of an image that is in the bank is rounding noise around 0,
+            and only its difference in proportion to the threshold means anything.
+        most_tolerance: the largest tolerance that a manifest may state. A larger one would prove
+            nothing.
     """
 
     name: str
@@ -51,7 +54,7 @@ SCORE = Stage(name="score", compared="largest", in_unit_of_score=True, most_tole
 """Every head ends with these two. An ensemble combines its members' maps and scores."""
 
 POSTPROCESS = "postprocess"
-"""The last of what every head times; what an ensemble's combination takes counts to it."""
+"""The last of what every head times. The combining of an ensemble's values counts to it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,12 +62,12 @@ class Judged:
     """What a head says of one image.
 
     Attributes:
-        score: raw, never clamped or rescaled.
-        map: ``(H, W)`` float32 of the network's input size, in the unit of the score; None if it
-            was not asked for.
-        evidence: what only this kind of head knows. In an ensemble truths hold if they hold of all
-            members, whole numbers add up, and other numbers are combined as the scores are.
-        timings_ms: milliseconds of each of `Head.timed`.
+        score: the raw score, which is never clamped or rescaled.
+        map: ``(H, W)`` float32 of the network's input size, in the unit of the score. It is None if
+            it was not asked for.
+        evidence: what only this kind of head knows. In an ensemble a truth holds if it holds for
+            all members, whole numbers are added, and other numbers are combined as the scores are.
+        timings_ms: the milliseconds that each of `Head.timed` took.
     """
 
     score: float
@@ -74,14 +77,14 @@ class Judged:
 
 
 class Head(Protocol):
-    """What the runtime does with one network's outputs; safe to call from several threads.
+    """What the runtime does with one network's outputs. It is safe to call from several threads.
 
     Attributes:
-        stages: in order; the last two are `MAP` and `SCORE`.
-        outputs: what it needs of the network, by name.
-        shapes: what each stage gives, by its name.
-        timed: names of what `judge` times, in order; the last is `POSTPROCESS`.
-        search: the kind of search, for people; None of a head that searches nothing.
+        stages: the stages in order. The last two are `MAP` and `SCORE`.
+        outputs: the outputs that the head needs from the network, by name.
+        shapes: the type and shape of what each stage gives, by the stage's name.
+        timed: the names of what `judge` times, in order. The last is `POSTPROCESS`.
+        search: the kind of search, for people, or None if the head searches nothing.
     """
 
     stages: tuple[Stage, ...]
@@ -91,46 +94,47 @@ class Head(Protocol):
     search: str | None
 
     def replay(self, stage: str, before: Arrays) -> NDArray[Any]:
-        """One stage from the network's outputs and the results of the stages before it.
+        """Compute one stage from the network's outputs and the results of the stages before it.
 
         Raises:
-            EdgeADError: values that the stage cannot use, such as features that are not finite.
+            EdgeADError: the stage cannot use these values, for instance features that are not
+                finite.
         """
 
     def judge(self, outputs: Arrays, *, with_map: bool) -> Judged:
-        """All stages at once, as the line needs them.
+        """Compute all stages at once, as the line needs them.
 
         Args:
-            outputs: the network's, of one image.
-            with_map: False leaves the map out, and what only the map needs.
+            outputs: the network's outputs for one image.
+            with_map: False leaves out the map and the work that only the map needs.
 
         Raises:
             EdgeADError: see `replay`.
         """
 
     def close(self) -> None:
-        """Give back threads and memory; nothing may be judged afterwards."""
+        """Give back threads and memory. Nothing may be judged afterwards."""
 
 
 class HeadFiles(Protocol):
     """Where a head's arrays come from: a member of an artifact, or memory."""
 
     def array(self, name: str, expected: Shaped) -> NDArray[Any]:
-        """An array of that type and shape.
+        """The array of that name, which has the expected type and shape.
 
         Raises:
-            ArtifactError: there is none, or it is another one.
+            ArtifactError: there is none, or it has another type or shape.
         """
 
     def read(self, name: str) -> NDArray[np.uint8]:
-        """A file's content.
+        """The content of a file.
 
         Raises:
             ArtifactError: there is none, or it is damaged.
         """
 
     def path(self, name: str) -> Path:
-        """Where it is, for messages."""
+        """The path of a file, for messages."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,11 +142,11 @@ class Opening:
     """What a head is opened for.
 
     Attributes:
-        size: ``(height, width)`` of the network's input, and so of the map.
-        threshold: of the artifact, in the head's own unit; None while there is none yet. A head
-            refuses to be opened if no image could be above it.
-        threads: CPU threads; None: all cores.
-        exact: whether to search exactly where the record names an index.
+        size: the ``(height, width)`` of the network's input, and so of the map.
+        threshold: the artifact's threshold in the head's own unit, or None while there is none yet.
+            A head refuses to be opened if no image could be above it.
+        threads: the number of CPU threads. None means all cores.
+        exact: whether to search exactly even where the record names an index.
     """
 
     size: tuple[int, int]
@@ -152,7 +156,7 @@ class Opening:
 
 
 def open_head(record: HeadRecord, files: HeadFiles, opening: Opening) -> Head:
-    """The head of a record.
+    """Open the head that a record describes.
 
     Raises:
         ArtifactError: its arrays are missing, damaged or those of another artifact.

@@ -20,9 +20,9 @@ from edge_ad_runtime.heads.maps import anomaly_map
 from edge_ad_runtime.stopwatch import Stopwatch
 
 ANOMALY = "anomaly"
-"""Output ``(N, rows, cols)`` float32: 0 or more, larger where it is more anomalous."""
+"""An output ``(N, rows, cols)`` float32 of 0 or more, larger where the image is more anomalous."""
 GIVEN_SCORE = "score"
-"""Output ``(N,)`` float32: the image's score, where the network gives one."""
+"""An output ``(N,)`` float32, the image's score, where the network gives one."""
 
 
 class Direct:
@@ -71,7 +71,7 @@ class Direct:
         )
 
     def close(self) -> None:
-        """See `Head.close`; there is nothing to give back."""
+        """See `Head.close`. There is nothing to give back."""
 
     def _map(self, anomaly: NDArray[np.float32]) -> NDArray[np.float32]:
         return anomaly_map(anomaly.reshape(-1), self._record.grid, self._size, self._record.map)

@@ -27,9 +27,10 @@ def combine(values: Sequence[T], scales: Sequence[float]) -> T:
 def combine_evidence(
     members: Sequence[Evidence], scales: Sequence[float]
 ) -> dict[str, bool | int | float]:
-    """What the members know: all truths hold, whole numbers add up, others are as scores.
+    """Combine what the members know.
 
-    What only some of the members know is left out.
+    A truth holds if it holds for all members, whole numbers are added, and other numbers are
+    combined as the scores are. What only some of the members know is left out.
 
     >>> combine_evidence([{"exact": True, "scanned": 3}, {"exact": False, "scanned": 4}], [1, 1])
     {'exact': False, 'scanned': 7}

@@ -1,4 +1,4 @@
-"""A head's arrays in memory: fitting and exporting judge with the device's own code."""
+"""A head's arrays in memory, so that fitting and exporting judge with the device's own code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class InMemory:
     """`HeadFiles` that are not written yet.
 
     Args:
-        arrays: by file name.
+        arrays: the arrays by the name of their file.
     """
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -27,7 +27,7 @@ class InMemory:
         """See `HeadFiles.array`.
 
         Raises:
-            ShapeError: it has another shape.
+            ShapeError: the array has another shape.
         """
         found = self._arrays[name]
         if found.shape != expected.shape:

@@ -23,7 +23,7 @@ def patch_score_map(distances: FloatArray, grid: tuple[int, int]) -> FloatArray:
         grid: ``(rows, cols)`` of the network's output, from the manifest.
 
     Returns:
-        ``(rows, cols)`` float32; 0 means the patch is in the bank.
+        ``(rows, cols)`` float32, in which 0 means that the patch is in the bank.
 
     Raises:
         ShapeError: the number of distances is not ``rows * cols``.
@@ -39,13 +39,14 @@ def patch_score_map(distances: FloatArray, grid: tuple[int, int]) -> FloatArray:
 def anomaly_map(
     values: FloatArray, grid: tuple[int, int], size: tuple[int, int], settings: MapSettings
 ) -> FloatArray:
-    """Values of patches, enlarged to the input size and blurred by a gaussian cut off at 4 sigma.
+    """Enlarge values of patches to the input size, and blur them by a gaussian cut off at 4 sigma.
 
     Args:
         values: ``(rows * cols,)``, row-major.
         grid: ``(rows, cols)``.
         size: ``(height, width)`` in pixels.
-        settings: how; a blur of 0 pixels leaves the enlarged values as they are.
+        settings: how to enlarge and blur. A blur of 0 pixels leaves the enlarged values as they
+            are.
 
     Returns:
         ``size`` float32, in the values' unit.

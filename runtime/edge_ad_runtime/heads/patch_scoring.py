@@ -12,7 +12,7 @@ FloatArray = NDArray[np.float32]
 
 
 def patch_distances(nearest: Nearest, scoring: Scoring) -> FloatArray:
-    """One distance per patch, ``(q,)``: the mean over its k nearest bank patches."""
+    """One distance per patch, ``(q,)``, which is the mean over its k nearest bank patches."""
     return mean_distances(nearest.distances, squared=scoring.squared)
 
 
@@ -33,9 +33,10 @@ def image_score(
     Args:
         features: ``(q, D)`` patch features.
         distances: ``(q,)`` from `patch_distances`.
-        nearest: of those features.
+        nearest: the bank rows nearest to these features.
         bank: ``(n, D)``.
-        bank_neighbours: ``(n, b)`` the b bank rows nearest to each bank row; None: equation 6.
+        bank_neighbours: ``(n, b)``, the b bank rows nearest to each bank row. None leaves the
+            score of equation 6 as it is.
 
     Returns:
         A raw distance, never clamped or rescaled.
@@ -46,7 +47,7 @@ def image_score(
         return score
     support = bank[bank_neighbours[nearest.rows[farthest, 0]]]  # (b, D)
     to_support = np.linalg.norm(features[farthest] - support, axis=1).astype(np.float64)
-    # exp(d*) / sum exp(d) = 1 / sum exp(d - d*): no overflow for distances of any size
+    # exp(d*) / sum exp(d) = 1 / sum exp(d - d*), which overflows for no distances
     beyond = to_support - float(nearest.distances[farthest, 0])
     weight = 1 - 1 / np.exp(np.minimum(beyond, 700)).sum()
     return float(weight * score)

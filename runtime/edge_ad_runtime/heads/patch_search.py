@@ -24,9 +24,9 @@ from edge_ad_runtime.search.exact import ExactSearch
 from edge_ad_runtime.stopwatch import Stopwatch
 
 FEATURES = "features"
-"""Output ``(N, rows, cols, D)`` float32."""
+"""An output ``(N, rows, cols, D)`` float32, the patch features."""
 ROWS = "rows"
-"""Output ``(N, rows * cols, k)`` int64: nearest bank rows, where the graph searches itself."""
+"""An output ``(N, rows * cols, k)`` int64, the nearest bank rows, where the graph searches."""
 
 BANK = "bank.npy"
 BANK_NEIGHBOURS = "bank_neighbours.npy"
@@ -34,19 +34,20 @@ INDEX = "index.hnsw"
 PROJECTION = "projection.npy"
 
 _DISTANCES = "distances"
-_BEYOND = 10  # times what features are expected to be
-_LARGEST = 1e15  # feature: sums of squares of many such are still float32 numbers
+_BEYOND = 10  # features are taken to be at most so many times as long as they are expected to be
+_LARGEST = 1e15  # sums of the squares of many features up to this are still float32 numbers
 
 
 class PatchSearch:
     """See `edge_ad_runtime.heads.Head`. Holds no mutable state.
 
     Args:
-        record: what the manifest says.
+        record: what the manifest says of the head.
         bank: ``(n, D)`` float32.
-        neighbours: ``(n, b)``, the b bank rows nearest to each; None: equation 6 alone.
-        search: of the bank; None: the graph's.
-        opening: the size of the map.
+        neighbours: ``(n, b)``, the b bank rows nearest to each bank row. None means that the score
+            is equation 6 alone.
+        search: the search of the bank, or None if the graph does it.
+        opening: what the head is opened for. The map's size is taken from it.
         where: the bank's file, for messages.
     """
 
@@ -131,7 +132,7 @@ class PatchSearch:
             self._search.close()
 
     def _checked(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        largest = max(float(features.max()), -float(features.min()))  # nan where one value is
+        largest = max(float(features.max()), -float(features.min()))  # nan if one value is nan
         if not largest < _LARGEST:
             raise EdgeADError(
                 "the network gives values that are not finite, or too large to square (up to "
@@ -140,7 +141,7 @@ class PatchSearch:
         return features
 
     def _nearest(self, before: Arrays) -> Nearest:
-        """Nearest bank patches of each patch, row-major.
+        """The nearest bank patches of each patch, row-major.
 
         Raises:
             ArtifactError: the graph has found rows that are not in the bank.
@@ -192,10 +193,11 @@ def _check_reach(
 ) -> None:
     """Refuse a bank or a threshold with which every image would be good.
 
-    A patch is at most |f| + |b| from the bank. Features as long as ten times the bank's longest
-    (and as its dimension lets one expect, where all good images are the same) are not met.
+    A patch with the feature f is at most |f| + |b| from a bank row b. No feature is expected to be
+    longer than ten times the bank's longest row. The root of the dimension is added to that row's
+    length, for banks of good images that are all the same.
     """
-    longest = float(np.sqrt(np.einsum("nd,nd->n", bank, bank).max()))  # nan where one row has it
+    longest = float(np.sqrt(np.einsum("nd,nd->n", bank, bank).max()))  # nan if one row has a nan
     reach = _BEYOND * (2 * longest + record.dimension**0.5)
     if not np.isfinite(longest):
         raise ArtifactError(
@@ -214,7 +216,7 @@ def _check_reach(
 def _load_search(
     record: PatchSearchRecord, bank: NDArray[np.float32], files: HeadFiles, opening: Opening
 ) -> Search | None:
-    """The search of the record; None where the graph does it."""
+    """The search that the record names, or None where the graph does it."""
     search = record.search
     if isinstance(search, GraphSearchRecord):
         return None

@@ -1,4 +1,4 @@
-"""Stages of heads: which are whose, how far one is from the reference, how far it may be."""
+"""Stages of heads: whose they are, how far they are from the reference, and how far they may be."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge_ad_runtime.artifact.folder import Artifact
 from edge_ad_runtime.errors import ArtifactError
 from edge_ad_runtime.heads import MAP, SCORE, Head, Stage
 
-_MOST_LEVELS = 8.0  # grey levels that preprocessing may be off
+_MOST_LEVELS = 8.0  # preprocessing may be off by so many grey levels
 _MOST_LOSS = 1000.0
 
 
@@ -27,12 +27,13 @@ def compare(stage: Stage, found: NDArray[Any], expected: NDArray[Any], least: fl
 
     Args:
         stage: says how values are compared.
-        found: this device's.
-        expected: the reference's.
-        least: what the expected magnitude counts as at least.
+        found: this device's value.
+        expected: the reference's value.
+        least: the expected magnitude counts as this at least.
 
     Returns:
-        Relative to the expected magnitude; infinite if shapes differ or a value is not finite.
+        The difference relative to the expected magnitude. It is infinite if the shapes differ or a
+        value is not finite.
     """
     if found.shape != expected.shape or not np.isfinite(found).all():
         return float("inf")
@@ -50,7 +51,7 @@ def check_tolerances(artifact: Artifact, heads: Iterable[Head]) -> None:
     """Refuse tolerances that are not those of the heads' stages, or that would prove nothing.
 
     Raises:
-        ArtifactError: names the stage, or both lists.
+        ArtifactError: the tolerances are refused. The message names the stage, or both lists.
     """
     most = {"preprocess": _MOST_LEVELS}
     for head in heads:

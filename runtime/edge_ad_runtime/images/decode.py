@@ -1,4 +1,4 @@
-"""The bytes of an image file to RGB, uint8, ``(H, W, 3)``; what is refused and why."""
+"""Decode the bytes of an image file to RGB, uint8, ``(H, W, 3)``, or say why they are refused."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ MAX_PIXELS = 100_000_000
 
 RGBImage = NDArray[np.uint8]
 
-_MOST_BYTES_PER_PIXEL = 8  # of a file: four channels of 16 bits
-_MOST_OTHER_BYTES = 16_000_000  # of a file: headers, profiles, previews
+_MOST_BYTES_PER_PIXEL = 8  # a file may have four channels of 16 bits
+_MOST_OTHER_BYTES = 16_000_000  # a file may also have headers, profiles and previews
 _ROWS_AT_ONCE = 64
 
 
@@ -27,15 +27,15 @@ def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> RGBImage:
     """Read one image file.
 
     Args:
-        path: PNG, JPEG, BMP, TIFF or WebP; the content decides, not the name.
-        max_pixels: refuse a larger image before decoding it (a 400 kB PNG can hold 1.2 GB).
+        path: a PNG, JPEG, BMP, TIFF or WebP. The content decides which, not the name.
+        max_pixels: a larger image is refused before it is decoded (a 400 kB PNG can hold 1.2 GB).
 
     Returns:
         ``(H, W, 3)`` uint8, RGB.
 
     Raises:
-        ImageError: missing, no plain file, empty, truncated or damaged, not an image, too large,
-            or its pixels are of a kind that is not read.
+        ImageError: the file is missing, no plain file, empty, truncated, damaged, not an image or
+            too large, or its pixels are of a kind that is not read.
     """
     path = Path(path)
     most_bytes = _MOST_BYTES_PER_PIXEL * max_pixels + _MOST_OTHER_BYTES
@@ -49,7 +49,7 @@ def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> RGBImage:
 def decode_image(
     data: bytes, *, path: Path | None = None, max_pixels: int = MAX_PIXELS
 ) -> RGBImage:
-    """Decode the bytes of one image file; ``path`` is only for messages. See `read_image`."""
+    """Decode the bytes of one image file, where ``path`` is only for messages. See `read_image`."""
     if not data:
         raise ImageError("the file is empty (0 bytes)", path=path)
     try:
@@ -102,7 +102,7 @@ def _decode(data: bytes) -> RGBImage:
 
 
 def _to_8_bits(image: NDArray[np.uint16]) -> RGBImage:
-    """``round(value / 257)``, some rows at a time: 32-bit copies of all would be the largest."""
+    """Compute ``round(value / 257)`` for some rows at a time, since 32-bit copies take memory."""
     rounded = np.empty(image.shape, np.uint8)
     for start in range(0, len(image), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)

@@ -1,4 +1,4 @@
-"""Which files of a folder are images, and writing one."""
+"""Find the image files of a folder, and write an image."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".
 
 
 def expand_folders(paths: Iterable[Path]) -> Iterator[Path]:
-    """Files as given; a folder as the images in it, sorted.
+    """Give each file as it is, and in place of a folder the images in it, sorted.
 
-    A folder that cannot be listed is given as it is: reading it says why.
+    A folder that cannot be listed is given as it is, because reading it will say why.
 
     Raises:
-        ConfigError: a folder without images.
+        ConfigError: a folder has no images.
     """
     for path in paths:
         try:
             entries = sorted(path.iterdir()) if path.is_dir() else [path]
-        except (OSError, ValueError):  # no permission, a name that is too long, a NUL in it
+        except (OSError, ValueError):  # no permission, or a name that is too long or has a NUL
             entries = [path]
         if entries == [path]:
             yield path

@@ -6,14 +6,14 @@ import struct
 
 from edge_ad_runtime.images import jpeg, png, tiff
 
-_BMP_UNCOMPRESSED = (0, 3)  # 3: with masks for the channels
+_BMP_UNCOMPRESSED = (0, 3)  # 3 has masks for the channels
 
 
 def image_size(data: bytes) -> tuple[int, int]:
-    """Height and width of the first page, before any rotation.
+    """The height and width of the first page, before any rotation.
 
     Raises:
-        ValueError: not an image of a known format, or one that is not read.
+        ValueError: it is not an image of a known format, or one of a kind that is not read.
         struct.error, IndexError: the file ends inside its header.
     """
     if data.startswith(png.MAGIC):
@@ -41,7 +41,7 @@ def _bmp_size(data: bytes) -> tuple[int, int]:
     width, height, _, _, compression = struct.unpack_from("<iiHHI", data, 18)
     if compression not in _BMP_UNCOMPRESSED:
         raise ValueError("a compressed BMP, in which missing pixels pass unseen; save it as PNG")
-    return abs(height), width  # a negative height: rows from the top
+    return abs(height), width  # a negative height means that the rows go from the top
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:

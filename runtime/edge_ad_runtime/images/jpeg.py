@@ -1,4 +1,4 @@
-"""JPEG (ITU-T T.81), decoded so that whatever the decoder warns of is an error.
+"""Decode JPEG (ITU-T T.81) so that whatever the decoder warns of is an error.
 
 libjpeg fills what is missing with grey and says so in a warning, which OpenCV drops. simplejpeg
 gives the very same pixels (both are libjpeg-turbo) and can stop at the first warning.
@@ -30,21 +30,24 @@ class _Segment(NamedTuple):
 
 
 def size(data: bytes) -> tuple[int, int]:
-    """Height and width.
+    """The height and width of the image.
 
     Raises:
-        ValueError: no frame header, two of them, or one of a kind that is not read.
-        struct.error, IndexError: the data end before it.
+        ValueError: there is no frame header, or there are two, or it is of a kind that is not read.
+        struct.error, IndexError: the data end before the frame header does.
     """
     height, width, _ = _frame(list(_header(data)))
     return height, width
 
 
 def decode(data: bytes) -> NDArray[np.uint8] | None:
-    """Pixels ``(H, W, 3)``; None if it is whole, but has four channels, which others convert.
+    """Decode the pixels, ``(H, W, 3)``.
+
+    Returns:
+        The pixels, or None if the image is whole but has four channels, which others convert.
 
     Raises:
-        ValueError: damaged; says what the decoder says.
+        ValueError: the image is damaged. The message is the decoder's.
     """
     segments = list(_header(data))
     _, _, channels = _frame(segments)
@@ -58,10 +61,10 @@ def decode(data: bytes) -> NDArray[np.uint8] | None:
 
 
 def _header(data: bytes) -> Iterator[_Segment]:
-    """What stands before the first scan.
+    """The segments before the first scan.
 
     Raises:
-        ValueError: something else than segments does.
+        ValueError: there is something else than segments before it.
         struct.error, IndexError: the data end before there is a scan.
     """
     at = 2
@@ -69,7 +72,7 @@ def _header(data: bytes) -> Iterator[_Segment]:
         if data[at] != 0xFF:
             raise ValueError(f"a JPEG with no marker at byte {at}; the file is damaged")
         marker = data[at + 1]
-        if marker == 0xFF:  # fill byte
+        if marker == 0xFF:  # this is a fill byte
             at += 1
         elif marker in _WITHOUT_LENGTH:
             at += 2
@@ -82,7 +85,7 @@ def _header(data: bytes) -> Iterator[_Segment]:
 
 
 def _frame(segments: list[_Segment]) -> tuple[int, int, int]:
-    """Height, width and number of channels."""
+    """The height, the width and the number of channels."""
     frames = [segment for segment in segments if segment.marker in _FRAMES]
     if len(frames) != 1:
         raise ValueError(f"a JPEG with {len(frames)} frame headers, not 1; the file is damaged")
@@ -100,7 +103,7 @@ def _frame(segments: list[_Segment]) -> tuple[int, int, int]:
 
 
 def _orientation(segments: list[_Segment]) -> int:
-    """EXIF's, 1 to 8; 1 (as it is) where there is none, or none that makes sense."""
+    """EXIF's orientation, 1 to 8. It is 1 (as it is) where there is none that makes sense."""
     for marker, content in segments:
         if marker == _EXIF and content.startswith(b"Exif\0\0"):
             try:
@@ -122,7 +125,10 @@ def _orientation_of(exif: bytes) -> int:
 
 
 def _turned(image: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Bring the image upright: 1 as it is, 2 to 4 mirrored or upside down, 5 to 8 lying."""
+    """Bring the image upright.
+
+    Orientation 1 is upright, 2 to 4 are mirrored or upside down, and 5 to 8 lie on a side.
+    """
     if orientation >= 5:
         image = image.transpose(1, 0, 2)
     if orientation in (3, 4, 7, 8):

@@ -1,4 +1,4 @@
-"""PNG (ISO 15948): its chunks carry checksums, which the decoder checks; their lengths do not."""
+"""PNG (ISO 15948). The decoder checks a chunk's checksum, which does not cover its length."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ MAGIC = b"\x89PNG\r\n\x1a\n"
 
 
 def size(data: bytes) -> tuple[int, int]:
-    """Height and width.
+    """The height and width of the image.
 
     Raises:
         ValueError: there is no header where it should be.
-        struct.error: the data end before it.
+        struct.error: the data end before the header does.
     """
     _, kind, width, height = struct.unpack_from(">I4sII", data, len(MAGIC))
     if kind != b"IHDR":
@@ -21,10 +21,12 @@ def size(data: bytes) -> tuple[int, int]:
 
 
 def check_chunks(data: bytes) -> None:
-    """Each must end inside the file: OpenCV fills a buffer of 4 GB for one that says it is so long.
+    """Check that each chunk ends inside the file.
+
+    For a chunk that claims to be 4 GB long, OpenCV would fill a buffer of 4 GB.
 
     Raises:
-        ValueError: one does not, or the last one is missing.
+        ValueError: a chunk does not end inside the file, or the last one is missing.
     """
     at, kind = len(MAGIC), b""
     while kind != b"IEND":

@@ -1,6 +1,6 @@
 """A camera image of any size becomes the fixed-size uint8 tensor that the network takes.
 
-This is the only preprocessing there is: fitting, the reference and the device all call it.
+There is no other preprocessing, because fitting, the reference and the device all call this.
 (Normalisation by mean and standard deviation is inside the exported graph.)
 """
 
@@ -25,12 +25,14 @@ class Preprocessing:
     Shrinking averages areas (OpenCV ``INTER_AREA``), enlarging is bilinear.
 
     Attributes:
-        size: ``(height, width)`` in pixels of the network's input.
+        size: the ``(height, width)`` of the network's input, in pixels.
         resize_px: None stretches the whole image to ``size``, so that every pixel is inspected.
-            A number scales to more than that and cuts ``size`` from the centre, as the PatchCore
-            paper does (256, then 224): what lies outside is not inspected.
-        keep_aspect: with a number, scale the shorter side to it and keep the image's proportions;
-            else stretch to the proportions of ``size``, so that as much is cut from every side.
+            With a number the image is scaled to more than ``size``, which is then cut from the
+            centre, as the PatchCore paper does (256, then 224). What lies outside the cut is not
+            inspected.
+        keep_aspect: where ``resize_px`` is a number, True scales the shorter side to it and keeps
+            the image's proportions. False stretches the image to the proportions of ``size``, so
+            that as much is cut from every side.
     """
 
     size: tuple[int, int]
@@ -48,7 +50,7 @@ class Preprocessing:
             )
 
     def apply(self, image: RGBImage) -> RGBImage:
-        """Resize, and cut where asked.
+        """Resize the image, and cut it where the settings ask for that.
 
         Args:
             image: ``(H, W, 3)`` uint8, RGB.
@@ -57,7 +59,8 @@ class Preprocessing:
             ``(*size, 3)`` uint8, RGB, C-contiguous.
 
         Raises:
-            ImageError: not such an array, or so narrow that scaling it would exhaust memory.
+            ImageError: it is not such an array, or is so narrow that scaling it would exhaust
+                memory.
         """
         _check(image)
         (height, width), (top, left) = self.scaled_size(image.shape[:2])
@@ -66,7 +69,7 @@ class Preprocessing:
         return np.ascontiguousarray(scaled[top : top + rows, left : left + cols])
 
     def apply_to_mask(self, mask: np.ndarray) -> np.ndarray:
-        """The same geometry for a boolean ``(H, W)`` mask (nearest pixel); gives ``size``."""
+        """Bring a boolean ``(H, W)`` mask to ``size`` by the same geometry, by nearest pixel."""
         (height, width), (top, left) = self.scaled_size(mask.shape[:2])
         scaled = cv2.resize(
             mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST_EXACT
@@ -100,7 +103,7 @@ class Preprocessing:
         )
 
     def scaled_size(self, original: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Size after scaling, and the top-left corner of the cut, for an ``(H, W)`` original.
+        """The size after scaling, and the top-left corner of the cut, for an ``(H, W)`` original.
 
         >>> Preprocessing(size=(224, 224), resize_px=256).scaled_size((512, 1024))
         ((256, 256), (16, 16))

@@ -1,8 +1,9 @@
 """TIFF 6.0: which files are read, and what must be done for their own pixels to come out.
 
-OpenCV decodes more than it decodes right: of 16-bit planes it fills one and leaves two as they
-were in memory; 16-bit "white is zero" comes out inverted; what alpha hides comes out black. And it
-goes on where a deflated strip's checksum is wrong: so they are checked here.
+OpenCV decodes more kinds of TIFF than it decodes right. It fills one of three 16-bit planes and
+leaves the other two as they were in memory. 16-bit "white is zero" comes out inverted, and pixels
+that alpha hides come out black. It also goes on where the checksum of a deflated strip is wrong, so
+these checksums are checked here.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ _TILES, _TILE_BYTES, _TILE_WIDTH, _TILE_HEIGHT = 324, 325, 322, 323
 _READ |= {_ROWS_PER_STRIP, _TILE_WIDTH, _TILE_HEIGHT}
 
 _TYPES = {1: "B", 3: "H", 4: "I"}
-_MOST_VALUES = 16  # of the tags that are read
+_MOST_VALUES = 16  # a tag that is read has no more
 _MOST_PIECES = 1_000_000
-_COMPRESSIONS = {1, 5, 8, 32773, 32946}  # none, LZW, deflate, PackBits, deflate's older number
+_COMPRESSIONS = {1, 5, 8, 32773, 32946}  # none, LZW, deflate, PackBits, and deflate's older number
 _DEFLATED = {8, 32946}
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 _YCBCR = 6
@@ -39,15 +40,15 @@ _FORMATS = {2: "int", 3: "float"}
 
 class _Entry(NamedTuple):
     values: tuple[int, ...]
-    at: int  # of the first value, in bytes
+    at: int  # where the first value is in the file, in bytes
 
 
 def size(data: bytes) -> tuple[int, int]:
-    """Height and width of the first page.
+    """The height and width of the first page.
 
     Raises:
         ValueError: they are not there, or not as TIFF 6.0 wants them.
-        struct.error, IndexError: the data end before them.
+        struct.error, IndexError: the data end before they do.
     """
     tags = _tags(data)
     if _WIDTH not in tags or _HEIGHT not in tags:
@@ -59,7 +60,7 @@ def size(data: bytes) -> tuple[int, int]:
 
 
 def prepared(data: bytes) -> tuple[bytes, bool]:
-    """The file as OpenCV decodes it right, and whether its 16-bit values come out inverted.
+    """Change the file so that OpenCV decodes it right, and say if 16-bit values come out inverted.
 
     Raises:
         ValueError: its pixels are of a kind that is not decoded right.
@@ -97,7 +98,7 @@ def prepared(data: bytes) -> tuple[bytes, bool]:
 
 
 def _with_alpha_unspecified(data: bytes, tags: dict[int, _Entry]) -> bytes:
-    """Without the word that colours are to be multiplied by alpha when they are shown."""
+    """The file without the word that says to multiply colours by alpha when they are shown."""
     alpha = tags.get(_ALPHA)
     if alpha is None or _ALPHA_UNASSOCIATED not in alpha.values:
         return data
@@ -109,10 +110,10 @@ def _with_alpha_unspecified(data: bytes, tags: dict[int, _Entry]) -> bytes:
 
 
 def _check_deflated(data: bytes, tags: dict[int, _Entry]) -> None:
-    """Inflate each strip or tile: it is as long as the header wants it, and its checksum is right.
+    """Inflate each strip or tile, and check its checksum and that its length is the header's.
 
     Raises:
-        ValueError: one is not, or there are not as many as there should be.
+        ValueError: one is wrong, or there are not as many as there should be.
     """
     is_tiled = _TILE_WIDTH in tags and _TILE_HEIGHT in tags
     offsets = _numbers(data, _TILES if is_tiled else _STRIPS)
@@ -132,7 +133,7 @@ def _check_deflated(data: bytes, tags: dict[int, _Entry]) -> None:
 
 
 def _is_whole(piece: memoryview, size_bytes: int) -> bool:
-    """Whether it inflates to so many bytes, and has their Adler-32."""
+    """Whether the piece inflates to so many bytes, and has their Adler-32."""
     inflate = zlib.decompressobj()
     try:
         return len(inflate.decompress(piece, size_bytes + 1)) == size_bytes and inflate.eof
@@ -141,7 +142,7 @@ def _is_whole(piece: memoryview, size_bytes: int) -> bool:
 
 
 def _strips(tags: dict[int, _Entry]) -> tuple[int, int, int]:
-    """Strips of a plane, bytes of one, and of its last, inflated."""
+    """The number of strips in a plane, and the inflated bytes of a strip and of the last strip."""
     width, height = tags[_WIDTH].values[0], tags[_HEIGHT].values[0]
     rows = max(1, min(_first(tags, _ROWS_PER_STRIP, height), height))
     count, row_bytes = -(-height // rows), _row_bytes(tags, width)
@@ -149,7 +150,7 @@ def _strips(tags: dict[int, _Entry]) -> tuple[int, int, int]:
 
 
 def _tiles(tags: dict[int, _Entry]) -> tuple[int, int, int]:
-    """The same of tiles, which are all of one size."""
+    """The same numbers for tiles, which are all of one size."""
     width, height = _tile_size(tags)
     across, down = -(-tags[_WIDTH].values[0] // width), -(-tags[_HEIGHT].values[0] // height)
     size_bytes = _row_bytes(tags, width) * height
@@ -164,7 +165,7 @@ def _tile_size(tags: dict[int, _Entry]) -> tuple[int, int]:
 
 
 def _row_bytes(tags: dict[int, _Entry], width: int) -> int:
-    """Of so many pixels, in one plane."""
+    """The bytes of a row of ``width`` pixels in one plane."""
     channels = 1 if _planes(tags) > 1 else _first(tags, _CHANNELS, 1)
     return -(-width * channels * _first(tags, _BITS, 1) // 8)
 
@@ -192,7 +193,7 @@ def _numbers(data: bytes, wanted: int) -> NDArray[np.uint32]:
 
 
 def _tags(data: bytes) -> dict[int, _Entry]:
-    """Those of the first directory that are read here."""
+    """The tags of the first directory that are read here."""
     order = _order(data)
     found: dict[int, _Entry] = {}
     for tag, kind, length, at in _entries(data):
@@ -210,7 +211,7 @@ def _tags(data: bytes) -> dict[int, _Entry]:
 
 
 def _entries(data: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """Tag, type, number of values, and the place of the value or of its offset."""
+    """For each entry the tag, type, number of values, and place of the value or of its offset."""
     order = _order(data)
     (at,) = struct.unpack_from(order + "I", data, 4)
     (count,) = struct.unpack_from(order + "H", data, at)

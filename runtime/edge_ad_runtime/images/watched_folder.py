@@ -1,7 +1,7 @@
-"""Images as they come into a folder, each when it is complete.
+"""Give the images that come into a folder, each when it is complete.
 
-A watch is to outlive what happens to its folder: entries that cannot be read are given like images,
-so that they get a line that says why; a folder that is gone is waited for.
+A watch is to outlive what happens to its folder. Entries that cannot be read are given like images,
+so that they get a line that says why. If the folder is gone, the watch waits for it.
 """
 
 from __future__ import annotations
@@ -17,26 +17,27 @@ from types import FrameType
 from edge_ad_runtime.errors import ConfigError
 from edge_ad_runtime.images import IMAGE_SUFFIXES
 
-_LONGEST_SLEEP_S = 0.1  # so that a signal is seen soon
+_LONGEST_SLEEP_S = 0.1  # it is short, so that a signal is seen soon
 
-# Time of the last change in ns, bytes, the file itself, and time of the last change of any of
-# these (or of its permissions): a copy with the time and size of the file before is another image.
+# The time of the last change in ns, the size in bytes, the file's own number, and the time of the
+# last change of any of these or of the permissions. By them, a copy that has the time and the size
+# of the file before it is still another image.
 _Stamp = tuple[int, int, int, int]
 
 
 class WatchedFolder:
-    """A folder that is looked at again and again; subfolders are not.
+    """A folder that is looked at again and again, without its subfolders.
 
     An image is complete when two looks find it with the same size and time of change. It is given
-    once; a file that changes later (a camera that uses its names again, a copy that had stalled)
-    is another image.
+    once. A file that changes later is another image, because a camera may use its names again or a
+    copy may have stalled.
 
     Attributes:
-        error: why the last look did not see the folder; None: it did.
+        error: why the last look did not see the folder, or None if it did.
     """
 
     def __init__(self, folder: Path, *, existing: bool = False) -> None:
-        """The first look; images that are there are left alone unless ``existing``.
+        """Take the first look. Images that are there are left alone unless ``existing``.
 
         Raises:
             ConfigError: there is no such folder.
@@ -50,10 +51,10 @@ class WatchedFolder:
         self._given = {} if existing else self._seen
 
     def complete(self) -> list[Path]:
-        """One more look: the images that are complete now and were not given yet, oldest first.
+        """Look once more, and give the images that are newly complete, oldest first.
 
-        None, while the folder is gone. What was given before is not given again when the same files
-        come back, as on a share that was not mounted for a while.
+        There are none while the folder is gone. When the same files come back, as on a share that
+        was not mounted for a while, those that were given before are not given again.
         """
         try:
             found = self._look()
@@ -78,14 +79,14 @@ class WatchedFolder:
 
 
 def _stamp(entry: os.DirEntry[str]) -> _Stamp | None:
-    """None if it is no image by its name, a folder, or gone since the folder was listed."""
+    """The stamp of a file, or None if its name is no image's, or it is a folder, or it is gone."""
     if Path(entry.name).suffix.lower() not in IMAGE_SUFFIXES:
         return None
     try:
         if entry.is_dir():
             return None
         status = entry.stat()
-    except OSError:  # a link that leads nowhere, to itself or where nobody may look
+    except OSError:  # a link that leads nowhere, or to itself, or where nobody may look
         try:
             status = entry.stat(follow_symlinks=False)
         except OSError:
@@ -100,13 +101,13 @@ def watch(
     stopped: Callable[[], bool],
     tell: Callable[[str], object] = lambda text: None,
 ) -> Iterator[Path]:
-    """Complete images for ever, looking every ``every_s`` seconds, until ``stopped`` says so.
+    """Give complete images until ``stopped`` says so, looking every ``every_s`` seconds.
 
     Args:
-        folder: what to watch.
-        every_s: between two looks.
-        stopped: asked before each image, and ten times a second in between.
-        tell: told when the folder is gone, and when it is there again.
+        folder: the folder to watch.
+        every_s: the seconds between two looks.
+        stopped: whether to stop. It is asked before each image, and ten times a second in between.
+        tell: what to call with a text when the folder is gone, and when it is there again.
     """
     gone = None
     while not stopped():
@@ -129,7 +130,7 @@ def _sleep(seconds: float, stopped: Callable[[], bool]) -> None:
 
 @contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Whether SIGTERM or SIGINT has come: work in hand is finished first."""
+    """Give a function that says if SIGTERM or SIGINT has come, so that work in hand is finished."""
     received: list[int] = []
 
     def receive(number: int, frame: FrameType | None) -> None:

@@ -19,17 +19,18 @@ _CAPTION_PX = 30
 def draw_overlay(image: RGBImage, prediction: Prediction, preprocessing: Preprocessing) -> RGBImage:
     """The image beside the same image under its anomaly map, with the verdict above.
 
-    Colour is absolute: transparent at 0.8 times the threshold and below, full at 1.4 times, so
-    that good images look plain and two pictures can be compared. A contour marks where the map is
-    above the threshold. Parts of the image outside the inspected cut are darkened.
+    Colour is absolute. It is transparent at 0.8 times the threshold and below, and full at 1.4
+    times the threshold, so that good images look plain and two pictures can be compared. A contour
+    marks where the map is above the threshold. Parts of the image outside the inspected cut are
+    darkened.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB, as the camera gave it.
-        prediction: of that image, with its map.
-        preprocessing: of the artifact; places the map on the image.
+        prediction: the prediction for that image, with its map.
+        preprocessing: the artifact's preprocessing, by which the map is placed on the image.
 
     Returns:
-        RGB, at most about 1,300 pixels wide.
+        An RGB image that is at most about 1,300 pixels wide.
 
     Raises:
         ConfigError: the prediction was made without a map.
@@ -47,7 +48,7 @@ def draw_overlay(image: RGBImage, prediction: Prediction, preprocessing: Preproc
 
 
 def _paint(image: RGBImage, relative: NDArray[np.float32]) -> RGBImage:
-    """Heat, in units of the threshold, over the image."""
+    """Paint the heat, which is in units of the threshold, over the image."""
     strength = np.clip((relative - 0.8) / 0.6, 0, 1)[..., np.newaxis]
     levels = (strength[..., 0] * 155 + 100).astype(np.uint8)
     colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)

@@ -1,1 +1,1 @@
-"""What `edge-ad profile` measures, one question per file; `command` asks, `report` keeps."""
+"""What `edge-ad profile` measures, with one question per file. `report` keeps the answers."""

@@ -1,4 +1,4 @@
-"""Run a few lines in a fresh interpreter: what has started here must not be seen there."""
+"""Run a few lines in a fresh interpreter, which sees nothing of what this one has started."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from edge_ad_runtime.errors import EngineError
 
 
 def run_child(code: str, job: Mapping[str, object]) -> str:
-    """What ``code`` prints, given ``job`` as JSON on its standard input.
+    """Give what ``code`` prints when it gets ``job`` as JSON on its standard input.
 
     Raises:
-        EngineError: it failed, though this process has just done the same.
+        EngineError: the code failed, though this process has just done the same.
     """
     child = subprocess.run(
         [sys.executable, "-c", code],

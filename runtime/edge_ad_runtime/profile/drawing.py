@@ -1,4 +1,4 @@
-"""The latency as an SVG: a histogram, and where a pace was kept, its course over time."""
+"""The latency as an SVG: a histogram, and its course over time where a pace was kept."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from edge_ad_runtime.profile.latency import Latency
 from edge_ad_runtime.profile.pace import Pace
 
 _BINS = 48
-_SLICES = 300  # of the time axis; each shows its range and its median
+_SLICES = 300  # the time axis has so many, and each shows its range and its median
 _WIDTH, _LEFT = 640, 10  # px
-_PANEL = 240  # px high each; the base line at 200
+_PANEL = 240  # px, the height of a panel, whose base line is at 200
 _BASE = 200
 _BAR, _LINE, _LIMIT = "#4477aa", "#222", "#cc3311"
 
 
 def draw_latency(latency: Latency, budget_ms: float | None, pace: Pace | None) -> str:
-    """One or two panels."""
+    """Draw one panel, or two if a pace was kept."""
     panels = [_histogram(latency, budget_ms)]
     if pace is not None:
         panels.append(f'<g transform="translate(0 {_PANEL})">{_course(pace)}</g>')
@@ -53,11 +53,11 @@ def _histogram(latency: Latency, budget_ms: float | None) -> str:
 
 
 def _course(pace: Pace) -> str:
-    """Range and median of the latency in each slice of time, and the budget across."""
+    """Draw the range and the median of the latency in each slice of time, and the budget across."""
     latencies = np.asarray(pace.latencies_ms)
     seconds = pace.frames / pace.fps
     top = max(float(latencies.max()), pace.budget_ms) * 1.05
-    due = np.arange(len(latencies)) / pace.frames  # of the whole time
+    due = np.arange(len(latencies)) / pace.frames  # as a share of the whole time
     slices = [latencies[due * _SLICES // 1 == i] for i in range(_SLICES)]
 
     def x(i: float) -> float:
@@ -102,7 +102,7 @@ def _marks(at_px: Mapping[str, float], ms: Mapping[str, float]) -> str:
 
 
 def _axis(right: float, text: str) -> str:
-    """The base line from 0 to ``right``, with its ticks and what it shows."""
+    """Draw the base line from 0 to ``right``, with its ticks and a text that says what it shows."""
     ticks = "".join(
         f'<text x="{_LEFT + at * (_WIDTH - 2 * _LEFT) / right:.1f}" y="{_BASE + 15}" '
         f'text-anchor="middle">{at:g}</text>'

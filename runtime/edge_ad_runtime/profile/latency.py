@@ -1,4 +1,4 @@
-"""How long an image takes, stage by stage; several artifacts and engines in alternation."""
+"""How long an image takes, stage by stage, with several artifacts and engines in alternation."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from edge_ad_runtime.profile.child import run_child
 from edge_ad_runtime.profile.throughput import Throughput
 from edge_ad_runtime.provenance import Provenance, provenance
 
-_PAUSE_S = 0.02  # an engine's threads spin for a while when it is done, in the next one's way
+_PAUSE_S = 0.02  # when an engine is done, its threads spin for a while, in the next one's way
 
-# Start-up, imports, load and the first score are all paid for. (The peak is the kernel's of this
-# program; getrusage's would count what the process that started it held.)
+# The time covers start-up, imports, loading and the first score. (The peak is what the kernel
+# counts for this program. getrusage would also count what the process that started it held.)
 _COLD_START = """
 import json, pathlib, sys
 from edge_ad_runtime import Detector
@@ -33,7 +33,7 @@ print(int(status[status.index("VmHWM:") + 1]) * 1024)
 
 @dataclass(frozen=True, kw_only=True)
 class StageLatency:
-    """Percentiles over the images of one stage, in milliseconds."""
+    """The percentiles of one stage over the images, in milliseconds."""
 
     p50_ms: float
     p95_ms: float
@@ -46,14 +46,15 @@ class Latency(Provenance):
     """What one artifact takes on one engine.
 
     Attributes:
-        images: predictions timed.
-        stages: percentiles per stage, in pipeline order, ``total`` last.
-        cold_start_ms: from starting a Python process to its first score.
-        peak_memory_bytes: largest resident set of that process.
-        throughput: in batches, where that was measured.
-        verdicts: per image file.
-        starts_ms: when each prediction began, since the first one did (of all that alternate).
-        samples_ms: the raw samples per stage, in the order taken.
+        images: the number of predictions that were timed.
+        stages: the percentiles of each stage, in pipeline order with ``total`` last.
+        cold_start_ms: the time from starting a Python process to its first score.
+        peak_memory_bytes: the largest resident set of that process.
+        throughput: the images per second in batches, where that was measured.
+        verdicts: the verdict of each image file.
+        starts_ms: when each prediction began, counted from the start of the first prediction of
+            all artifacts and engines that alternate.
+        samples_ms: the raw samples of each stage, in the order in which they were taken.
     """
 
     images: int
@@ -76,15 +77,16 @@ def measure_latency(
 ) -> list[Latency]:
     """Time ``count`` predictions of each detector, from file to map, cycling through ``images``.
 
-    All detectors take an image before any takes the next: what slows the machine down for a while
-    slows all of them down.
+    All detectors take an image before any takes the next, so that whatever slows the machine down
+    for a while slows all of them down.
 
     Args:
-        detectors: loaded artifacts.
-        images: files to score; read from disk each time (after the first, from the page cache).
-        count: timed predictions of each.
-        warmup: predictions before them, not counted.
-        tick: called after each image.
+        detectors: the loaded artifacts.
+        images: the files to score. Each is read from disk every time, and after the first time from
+            the page cache.
+        count: the number of timed predictions of each detector.
+        warmup: the number of predictions before them, which are not counted.
+        tick: what to call after each image.
     """
     for path in islice(cycle(images), warmup):
         for detector in detectors:
@@ -110,7 +112,7 @@ class _Run:
         self._samples_ms: dict[str, list[float]] = {stage: [] for stage in detector.timed}
 
     def take(self, path: Path, epoch: float) -> None:
-        """Score one image; ``epoch`` is the clock's second that starts are counted from."""
+        """Score one image. Starts are counted from ``epoch``, in the clock's seconds."""
         self._starts_ms.append((time.perf_counter() - epoch) * 1e3)
         prediction = self._detector.predict(path)
         self._verdicts[str(path)] = prediction.verdict
@@ -118,7 +120,7 @@ class _Run:
             self._samples_ms[stage].append(value)
 
     def finished(self, image: Path) -> Latency:
-        """All of them, and a cold start on ``image``."""
+        """Summarise the samples, and measure a cold start on ``image``."""
         detector = self._detector
         cold_start_ms, peak_memory_bytes = _cold_start(detector, image)
         return Latency(
@@ -134,7 +136,7 @@ class _Run:
 
 
 def percentiles(values: Sequence[float]) -> StageLatency:
-    """Of at least one sample, in milliseconds."""
+    """The percentiles of at least one sample, in milliseconds."""
     p50, p95, p99 = np.percentile(values, [50, 95, 99])
     return StageLatency(p50_ms=float(p50), p95_ms=float(p95), p99_ms=float(p99), max_ms=max(values))
 

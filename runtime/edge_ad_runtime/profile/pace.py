@@ -1,4 +1,4 @@
-"""Whether verdicts come in time when images come at a rate, for minutes: heat shows late."""
+"""Whether verdicts come in time when images come at a rate. It takes minutes for heat to show."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ class Pace:
     """What a line at ``fps`` images a second would have seen.
 
     Attributes:
-        fps: frames a second.
-        minutes: how long.
+        fps: the number of frames a second.
+        minutes: how long the frames came, in minutes.
         budget_ms: a verdict is in time if it comes at most this long after its frame was due.
-        frames: that were due.
-        scored: those that were begun before the time was up; the others are misses.
-        misses: frames without a verdict in time.
-        miss_fraction: of all frames.
-        longest_run: most misses in a row.
-        late: frames that came while the one before was still in work.
-        latency: of the scored frames, from when one was due to its verdict.
-        starts_ms: when each scored frame was begun; frame i was due at ``1000 * i / fps``.
+        frames: the number of frames that were due.
+        scored: the number of frames that were begun before the time was up. The others are misses.
+        misses: the number of frames without a verdict in time.
+        miss_fraction: the misses as a fraction of all frames.
+        longest_run: the most misses in a row.
+        late: the number of frames that came while the frame before was still in work.
+        latency: the time from when a frame was due to its verdict, over the scored frames.
+        starts_ms: when each scored frame was begun. Frame i was due at ``1000 * i / fps``.
         latencies_ms: the raw samples of ``latency``.
-        samples_ms: per stage, of each scored frame.
+        samples_ms: what each scored frame took, by stage.
     """
 
     fps: float
@@ -48,7 +48,7 @@ class Pace:
 
 
 def frames_due(fps: float, minutes: float) -> int:
-    """Frames in that time, at least one."""
+    """The number of frames in that time, which is at least one."""
     return max(1, int(fps * minutes * 60))
 
 
@@ -63,17 +63,17 @@ def keep_pace(
     clock: Callable[[], float] = time.perf_counter,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Pace:
-    """Score a frame every ``1 / fps`` seconds; one that comes too early for us waits its turn.
+    """Score a frame every ``1 / fps`` seconds. A frame that is due while one is in work must wait.
 
     Args:
-        detector: a loaded artifact.
-        images: files to cycle through.
-        fps: frames a second.
-        minutes: how long.
-        budget_ms: from a frame's due time to its verdict.
-        tick: called after each frame.
-        clock: in seconds.
-        sleep: of seconds.
+        detector: the loaded artifact.
+        images: the files to cycle through.
+        fps: the number of frames a second.
+        minutes: how long frames come, in minutes.
+        budget_ms: the time that a verdict may take from when its frame was due.
+        tick: what to call after each frame.
+        clock: gives the time in seconds.
+        sleep: waits for a number of seconds.
     """
     frames, late = frames_due(fps, minutes), 0
     starts_ms: list[float] = []

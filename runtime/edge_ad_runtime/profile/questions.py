@@ -17,11 +17,11 @@ from edge_ad_runtime.profile.sweep import SweepPoint, sweep_threads, usable_core
 from edge_ad_runtime.profile.throughput import BATCHES, measure_throughput
 
 Bar = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
-"""A progress bar of that label and length; what it gives is called after each step."""
+"""Makes a progress bar of a label and a length. What the bar gives is called after each step."""
 
 
 def no_bar(label: str, length: int) -> AbstractContextManager[Callable[[], None]]:
-    """No progress is shown."""
+    """A bar that shows no progress."""
     return nullcontext(lambda: None)
 
 
@@ -35,13 +35,14 @@ def ask(
     """Measure what the settings ask for.
 
     Args:
-        detectors: loaded artifacts, timed in alternation. Sweep and pace are of the first one.
-        images: files to cycle through.
+        detectors: the loaded artifacts, which are timed in alternation. Sweep and pace are measured
+            of the first one.
+        images: the files to cycle through.
         settings: the questions.
-        bar: for progress.
+        bar: makes the bars that show progress.
 
     Raises:
-        EngineError: a process of its own, which the sweep and the cold start have, has failed.
+        EngineError: a child process, in which the sweep and the cold start run, has failed.
     """
     before = read_machine_state()
     count, warmup = settings.count, settings.warmup
@@ -68,7 +69,7 @@ def _with_throughput(
     settings: ProfileSettings,
     bar: Bar,
 ) -> list[Latency]:
-    """The same, with the images per second in batches."""
+    """The same latencies, with the images per second in batches added."""
     count = settings.count
     with bar("batches", len(BATCHES) * len(detectors)) as tick:
         return [

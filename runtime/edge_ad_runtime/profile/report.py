@@ -18,12 +18,12 @@ class ProfileReport:
     """What was measured of an artifact, and of those that it was compared with.
 
     Attributes:
-        latencies: the artifact's, then those of the others, taken in alternation.
+        latencies: the artifact's latency, then those of the others, taken in alternation.
         budget_ms: the cycle-time budget, where one was given.
-        sweep: threads and pinning; empty unless asked for.
-        pace: deadlines at a frame rate, where one was given.
+        sweep: the times with different threads and pinning. It is empty unless it was asked for.
+        pace: how deadlines were met at a frame rate, where a rate was given.
         before: the machine's state before the first measurement.
-        after: and after the last.
+        after: the machine's state after the last measurement.
     """
 
     latencies: tuple[Latency, ...]
@@ -40,16 +40,16 @@ class ProfileReport:
         return None if self.budget_ms is None else total.p99_ms <= self.budget_ms
 
     def ratio(self, other: Latency) -> float:
-        """Its median total to the artifact's."""
+        """The ratio of the other's median total to the artifact's."""
         return other.stages["total"].p50_ms / self.latencies[0].stages["total"].p50_ms
 
     def same_verdicts(self, other: Latency) -> int:
-        """On how many of the images it says what the artifact says."""
+        """The number of images on which the other gives the artifact's verdict."""
         first = self.latencies[0].verdicts
         return sum(first[image] == verdict for image, verdict in other.verdicts.items())
 
     def to_json(self) -> str:
-        """One object, the artifact's own figures at its top; fields are only ever added."""
+        """One JSON object, with the artifact's figures at its top. Fields are only ever added."""
         first, *others = self.latencies
         content = {
             **asdict(first),
@@ -70,11 +70,11 @@ class ProfileReport:
         return json_text(content, indent=2)
 
     def to_svg(self) -> str:
-        """The artifact's total latency, with the budget marked."""
+        """A drawing of the artifact's total latency, with the budget marked."""
         return draw_latency(self.latencies[0], self.budget_ms, self.pace)
 
     def to_trace(self) -> str:
-        """A row per artifact and engine, and one of the pace, for a browser's trace viewer."""
+        """A trace for a browser's viewer: a row per artifact and engine, and one for the pace."""
         rows = [
             TraceRow(
                 name=f"{latency.artifact} on {latency.engine}",

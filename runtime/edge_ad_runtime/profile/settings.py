@@ -16,15 +16,15 @@ class ProfileSettings(Settings):
     """The questions, and how many images each is asked of.
 
     Attributes:
-        count: timed predictions of each artifact.
-        warmup: predictions before them, not counted.
+        count: the number of timed predictions of each artifact.
+        warmup: the number of predictions before them, which are not counted.
         batches: whether to measure images per second in batches too.
         sweep: whether to measure threads and pinning too.
-        budget_ms: the cycle-time budget; None: there is none.
-        fps: images a second that a line would bring; None: no line is played, nor without a
-            budget.
-        minutes: how long it would.
-        allow_misses: fraction of deadlines that may be missed.
+        budget_ms: the cycle-time budget, or None if there is none.
+        fps: the images a second that a line would bring. A line is played only if this and the
+            budget are given.
+        minutes: how long the line would run, in minutes.
+        allow_misses: the fraction of deadlines that may be missed.
     """
 
     count: Annotated[int, AtLeast(1)] = setting(

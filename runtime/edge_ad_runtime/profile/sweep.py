@@ -1,7 +1,7 @@
 """How many threads are fastest, left to the scheduler or pinned to as many cores.
 
-Each setting has a process of its own: a core that a thread is bound to when it starts is a matter
-of the whole process, and this one's stays as it is.
+Each setting runs in a process of its own, because threads must be bound to cores before a process
+starts them. The binding of this process stays as it is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from edge_ad_runtime.detector import Detector
 from edge_ad_runtime.profile.child import run_child
 from edge_ad_runtime.profile.latency import percentiles
 
-# The cores come first: the threads that libraries start when they are imported inherit them.
+# The cores are set first, because the threads that libraries start on import inherit them.
 _TOTALS = """
 import json, os, sys
 job = json.load(sys.stdin)
@@ -35,8 +35,8 @@ class SweepPoint:
     """One setting, and the total time of an image in it.
 
     Attributes:
-        threads: CPU threads of the network and the index.
-        cores: that the process was bound to; None: all, as the scheduler likes.
+        threads: the number of CPU threads of the network and the index.
+        cores: the cores that the process was bound to. None means all, as the scheduler likes.
     """
 
     threads: int
@@ -61,11 +61,11 @@ def sweep_threads(
     """Time ``count`` predictions on 1 to all cores, unpinned and pinned to the first ones.
 
     Args:
-        detector: says which artifact, on which engine.
-        images: files to cycle through.
-        count: timed predictions per setting.
-        warmup: predictions before them, not counted.
-        tick: called after each setting.
+        detector: the artifact and the engine to time are taken from it.
+        images: the files to cycle through.
+        count: the number of timed predictions per setting.
+        warmup: the number of predictions before them, which are not counted.
+        tick: what to call after each setting.
 
     Raises:
         EngineError: a process failed.

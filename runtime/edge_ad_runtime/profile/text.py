@@ -1,4 +1,4 @@
-"""What `edge-ad profile` has measured, for people."""
+"""Print what `edge-ad profile` has measured, for people."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _COMPARED_STAGES = ("network", "search", "total")
 
 
 def print_report(report: ProfileReport) -> None:
-    """A table of the stages, or of several artifacts side by side, and what else was asked for."""
+    """Print a table of the stages or of several artifacts, and what else was asked for."""
     if len(report.latencies) == 1:
         _print_stages(report.latencies[0])
     else:
@@ -47,7 +47,7 @@ def _print_stages(latency: Latency) -> None:
 
 
 def _print_side_by_side(report: ProfileReport) -> None:
-    """A column per artifact and engine, numbered; what the numbers stand for comes after."""
+    """Print a numbered column per artifact and engine, and then what the numbers stand for."""
     latencies = report.latencies
     _print_row("ms per image", [str(i) for i in range(1, len(latencies) + 1)])
     for name in (s for s in _COMPARED_STAGES if all(s in each.stages for each in latencies)):

@@ -1,4 +1,4 @@
-"""How many images a second, when several go through the network together."""
+"""How many images are scored in a second when several go through the network together."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Throughput:
     """What one size of batch gives.
 
     Attributes:
-        batch: images per run of the network.
-        images_per_second: from file to map; None if the engine refuses the batch.
-        error: why it does.
+        batch: the number of images per run of the network.
+        images_per_second: the rate from file to map, or None if the engine refuses the batch.
+        error: why the engine refuses the batch.
     """
 
     batch: int
@@ -39,10 +39,10 @@ def measure_throughput(
     """Score ``count`` images, rounded up to whole batches, in each size of `BATCHES`.
 
     Args:
-        detector: a loaded artifact.
-        images: files to cycle through.
-        count: images per size; one batch before them is not counted.
-        tick: called after each size.
+        detector: the loaded artifact.
+        images: the files to cycle through.
+        count: the number of images per size. One batch before them is not counted.
+        tick: what to call after each size.
     """
     found = []
     for batch in BATCHES:

@@ -1,7 +1,8 @@
 """Samples as a trace that chrome://tracing and ui.perfetto.dev open: one bar per stage and image.
 
-The Trace Event Format: complete events (``X``) with start ``ts`` and duration ``dur`` in
-microseconds; a bar lies below the bar that encloses it. Metadata events (``M``) name the rows.
+The trace is in the Trace Event Format. Complete events (``X``) have a start ``ts`` and a duration
+``dur`` in microseconds, and a bar lies below the bar that encloses it. Metadata events (``M``) name
+the rows.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ class TraceRow:
     """One row of the viewer.
 
     Attributes:
-        name: said at its left.
+        name: the text at the left of the row.
         starts_ms: when each image was begun.
-        samples_ms: per stage, in pipeline order, what each image took; ``total`` encloses them.
+        samples_ms: what each image took, by stage in pipeline order. ``total`` encloses the others.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Measure what is fastest on this machine: which search, on how many threads."""
+"""Measure which search on how many threads is fastest on this machine."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Option:
 
 @dataclass(frozen=True, kw_only=True)
 class TuneReport:
-    """All options, and the settings written: those of the fastest."""
+    """All options, and the settings that were written, which are those of the fastest."""
 
     options: tuple[Option, ...]
     settings: DeviceSettings
@@ -44,12 +44,12 @@ def tune(folder: Path | str, *, tick: Callable[[], None] = lambda: None) -> Tune
     """Time every option on the artifact's reference images, in turn, and write ``device.json``.
 
     Args:
-        folder: the artifact.
-        tick: called after each round over all options.
+        folder: the artifact's folder.
+        tick: what to call after each round over all options.
 
     Raises:
-        ArtifactError: see `Detector.load`; or ``device.json`` cannot be written.
-        EdgeADError: two options do not give the same scores; nothing is written.
+        ArtifactError: as in `Detector.load`, or ``device.json`` cannot be written.
+        EdgeADError: two options do not give the same scores, so nothing is written.
     """
     artifact = Artifact.open(folder)
     images = {r.file: artifact.image(r.file) for r in artifact.manifest.reference}

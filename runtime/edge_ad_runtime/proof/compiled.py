@@ -1,4 +1,4 @@
-"""Compile an artifact's networks with TensorRT: plans in ``engines/``, the rest untouched."""
+"""Compile an artifact's networks with TensorRT. The plans go to ``engines/``, the rest stays."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class CompileReport:
     """What was compiled.
 
     Attributes:
-        plans: names of the files in ``engines``.
+        plans: the names of the files in ``engines``.
         engine: the library that has compiled them, ``tensorrt`` or ``tensorrt_rtx``.
-        engine_version: its version.
-        max_batch: images at once, at most.
-        verified: whether they were run here, and gave the exported scores.
+        engine_version: the version of that library.
+        max_batch: the most images that can be run at once.
+        verified: whether the plans were run here and gave the exported scores.
     """
 
     plans: tuple[str, ...]
@@ -43,7 +43,7 @@ def parse_capability(text: str) -> Capability:
     """Read a compute capability.
 
     Raises:
-        ConfigError: it is not two numbers with a point between them.
+        ConfigError: the text is not two numbers with a point between them.
 
     >>> parse_capability("8.9")
     (8, 9)
@@ -63,19 +63,19 @@ def compile_plans(
 ) -> CompileReport:
     """Compile for this machine's GPU, and keep the plans if they give the exported scores.
 
-    All plans are there afterwards, or none is and those from before stay.
+    Afterwards either all the new plans are there, or none of them is and the old ones stay.
 
     Args:
-        folder: the artifact.
+        folder: the artifact's folder.
         capabilities: compute capabilities such as ``(8, 9)``, to compile for GPUs that are
-            elsewhere instead: needs TensorRT-RTX and no GPU, and verifies nothing.
-        max_batch: images at once, at most.
+            elsewhere instead. This needs TensorRT-RTX and no GPU, and verifies nothing.
+        max_batch: the most images that can be run at once.
         timing_cache: see `build_plan`.
 
     Raises:
-        ArtifactError: see `Artifact.file`; or ``engines`` cannot be written.
-        EngineError: no TensorRT, no GPU, it cannot compile the graph, or what it has compiled
-            gives other scores.
+        ArtifactError: as in `Artifact.file`, or ``engines`` cannot be written.
+        EngineError: there is no TensorRT or no GPU, or it cannot compile the graph, or the plan
+            that it has compiled gives other scores.
         ConfigError: see `build_plan`.
     """
     artifact = Artifact.open(folder)
@@ -123,7 +123,7 @@ def _gpu() -> Gpu:
 
 
 def _graphs(artifact: Artifact) -> list[Graph]:
-    """The networks; those of an ensemble may be the same one."""
+    """The different networks of the artifact, since members of an ensemble may share one."""
     graphs = [artifact_graph(artifact, member) for member in artifact.manifest.members]
     return list({graph.sha256: graph for graph in graphs}.values())
 

@@ -1,8 +1,8 @@
 """Replay the artifact's reference images on this machine and compare every stage.
 
-Each stage is fed the *reference's* output of the stage before, so the first stage that fails is
-the one to look at, and its numbers are its own. The score and the verdict are taken end to end,
-from the PNG, as in production.
+Each stage is fed the *reference's* output of the stage before. So the first stage that fails is the
+one to look at, and its numbers are its own. The score and the verdict are taken end to end, from
+the PNG, as in production.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from edge_ad_runtime.heads.stages import compare, own_stages
 from edge_ad_runtime.provenance import Provenance, provenance
 
 VERDICT = "verdict"
-PRECISION = "precision"  # a last stage: the loss against the float32 network, where there is any
+PRECISION = "precision"  # a last stage, which is the loss against the float32 network, if any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +37,12 @@ class StageCheck:
 
     Attributes:
         stage: ``preprocess``, a stage of a head, `VERDICT` or `PRECISION`.
-        worst_difference: in grey levels for ``preprocess``; for ``verdict`` the number that differ;
-            else relative, see `edge_ad_runtime.heads.Stage`.
-        tolerance: at most this is fine.
+        worst_difference: the largest difference. For ``preprocess`` it is in grey levels, and for
+            ``verdict`` it is the number of verdicts that differ. For the other stages it is
+            relative, see `edge_ad_runtime.heads.Stage`.
+        tolerance: the largest difference that is tolerated.
         image: the file with the worst difference.
-        ok: whether it is.
+        ok: whether the worst difference is tolerated.
     """
 
     stage: str
@@ -57,9 +58,9 @@ class VerifyReport(Provenance):
 
     Attributes:
         ok: whether every stage is within its tolerance.
-        images: reference images that were replayed.
-        checked_bytes: of all files, which were hashed.
-        stages: in the order of the pipeline.
+        images: the number of reference images that were replayed.
+        checked_bytes: the bytes of all the files, which were hashed.
+        stages: the stages in the order of the pipeline.
     """
 
     ok: bool
@@ -73,7 +74,7 @@ class VerifyReport(Provenance):
         return next((stage for stage in self.stages if not stage.ok), None)
 
     def to_json(self) -> str:
-        """One JSON object; fields are only ever added."""
+        """One JSON object. Fields are only ever added."""
         return json_text(asdict(self), indent=2)
 
     def to_junit(self) -> str:
@@ -99,7 +100,7 @@ def junit_refusal(message: str) -> str:
 
 
 def verify(detector: Detector) -> VerifyReport:
-    """Hash every file of the artifact, replay its reference images, compare.
+    """Hash every file of the artifact, replay its reference images, and compare every stage.
 
     Raises:
         ArtifactError: a file is missing or damaged, or there is nothing to replay.
@@ -128,10 +129,10 @@ class _Expected:
 
     Attributes:
         preprocessed: ``(H, W, 3)``.
-        stages: per member, the values of its head's stages before the map, by name.
+        stages: for each member the values of its head's stages before the map, by name.
         map: the members' maps, combined.
         score: the members' scores, combined.
-        score_fp32: the same of the float32 networks.
+        score_fp32: the combined score of the float32 networks.
         anomalous: whether the score is above the threshold.
     """
 
@@ -172,7 +173,7 @@ def _expected(detector: Detector) -> list[_Expected]:
 
 
 def _shapes(detector: Detector) -> dict[str, Shaped]:
-    """What the reference values of one image are."""
+    """The type and the shape of each of the reference values of one image."""
     size = detector.manifest.preprocessing.size
     return {
         "preprocessed": Shaped(np.uint8, (*size, 3)),
@@ -200,7 +201,7 @@ def _differences(
     maps = []
     for member, values in zip(detector.members, expected.stages, strict=True):
         (found,) = member.run(expected.preprocessed[np.newaxis])
-        # each stage gets the reference's values of those before, and else this device's outputs
+        # each stage gets the reference's values of the stages before, and this device's outputs
         before = dict(found)
         for stage in own_stages(member.head):
             value = member.head.replay(stage.name, before)

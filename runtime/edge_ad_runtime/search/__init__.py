@@ -1,4 +1,4 @@
-"""Nearest bank patch of every query patch: exact, or through an HNSW index."""
+"""Find the nearest bank patches of every query patch, exactly or through an HNSW index."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class Nearest(NamedTuple):
     """For each query its k nearest bank rows, nearest first.
 
     Attributes:
-        distances: ``(q, k)`` float32, L2, not squared; measured in full precision on those rows,
-            so an approximate search can be too large but never too small.
-        rows: ``(q, k)`` int64, row numbers of the bank.
+        distances: ``(q, k)`` float32, plain L2, not squared. They are measured in full precision on
+            those rows, so an approximate search's can be too large but never too small.
+        rows: ``(q, k)`` int64, the numbers of the bank's rows.
         scanned: how many of the queries were compared with every bank row.
-        bound: the largest patch distance among the other queries, an upper bound of the true one;
-            0 if there are none.
+        bound: the largest patch distance among the other queries, which is an upper bound of the
+            true one. It is 0 if there are no other queries.
     """
 
     distances: NDArray[np.float32]
@@ -29,23 +29,23 @@ class Nearest(NamedTuple):
 
 
 class Search(Protocol):
-    """What every search can do; safe to call from several threads.
+    """What every search can do. It is safe to call from several threads.
 
     The largest patch distance, on which the verdict hangs, is exact in every search, and so are
-    the rows nearest to that patch; the other distances may be too large in an approximate one.
+    the rows nearest to that patch. In an approximate search the other distances may be too large.
     """
 
     kind: str
 
     def nearest(self, queries: NDArray[np.float32], k: int = 1) -> Nearest:
-        """The ``k`` nearest bank rows of each of ``(q, D)`` queries; the bank has at least k.
+        """Find the ``k`` nearest bank rows of each of ``(q, D)`` queries. The bank has at least k.
 
         Raises:
             ShapeError: the queries are not ``(q, D)`` of this bank's D.
         """
 
     def close(self) -> None:
-        """Give back its threads; nothing may be searched afterwards."""
+        """Give back the search's threads. Nothing may be searched afterwards."""
 
 
 def check_queries(queries: NDArray[np.float32], dimension: int) -> None:
@@ -59,10 +59,9 @@ def measured(
 ) -> Nearest:
     """Measure query i to the bank rows ``rows[i]``, ``(q, k)``, and sort them nearest first.
 
-    ``scanned`` and ``bound`` are set as for an exhaustive search.
-
-    From the differences themselves: the expansion |q|^2 - 2qb + |b|^2 cancels badly when q is near
-    b; this does not.
+    ``scanned`` and ``bound`` are set as for an exhaustive search. Distances are taken from the
+    differences themselves, because the expansion |q|^2 - 2qb + |b|^2 cancels badly when q is near
+    b.
     """
     difference = queries[:, np.newaxis] - bank[rows]  # (q, k, D)
     distances = np.sqrt(np.einsum("qkd,qkd->qk", difference, difference))
@@ -74,5 +73,8 @@ def measured(
 
 
 def mean_distances(distances: NDArray[np.float32], *, squared: bool) -> NDArray[np.float32]:
-    """One distance per patch from those to its k nearest rows: ``(q, k)`` to ``(q,)``."""
+    """The mean of each patch's distances to its k nearest rows: ``(q, k)`` to ``(q,)``.
+
+    With ``squared``, it is the mean of the squared distances.
+    """
     return np.asarray((np.square(distances) if squared else distances).mean(axis=1))

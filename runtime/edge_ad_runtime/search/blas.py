@@ -1,10 +1,12 @@
-"""BLAS on one thread while an index is searched.
+"""Keep BLAS on one thread while an index is searched.
 
-BLAS threads wait for more work by spinning: after a product of matrices they are in the way of the
-graph search's own threads, which on two cores takes twice as long. The limit is the whole
-process's, so it is counted: the first search sets it, the last one lifts it, and those in between
-do not wait for one another. (threadpoolctl 3.8 lets only the thread that has set a limit change it,
-and silently does nothing for others; here the last one out may be another than the first one in.)
+BLAS threads wait for more work by spinning. After a product of matrices they are in the way of the
+graph search's own threads, so that on two cores the search takes twice as long. The limit holds for
+the whole process, so the searches are counted. The first search sets the limit and the last one
+lifts it, and those in between do not wait for one another.
+
+Threadpoolctl 3.8 lets only the thread that has set a limit change it, and silently does nothing for
+others. Here the last search out may be another thread's than the first one in.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ class _OnOneThread:
             self._inside += 1
             if self._inside > 1:
                 return
-            if self._libraries is None:  # finding them takes a while
+            if self._libraries is None:  # finding them takes a while, so it is done once
                 self._libraries = threadpoolctl.ThreadpoolController()
             _disown()
             self._limit = self._libraries.limit(limits=1, user_api="blas")

@@ -1,4 +1,4 @@
-"""The nearest of a few candidate rows per query; and candidates from the patches around.
+"""Pick the nearest of a few candidate rows per query, and take candidates from the patches around.
 
 Neighbouring patches of an image look alike, so what one has found is a good candidate for the next
 (PatchMatch, Barnes et al. 2009). One round of asking the four patches around costs less than a
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-_CACHE_BYTES = 1_000_000  # of gathered rows at a time: they are used once, from the cache
+_CACHE_BYTES = 1_000_000  # so many bytes of rows are gathered at a time, to be used from the cache
 
 FloatArray = NDArray[np.float32]
 Rows = NDArray[np.int64]
@@ -21,7 +21,7 @@ def nearest_of(
 ) -> Rows:
     """The k nearest of each query's candidates, ``(q, c)`` to ``(q, k)``, in any order.
 
-    A row that is a candidate twice counts once; each query has k different ones.
+    A row that is a candidate twice counts once. Each query must have k different candidates.
     """
     if k > 1:
         candidates = np.sort(candidates, axis=1)

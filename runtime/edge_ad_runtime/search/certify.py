@@ -15,8 +15,8 @@ from edge_ad_runtime.search import Nearest, mean_distances, measured
 from edge_ad_runtime.search.codes import Codes
 from edge_ad_runtime.search.exact import ExactSearch
 
-_FEW = 1 / 16  # of the bank's rows: gathering more costs more than the product with all
-_AT_ONCE = 16  # patches
+_FEW = 1 / 16  # gathering a larger part of the bank's rows costs more than the product with all
+_AT_ONCE = 16  # patches that are searched together
 
 
 def certified(
@@ -35,8 +35,8 @@ def certified(
     Args:
         queries: ``(q, D)``.
         bounds: what an approximate search found for them, ``(q, k)``.
-        search: of the whole bank.
-        codes: of the bank, to pass over rows that are surely too far.
+        search: the exact search of the whole bank.
+        codes: the codes of the bank, by which rows that are surely too far are passed over.
         squared: whether a patch's distance is the mean of its k squared distances.
 
     Returns:

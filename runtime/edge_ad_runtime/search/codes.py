@@ -20,7 +20,7 @@ FloatArray = NDArray[np.float32]
 
 _COMPARED_ROWS = 1024
 _ORTHONORMAL = 1e-3  # products of axes are float32 sums
-_SLACK = 1e-5  # of the squared lengths involved: float32 rounding of the products below
+_SLACK = 1e-5  # float32 rounding of the products below, as a share of the squared lengths involved
 
 
 class Codes:

@@ -1,4 +1,4 @@
-"""Exact search: one matrix product against the bank, block by block."""
+"""Exact search, by one matrix product against the bank, block by block."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ _BLOCK_ROWS = 4096
 
 
 class ExactSearch:
-    """The truth the index is measured against: argmin over the bank of |q - b|.
+    """The truth that the index is measured against: argmin over the bank of |q - b|.
 
     |q - b|^2 = |q|^2 + 2 (|b|^2 / 2 - q.b), so the largest q.b - |b|^2 / 2 wins. The winner's
-    distance is then measured directly; float32 rounding can only swap rows that are equally near.
+    distance is then measured directly, so float32 rounding can only swap rows that are equally
+    near.
 
     Attributes:
         bank: ``(n, D)``.
@@ -39,7 +40,7 @@ class ExactSearch:
         return measured(queries, self.bank, best.rows)
 
     def close(self) -> None:
-        """See `Search.close`; it has no threads of its own."""
+        """See `Search.close`. This search has no threads of its own."""
 
 
 class _Best:
@@ -50,10 +51,10 @@ class _Best:
         self.rows = np.zeros((queries, k), np.int64)
 
     def offer(self, values: NDArray[np.float32], first_row: int) -> None:
-        """Values ``(q, block)`` of the bank rows from ``first_row`` on.
+        """Offer values ``(q, block)`` of the bank rows from ``first_row`` on.
 
-        After the first block few values are among the k best, so those above the k-th are found by
-        one comparison and only they are sorted in.
+        After the first block few values are among the k best. So those above the k-th are found by
+        one comparison, and only they are sorted in.
         """
         k = self.values.shape[1]
         if k == 1 or first_row == 0:
@@ -90,7 +91,7 @@ class _Best:
 
 
 def _largest(values: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-    """Columns of each row's k largest values (all, if fewer), in any order: ``(q, k)``."""
+    """The columns of each row's k largest values (all, if fewer), in any order, ``(q, k)``."""
     if k == 1:
         return np.asarray(values.argmax(axis=1)[:, np.newaxis])
     k = min(k, values.shape[1])

@@ -26,24 +26,27 @@ from edge_ad_runtime.search.codes import Codes
 from edge_ad_runtime.search.exact import ExactSearch
 from edge_ad_runtime.search.index_file import Content, read_vectors
 
-_FEWEST_IN_A_PART = 64  # queries; handing over fewer costs more than it gains
+_FEWEST_IN_A_PART = 64  # handing over fewer queries costs more than it gains
 
 
 class HnswSearch:
-    """HNSW over codes; candidates ranked by true distances; the largest distance certified.
+    """HNSW over codes.
+
+    Its candidates are ranked by their true distances, and the largest distance is certified.
 
     Args:
-        content: of ``index.hnsw``, of the codes.
-        path: where that is from, for messages.
+        content: the bytes of ``index.hnsw``, the index of the codes.
+        path: where these bytes are from, for messages.
         bank: ``(n, D)``.
-        projection: of the codes, see `Codes`.
-        settings: ``ef_search``, ``candidates`` and ``rounds``.
-        grid: ``(rows, cols)``; queries that fill it are an image, and ask the patches around.
+        projection: the projection of the codes, see `Codes`.
+        settings: has ``ef_search``, ``candidates`` and ``rounds``.
+        grid: ``(rows, cols)``. Queries that fill it are an image, and ask the patches around.
         squared: whether a patch's distance is the mean of its squared distances.
-        threads: of all but the certificate; None: all cores.
+        threads: the number of threads of all but the certificate. None means all cores.
 
     Raises:
-        ArtifactError: the file is not an index of these codes, or they are none.
+        ArtifactError: the file is not an index of these codes, or its vectors are no codes of the
+            bank.
     """
 
     kind = "hnsw"
@@ -98,7 +101,7 @@ class HnswSearch:
         self._pool.shutdown()
 
     def _ask(self, queries: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-        """The k nearest of what the index proposes: rows ``(q, k)``."""
+        """The k nearest of the rows that the index proposes, ``(q, k)``."""
 
         def nearest(part: slice) -> NDArray[np.int64]:
             return self._nearest_of(queries[part], self._candidates(queries[part], k), k)
@@ -108,7 +111,7 @@ class HnswSearch:
     def _ask_around(
         self, queries: NDArray[np.float32], best: NDArray[np.int64], k: int
     ) -> NDArray[np.int64]:
-        """The k nearest of what each patch and those around it have found."""
+        """The k nearest of the rows that each patch and those around it have found."""
         around = with_those_around(best, self._grid)
 
         def nearest(part: slice) -> NDArray[np.int64]:
@@ -119,7 +122,7 @@ class HnswSearch:
     def _in_parts(
         self, work: Callable[[slice], NDArray[np.int64]], count: int
     ) -> NDArray[np.int64]:
-        """The work on ``count`` queries, a part on each thread, put together."""
+        """Do the work on ``count`` queries, a part on each thread, and put the parts together."""
         size = max(-(-count // self._threads), _FEWEST_IN_A_PART)
         parts = [slice(start, start + size) for start in range(0, count, size)]
         return np.concatenate(list(self._pool.map(work, parts)))
@@ -142,7 +145,9 @@ class HnswSearch:
 
 
 def _load(index: hnswlib.Index, content: Content) -> None:
-    """Have hnswlib read the very bytes that were checked: it takes names only, of what may change.
+    """Have hnswlib read the very bytes that were checked.
+
+    hnswlib only takes a file's name, and the file of that name may change.
 
     Raises:
         RuntimeError: hnswlib refuses them.

@@ -1,8 +1,8 @@
-"""An hnswlib file (0.8), checked from end to end before hnswlib sees it.
+"""Check an hnswlib file (0.8) from end to end before hnswlib sees it.
 
-hnswlib trusts what it loads: a link to a row that is not there, a count that is too large or a top
-level that no row has send its search through memory that is not its own. (hnswalg.h, saveIndex and
-loadIndex, gives the layout.) A file consists of
+hnswlib trusts what it loads. A link to a row that is not there, a count that is too large or a top
+level that no row has would send its search through memory that is not its own. (saveIndex and
+loadIndex in hnswalg.h give the layout.) A file consists of
 
     header       96 bytes, see `_HEADER`
     level 0      per row: count and links, the vector, the label
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# saveIndex (0.8.0): six size_t, int, unsigned, three size_t, double, size_t.
+# saveIndex (0.8.0) writes six size_t, int, unsigned, three size_t, double, size_t.
 _HEADER = struct.Struct("<6QiI3QdQ")
 _FLOAT_BYTES = 4
 _LABEL_BYTES = 8
@@ -35,13 +35,13 @@ class IndexHeader:
     """The sizes an hnswlib file claims.
 
     Attributes:
-        rows: vectors in it.
-        dimension: numbers of a vector.
-        links: M; level 0 has twice as many.
-        ef_construction: what it was built with.
-        top_level: of the row that searches start from.
-        entry: that row.
-        row_bytes: of a row on level 0.
+        rows: the number of vectors in the index.
+        dimension: the number of values in a vector.
+        links: the parameter M. Level 0 has twice as many links.
+        ef_construction: the breadth of search that the index was built with.
+        top_level: the level of the row that searches start from.
+        entry: the row that searches start from.
+        row_bytes: the bytes of a row on level 0.
     """
 
     rows: int
@@ -57,7 +57,7 @@ def read_header(content: Content) -> IndexHeader:
     """Read the header.
 
     Raises:
-        ValueError: too short, or its sizes contradict one another.
+        ValueError: the file is too short, or its sizes contradict one another.
     """
     if len(content) < _HEADER.size:
         raise ValueError(f"{len(content)} bytes is too short for an HNSW index")
@@ -87,7 +87,7 @@ def read_vectors(content: Content) -> NDArray[np.float32]:
     """Check that it is a whole index, row i under the label i, and give its vectors ``(n, d)``.
 
     Raises:
-        ValueError: it is not; says what contradicts what.
+        ValueError: it is not. The message says what contradicts what.
     """
     header = read_header(content)
     rows, level0 = header.rows, _level0(content, header)
@@ -144,9 +144,9 @@ def _upper_levels(content: Content, header: IndexHeader) -> tuple[NDArray[np.int
 
 
 def _rows_with_lists(words: NDArray[np.uint32], rows: int) -> Iterator[tuple[int, int, int]]:
-    """Row, place and bytes of the lists of each row that has any: one in M.
+    """Give row, place and bytes of lists for each row that has any, which is one row in M.
 
-    The others are a word of 0 each, and passed over together.
+    Each other row is a word of 0, and they are passed over together.
     """
     not_zero: list[int] = np.flatnonzero(words).tolist()
     row, at, following = 0, 0, 0
@@ -163,9 +163,13 @@ def _rows_with_lists(words: NDArray[np.uint32], rows: int) -> Iterator[tuple[int
 def _check_links(
     counts: NDArray[np.uint32], links: NDArray[np.uint32], may_be_linked: NDArray[np.bool_]
 ) -> None:
-    """Counts ``(n,)`` of lists ``(n, m)``, and the rows ``(rows,)`` that they may name.
+    """Check that lists ``(n, m)`` with counts ``(n,)`` only name rows that ``may_be_linked``.
 
-    (A count is 16 bits; the next holds the mark of a deleted row, and must be 0 too.)
+    ``may_be_linked`` is ``(rows,)``. (A count has 16 bits. The bits after it hold the mark of a
+    deleted row and must be 0 too.)
+
+    Raises:
+        ValueError: a count is too large, or a link names a row that it must not.
     """
     width = links.shape[1]
     if counts.size and counts.max() > width:

@@ -1,7 +1,7 @@
-"""Graph to plan, with TensorRT or TensorRT-RTX.
+"""Compile a graph into a plan with TensorRT or TensorRT-RTX.
 
-Networks are strongly typed: what the graph says in float32 is computed in float32 (not in TF32,
-TensorRT's own choice), and float16 or int8 is what the export has made so.
+Networks are strongly typed. What is float32 in the graph is computed in float32, and not in TF32,
+which TensorRT would choose. Only what the export has made float16 or int8 is computed so.
 """
 
 from __future__ import annotations
@@ -29,21 +29,23 @@ def build_plan(
     """Compile a graph.
 
     Args:
-        library: what compiles it; TensorRT does so on the GPU that it is for, TensorRT-RTX
-            anywhere.
-        graph: float32, float16, or int8 by pairs of QuantizeLinear and DequantizeLinear.
-        capability: compute capability of the GPU that it is for.
-        max_batch: images at once, at most; it is tuned for one.
-        timing_cache: file of TensorRT's measurements, read where it exists, then written: the
-            next build on this GPU is faster.
+        library: the library that compiles it. TensorRT must do so on the GPU that the plan is for,
+            TensorRT-RTX can do so anywhere.
+        graph: a graph in float32 or float16, or in int8 by pairs of QuantizeLinear and
+            DequantizeLinear.
+        capability: the compute capability of the GPU that the plan is for.
+        max_batch: the most images that can be run at once. The plan is tuned for one.
+        timing_cache: a file of TensorRT's measurements. It is read where it exists, and then
+            written, so that the next build on this GPU is faster.
 
     Returns:
         The plan, for `write_plan`.
 
     Raises:
-        EngineError: TensorRT cannot read the graph (names the node), or cannot compile it.
-        ConfigError: a batch that cannot be; a timing cache of another GPU or version, or for
-            TensorRT-RTX.
+        EngineError: TensorRT cannot read the graph (the message names the node), or cannot compile
+            it.
+        ConfigError: the batch is impossible, or the timing cache is of another GPU or version, or
+            one was given for TensorRT-RTX.
     """
     if not 1 <= max_batch < 2**31:
         raise ConfigError(f"max-batch is {max_batch}; it must be 1 to {2**31 - 1}")
@@ -51,7 +53,7 @@ def build_plan(
     library.log.errors.clear()
     try:
         builder = api.Builder(library.log)
-    except TypeError as exc:  # pybind11's word for a null pointer
+    except TypeError as exc:  # this is how pybind11 reports a null pointer
         raise EngineError(
             f"{library.name} {library.version} cannot build here: {library.reason()}"
         ) from exc
@@ -101,7 +103,7 @@ def _first_error(parser: Any) -> str:
         return "it does not say why"
     error = parser.get_error(0)
     node = f" (node {error.node_name()}, {error.node_operator()})" if error.node_name() else ""
-    return " ".join(error.desc().splitlines()[:2]) + node  # then come consequences
+    return " ".join(error.desc().splitlines()[:2]) + node  # later lines are consequences
 
 
 def _read_timing_cache(library: Library, config: Any, path: Path) -> Any:

@@ -1,8 +1,8 @@
-"""The little of CUDA that TensorRT needs around it, by ctypes from the driver itself.
+"""The little of CUDA that TensorRT needs around it, called in the driver itself by ctypes.
 
 ``libcuda.so.1`` is wherever a GPU can be used at all, and its versioned symbols have kept their
-meaning since CUDA 11.4; libcudart and cuda-python are more to install, have to match the driver,
-and on a Jetson come with JetPack or not at all.
+meaning since CUDA 11.4. libcudart and cuda-python would be more to install and have to match the
+driver, and on a Jetson they come with JetPack or not at all.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from edge_ad_runtime.errors import EngineError
 
 DRIVER = "libcuda.so.1"
 
-# CUdevice is an int, CUdeviceptr 64 bits, every other handle a pointer (cuda.h)
+# CUdevice is an int, CUdeviceptr has 64 bits, and every other handle is a pointer (cuda.h)
 _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "cuInit": (c_uint,),
     "cuGetErrorString": (c_int, POINTER(c_char_p)),
@@ -48,8 +48,8 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
 }
 _OUT_OF_MEMORY = 2
 _CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76
-_PORTABLE = 1  # pinned for every context
-_NON_BLOCKING = 1  # does not wait for the default stream
+_PORTABLE = 1  # the memory is pinned for every context
+_NON_BLOCKING = 1  # the stream does not wait for the default stream
 _THREAD_LOCAL = 1  # other threads may allocate during a capture
 
 
@@ -57,16 +57,16 @@ class Gpu:
     """The first GPU that ``CUDA_VISIBLE_DEVICES`` shows, and one stream on it.
 
     Attributes:
-        name: such as ``NVIDIA L4``.
-        capability: its compute capability, ``(8, 9)``.
+        name: the GPU's name, such as ``NVIDIA L4``.
+        capability: its compute capability, such as ``(8, 9)``.
         stream: the handle of the stream, which TensorRT takes as a number.
     """
 
     def __init__(self) -> None:
-        """Open it.
+        """Open the GPU.
 
         Raises:
-            EngineError: no driver, or no GPU.
+            EngineError: there is no driver or no GPU.
         """
         self._driver = _open_driver()
         device = c_int()
@@ -78,7 +78,7 @@ class Gpu:
         self.call("cuDeviceGetAttribute", major, _CAPABILITY_MAJOR, device)
         self.call("cuDeviceGetAttribute", minor, _CAPABILITY_MINOR, device)
         self.capability = (major.value, minor.value)
-        # the primary context is the one that TensorRT works in; it stays for the process
+        # TensorRT works in the primary context, which stays as long as the process
         self._context = c_void_p()
         self.call("cuDevicePrimaryCtxRetain", self._context, device)
         self.enter()
@@ -89,15 +89,15 @@ class Gpu:
         weakref.finalize(self, self._driver.cuStreamDestroy_v2, self.stream)
 
     def enter(self) -> None:
-        """Make it the calling thread's GPU; each thread must, before anything else."""
+        """Make it the calling thread's GPU. Each thread must do so before anything else."""
         self.call("cuCtxSetCurrent", self._context)
 
     def synchronize(self) -> None:
-        """Wait until the stream has done its work; its errors are raised here."""
+        """Wait until the stream has done its work. The work's errors are raised here."""
         self.call("cuStreamSynchronize", self.stream)
 
     def capture(self, work: Callable[[], None]) -> Callable[[], None]:
-        """Record what ``work`` puts on the stream, as a CUDA graph; call the answer to launch it.
+        """Record what ``work`` puts on the stream as a CUDA graph, and give what launches it.
 
         Nothing runs while it is recorded. The addresses and sizes stay those of the recording.
         """
@@ -125,7 +125,7 @@ class Gpu:
         """Call one of the driver's functions.
 
         Raises:
-            EngineError: it says that it has failed, for want of memory or otherwise.
+            EngineError: the function says that it has failed, for want of memory or otherwise.
         """
         code = getattr(self._driver, name)(*arguments)
         if code == _OUT_OF_MEMORY:
@@ -137,9 +137,9 @@ class Gpu:
 
 
 class Buffer:
-    """One array twice: ``host``, pinned, and its copy on the GPU at ``address``.
+    """An array that is there twice: in pinned memory as ``host``, and on the GPU at ``address``.
 
-    Copies between the two are put on the stream; they are done after `Gpu.synchronize`.
+    Copies between the two are put on the stream, so they are done after `Gpu.synchronize`.
     """
 
     def __init__(self, gpu: Gpu, shape: tuple[int, ...], dtype: DTypeLike) -> None:

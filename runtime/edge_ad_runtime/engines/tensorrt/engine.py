@@ -18,7 +18,7 @@ from edge_ad_runtime.errors import EngineError
 
 
 class TensorRTEngine:
-    """A plan from the artifact's ``engines``, on one stream; threads take turns."""
+    """A plan from the artifact's ``engines`` on one stream, for which threads take turns."""
 
     name: EngineName = "tensorrt"
 
@@ -63,7 +63,7 @@ class TensorRTEngine:
             self._gpu.enter()
             self._image.host[:count] = images
             if self._launch is None or self._batch != count:
-                self._launch = None  # a graph is no longer valid once its context is changed
+                self._launch = None  # a CUDA graph is no longer valid once its context is changed
                 self._launch, self._batch = self._prepare(count), count
             self._launch()
             self._gpu.synchronize()
@@ -77,7 +77,7 @@ class TensorRTEngine:
             del self._image, self._context, self._engine, self._runtime
 
     def _prepare(self, count: int) -> Callable[[], None]:
-        """Get ready for batches of that size; the answer, called, computes one."""
+        """Get ready for batches of that size, and give the function that computes one."""
 
         def work() -> None:
             self._image.upload(count)
@@ -98,7 +98,7 @@ def _execution_context(api: Any, engine: Any) -> Any:
     """A context whose kernels are final from the first image on.
 
     TensorRT-RTX would begin with general kernels and change to better ones once it has compiled
-    them in the background: a score would depend on when it was taken.
+    them in the background, so that a score would depend on when it was taken.
     """
     if not hasattr(api, "DynamicShapesKernelSpecializationStrategy"):
         return engine.create_execution_context()

@@ -1,4 +1,4 @@
-"""TensorRT, and TensorRT-RTX, which has the same interface: either, imported."""
+"""Import TensorRT or TensorRT-RTX, which have the same interface."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge_ad_runtime.engines.tensorrt.plans import LibraryName, PlanKey
 from edge_ad_runtime.errors import EngineError
 
 Capability = tuple[int, int]
-"""Compute capability of a GPU, such as ``(8, 9)``."""
+"""The compute capability of a GPU, such as ``(8, 9)``."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Library:
     """One of the two libraries, imported.
 
     Attributes:
-        name: which.
-        api: its module.
-        log: its one logger; it keeps the last errors in ``log.errors``.
+        name: which of the two it is.
+        api: the library's Python module.
+        log: the library's one logger, which keeps the last errors in ``log.errors``.
     """
 
     name: LibraryName
@@ -33,11 +33,11 @@ class Library:
 
     @property
     def version(self) -> str:
-        """Such as ``10.3.0``."""
+        """The library's version, such as ``10.3.0``."""
         return str(self.api.__version__)
 
     def key(self, graph: Graph, capability: Capability, gpu: str = "") -> PlanKey:
-        """The key of the graph's plan for a GPU; of its name only TensorRT takes notice."""
+        """The key of the graph's plan for a GPU, whose name matters to TensorRT only."""
         target = "sm{}{}".format(*capability)
         if self.name == "tensorrt":
             target += "-" + re.sub(r"[^a-z0-9]+", "-", gpu.lower()).strip("-")
@@ -46,23 +46,23 @@ class Library:
         )
 
     def made(self, what: Any, failure: str) -> Any:
-        """``what``, unless it is None, TensorRT's way to say that it has written to its log."""
+        """Give ``what`` back, or raise EngineError if it is None, with what TensorRT's log says."""
         if what is None:
             raise EngineError(f"{self.name} {self.version} {failure}: {self.reason()}")
         return what
 
     def reason(self) -> str:
-        """The first of the last errors, and none of them any more."""
+        """The first of the last errors in the log. The log is emptied."""
         errors = [*self.log.errors, "it does not say why"]
         self.log.errors.clear()
         return " ".join(str(errors[0]).split())
 
 
 def open_library(*names: LibraryName) -> Library:
-    """The first of these that is installed; by default TensorRT, else TensorRT-RTX.
+    """Open the first of these that is installed: by default TensorRT, or else TensorRT-RTX.
 
     Raises:
-        EngineError: none is (says what to install), or it cannot be loaded.
+        EngineError: none is installed (the message says what to install), or it cannot be loaded.
     """
     wanted: tuple[LibraryName, ...] = names or get_args(LibraryName)
     missing = []
@@ -71,7 +71,7 @@ def open_library(*names: LibraryName) -> Library:
             api = importlib.import_module(name)
         except ImportError as exc:
             missing.append(str(exc))
-        except OSError as exc:  # the package is there, the library that it loads is not
+        except OSError as exc:  # the package is there, but the library that it loads is not
             raise EngineError(f"{name} cannot be loaded: {exc}") from exc
         else:
             return Library(name, api, _log(api))

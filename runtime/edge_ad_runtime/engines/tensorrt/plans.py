@@ -1,8 +1,8 @@
-"""Plan files: a compiled graph with a header that says what it is of and what it runs on.
+"""Plan files: a compiled graph with a header that says what it was made from and where it runs.
 
-One file: the header as JSON, a blank line, the plan. Its name follows from its `PlanKey`; the
-SHA-256 in the header is checked before TensorRT's own parser, which trusts what it is given, sees
-a byte.
+A file consists of the header as JSON, a blank line and the plan. Its name follows from its
+`PlanKey`. The SHA-256 in the header is checked before TensorRT's own parser sees a byte, because
+that parser trusts what it is given.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ class PlanKey:
     """What a plan must agree with to be used.
 
     Attributes:
-        library: what built it; the two cannot read one another's.
-        version: of the library, which reads no other's.
-        target: what it runs on: ``sm89``, for ``tensorrt`` with the GPU's name, ``sm87-orin``.
-        graph_sha256: of the graph that it was built from.
+        library: the library that built it. The two cannot read one another's plans.
+        version: the version of that library, which reads no other version's plans.
+        target: the GPU that it runs on, such as ``sm89``. For ``tensorrt`` the GPU's name follows,
+            as in ``sm87-orin``.
+        graph_sha256: the SHA-256 of the graph that it was built from.
     """
 
     library: LibraryName
@@ -44,7 +45,7 @@ class PlanKey:
 
     @property
     def file_name(self) -> str:
-        """``tensorrt_rtx-1.7.1.116-sm89-0a1b2c3d4e5f.plan``."""
+        """The plan's file name, such as ``tensorrt_rtx-1.7.1.116-sm89-0a1b2c3d4e5f.plan``."""
         return f"{self.library}-{self.version}-{self.target}-{self.graph_sha256[:12]}.plan"
 
 
@@ -64,10 +65,11 @@ def write_plan(folder: Path, key: PlanKey, plan: bytes) -> None:
 
 
 def read_plan(folder: Path | None, key: PlanKey) -> bytes:
-    """The plan of that key, verified.
+    """Read the plan of that key and verify it.
 
     Raises:
-        EngineError: there is none; names those that there are, of other devices and versions.
+        EngineError: there is none. The message names the plans of other devices and versions that
+            are there.
         ArtifactError: the file is damaged, or is another plan under this one's name.
     """
     there = sorted(path.name for path in folder.glob("*.plan")) if folder else []
@@ -87,7 +89,7 @@ def read_plan(folder: Path | None, key: PlanKey) -> bytes:
 
 
 def _read(path: Path, key: PlanKey) -> bytes:
-    """The plan in a file, which is not read further than its header if that is wrong."""
+    """The plan in a file. If the header is wrong, no more than the header is read."""
     with open_regular(path, most_bytes=_MOST_BYTES) as (file, size_bytes):
         text, _, plan = file.read(_MOST_HEADER_BYTES).partition(_END_OF_HEADER)
         header = strict.parse(_Header, strict.loads(text.decode()))
