@@ -1,9 +1,9 @@
 """Several fits of the same good images as one detector (PatchCore, table 4).
 
-The scores of different networks are distances in different spaces. Each is divided by what a good
-image typically scores (the median over some of the held-out images) and the mean is taken: 1 is an
-ordinary good part. Test images have no say in it. The images that set the scales do not set the
-threshold, so that its guarantee holds as for a single network.
+The scores of different networks are distances in different spaces. Each score is divided by what a
+good image typically scores, which is the median over some of the held-out images. The mean of the
+quotients is taken, so 1 is an ordinary good part. Test images have no say in it. The images that
+set the scales do not set the threshold, so its guarantee holds as for a single network.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ _SCALE_EVERY = 3  # of the held-out images, the first and every third after set 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ensemble:
-    """Fits whose scores are combined; or a single one, at scale 1.
+    """Fits whose scores are combined, or a single fit at scale 1.
 
     Attributes:
-        members: fits of the same images, the same ones held out.
-        scales: what their scores and maps are divided by.
-        held_out_scores: ``(n,)`` combined scores of the held-out images that set the threshold.
+        members: the fits, of the same images and with the same ones held out.
+        scales: what each member's scores and maps are divided by.
+        held_out_scores: ``(n,)``, the combined scores of the held-out images that set the
+            threshold.
     """
 
     members: tuple[FittedDetector, ...]
@@ -38,7 +39,7 @@ class Ensemble:
     held_out_scores: NDArray[np.float64]
 
     def calibration(self, threshold: float | None) -> Calibration:
-        """What the threshold is worth: a given one, or the members' (None).
+        """What the threshold is worth: a given one, or with None that of the members.
 
         Raises:
             ConfigError: no image was held out, or too few for the false-reject rate.
