@@ -70,9 +70,9 @@ def _tolerances(
     loss: PrecisionLoss | None,
     config: ExportConfig,
 ) -> dict[str, float]:
-    """By stage, in the order of the pipeline.
+    """How far a device may be from the reference at each stage, in the order of the pipeline.
 
-    The first stage of a head is what the network gives; those after it are computed from that.
+    The first stage of a head is what the network gives. The later ones are computed from that.
     """
     outputs, later, score = _TOLERANCES[config.precision]
     searched = [m.head.search for m in members if isinstance(m.head, PatchSearchRecord)]

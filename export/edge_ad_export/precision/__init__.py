@@ -23,7 +23,7 @@ def reduce(
     *,
     progress: bool = False,
 ) -> tuple[bytes, str]:
-    """The network's graph in ``config.precision``, and how it was made; ``graph`` is float32.
+    """Turn the float32 ``graph`` into one in ``config.precision``, and say how it was made.
 
     Raises:
         ExportError: too few held-out images to calibrate with, the quantiser refuses, or the method
