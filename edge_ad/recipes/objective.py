@@ -1,12 +1,13 @@
 """What is learned: that a detector made of good parts tells defective parts from good ones.
 
-Each episode is a small PatchCore (Roth et al. 2022) without a coreset: patch features of a few
-good images, whitened by their own covariance (`edge_ad.features.whitening`), are the bank; a
-patch's distance is that to the nearest of them; an image's score that of its largest ones. The loss
-ranks the scores of defective images above those of good ones. Distances count in units of the good
-images' mean distance: shrinking all features gains nothing, nor, with whitening, does letting all
-but a few directions go, and so the features do not collapse, as they do under a loss on distances
-themselves.
+Each episode is a small PatchCore (Roth et al. 2022) without a coreset. Its bank is the patch
+features of a few good images, whitened by their own covariance (`edge_ad.features.whitening`). A
+patch's distance is that to the nearest patch of the bank, and an image's score is that of its
+largest distances. The loss ranks the scores of defective images above those of good ones.
+
+Distances count in units of the good images' mean distance, so shrinking all features gains nothing.
+With whitening, letting all but a few directions go gains nothing either. The features therefore do
+not collapse, as they do under a loss on distances themselves.
 """
 
 from __future__ import annotations
@@ -42,10 +43,10 @@ class Outcome:
 
 
 def outcome(maps: list[Tensor], change: Tensor) -> Outcome | None:
-    """Of one episode; None where no damage shows.
+    """The outcome of one episode, or None where no damage shows.
 
     Args:
-        maps: the backbone's, ``(IMAGES, C_j, h_j, w_j)``.
+        maps: the backbone's maps, ``(IMAGES, C_j, h_j, w_j)`` each.
         change: ``(IMAGES, h, w)``, see `Episode`.
     """
     features = _aggregation([m.float() for m in maps]).permute(0, 2, 3, 1).flatten(1, 2)
@@ -78,8 +79,8 @@ def relative_distances(bank: Tensor, queries: Tensor) -> Tensor:
     """Distances to the nearest whitened bank patch, in units of the mean of the good queries'.
 
     Args:
-        bank: ``(BANK, P, D)``.
-        queries: ``(N, P, D)``, the first `GOOD` of them good.
+        bank: ``(BANK, P, D)``, the patch features of the bank's images.
+        queries: ``(N, P, D)``. The first `GOOD` of them are good.
 
     Returns:
         ``(N, P)``.
