@@ -61,7 +61,7 @@ def pixel_metrics(
 
 
 def _region_sizes(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """For each True pixel, row-major, how many its region has."""
+    """For each True pixel, row-major, how many pixels its region has."""
     if not mask.any():
         return np.zeros(0, np.int64)
     regions, _ = label(mask, structure=np.ones((3, 3)))
@@ -70,9 +70,9 @@ def _region_sizes(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def _ranks(negatives: Iterable[Scores], positives: Scores) -> tuple[Scores, Scores]:
-    """For each positive lo, the share of negatives above it, and hi, of those not below it."""
+    """For each positive: lo, the share of negatives above it, and hi, the share not below it."""
     values, at = np.unique(positives, return_inverse=True)
-    # how many negatives have r of the values below them; and r not above them
+    # for each r, how many negatives have r values below them, and how many have r not above them
     below, not_above = np.zeros((2, len(values) + 1), np.int64)
     for part in negatives:
         ascending = np.sort(part)

@@ -101,7 +101,7 @@ def _draw_curves(evaluation: Evaluation, path: Path) -> None:
 
 
 def _html(evaluation: Evaluation, sections: list[tuple[str, list[tuple[str, ScoredImage]]]]) -> str:
-    """The whole page. One function, so that it reads from top to bottom as the browser shows it."""
+    """The page, built in one function that reads from top to bottom as the browser shows it."""
     figures = {
         "image AUROC": f"{evaluation.image_auroc:.4f}",
         "pixel AUROC": _optional(evaluation.pixel_auroc),

@@ -10,10 +10,10 @@ value is an upper bound, and a row whose bound is below the current pick's dista
 next pick, however old its bound. Hence three nested sets:
 
 - *active*: the rows with the largest bounds, brought up to date by one matrix product with all
-  centres that each has not seen;
+  centres that each has not seen.
 - *block*: the largest of those, with all distances among them. Picks come from here, updating
-  only the block, for as long as the farthest is at least as far as any bound outside it; then the
-  active rows are brought up to date, and a new block is cut;
+  only the block, for as long as the farthest is at least as far as any bound outside it. Then the
+  active rows are brought up to date, and a new block is cut.
 - *all*: looked at again when the farthest active row falls below the bounds outside.
 
 The sets are cut so that everything outside is *strictly* below them: ties go to the lowest row,
@@ -40,8 +40,8 @@ from tqdm import tqdm
 
 from edge_ad_runtime.errors import ConfigError, FitError
 
-_ACTIVE_ROWS = 16_384  # at least, and
-_ACTIVE_SHARE = 1 / 16  # of all: cutting the active rows means looking at every bound
+_ACTIVE_ROWS = 16_384  # the active rows are at least so many, and at least this share of all:
+_ACTIVE_SHARE = 1 / 16  # cutting them means looking at every bound
 _BLOCK_ROWS = 2_048
 _TILE = (1_024, 2_048)  # rows x centres of one matrix product, 8 MB
 _PRECISION = 1e-4  # largest relative error of a squared distance that picks are made by
@@ -78,7 +78,7 @@ def greedy_coreset(
 
     Raises:
         ConfigError: ``n_select`` is not 1 to N.
-        FitError: the features are not ``(N, D)`` floats, or not finite.
+        FitError: the features are not ``(N, D)`` floats, or are not finite.
     """
     if features.ndim != 2 or features.dtype not in (np.float32, np.float64):
         raise FitError(

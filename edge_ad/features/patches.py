@@ -15,7 +15,7 @@ from edge_ad.networks.registry import Backbone, build_backbone
 from edge_ad.networks.weights import load_weights
 from edge_ad_runtime.heads.patch_search import FEATURES
 
-_MEAN = (0.485, 0.456, 0.406)  # of ImageNet, RGB, in 0-1
+_MEAN = (0.485, 0.456, 0.406)  # ImageNet's, RGB, in 0-1
 _STD = (0.229, 0.224, 0.225)
 _WHITENING_BIAS = "whitening.bias"
 

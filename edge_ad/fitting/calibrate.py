@@ -32,7 +32,8 @@ def check_rate(rate: float | None, images: int) -> None:
     """Refuse a rate that ``images`` held-out images cannot support, before any work is done.
 
     Raises:
-        ConfigError: names the smallest rate they support, and how many images the rate needs.
+        ConfigError: they cannot. The error names the smallest rate that they support, and how many
+            images the rate needs.
     """
     if rate is not None and rate < _smallest_rate(images):
         needed = math.ceil(1 / rate) - 1
@@ -53,7 +54,7 @@ def split_conformal(scores: NDArray[np.floating], rate: float | None) -> Calibra
 
     Raises:
         ConfigError: see `check_rate`.
-        FitError: no scores, or scores that are not finite.
+        FitError: there are no scores, or some are not finite.
 
     >>> split_conformal(np.arange(1.0, 100.0), 0.05).threshold
     95.0

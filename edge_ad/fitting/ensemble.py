@@ -20,7 +20,7 @@ from edge_ad_runtime.artifact.schema import Calibration
 from edge_ad_runtime.errors import ConfigError, FitError
 from edge_ad_runtime.heads.ensemble import combine
 
-_SCALE_EVERY = 3  # of the held-out images, the first and every third after set the scales
+_SCALE_EVERY = 3  # the first held-out image and every third after it set the scales
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,7 +42,7 @@ class Ensemble:
         """What the threshold is worth: a given one, or with None that of the members.
 
         Raises:
-            ConfigError: no image was held out, or too few for the false-reject rate.
+            ConfigError: no image was held out, or too few were for the false-reject rate.
         """
         if threshold is not None:
             return given_threshold(self.held_out_scores, threshold)
@@ -55,8 +55,8 @@ def join(members: Sequence[FittedDetector]) -> Ensemble:
     """Put fits on one scale.
 
     Raises:
-        ConfigError: they are fits of different images, or their settings do not go together.
-        FitError: too few held-out images, or one with scores of 0.
+        ConfigError: the fits are of different images, or their settings do not go together.
+        FitError: there are too few held-out images, or a fit gives them scores of 0.
     """
     first = members[0]
     if len(members) == 1:

@@ -55,7 +55,7 @@ class Method(Protocol):
         of each output is the batch's.
 
         Raises:
-            FitError: too few images, or numbers that are not finite.
+            FitError: there are too few images, or numbers are not finite.
         """
 
     def restore(self, settings: Any, state: Mapping[str, Tensor]) -> nn.Module:
@@ -68,14 +68,14 @@ class Method(Protocol):
         from images. ``images.screened`` then says that outliers have already been left out.
 
         Raises:
-            FitError: too few images for the settings.
+            FitError: there are too few images for the settings.
         """
 
     def reference(self, run: Run, kept: Any, settings: Any) -> Reference:
         """The slow truth, which shares no code with the head."""
 
     def lower(self, network: nn.Module, kept: Any, settings: Any) -> Lowered:
-        """What a device needs."""
+        """What a device needs of a fitted method: see `Lowered`."""
 
     def describe(self, kept: Any) -> str:
         """What was kept, in a few words for people: ``bank of 5676 patches x 384``."""

@@ -1,8 +1,8 @@
 """A small network over the scattering's maps, trained on procedural images alone.
 
 Its layers are those of `edge_ad.networks.scattering` seen by a few residual blocks (He et al. 2016,
-without normalisation), at strides 8 and 16, with a look around at stride 32. What it was trained on
-and how is in ``procedural.md``, beside the weights; the recipe is `edge_ad.recipes`.
+without normalisation), at strides 8 and 16, with a look around at stride 32. ``procedural.md``,
+beside the weights, says how it was trained and on what. The recipe is `edge_ad.recipes`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from edge_ad.networks.timm_backbone import PREFIX, TimmBackbone
 
 Backbone = ResNet | DenseNet | Procedural | Scattering | TimmBackbone
 
-IMAGENET_FILES = {  # torchvision's IMAGENET1K_V1; names end in the SHA-256's first digits
+IMAGENET_FILES = {  # torchvision's IMAGENET1K_V1. Names end in the SHA-256's first digits
     "resnet18": "resnet18-f37072fd.pth",
     "resnet34": "resnet34-b627a593.pth",
     "resnet50": "resnet50-0676ba61.pth",

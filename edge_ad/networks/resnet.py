@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 _STAGE_WIDTHS = (64, 128, 256, 512)
 
-# blocks per stage; for bottlenecks, their width per 64 channels and its groups; None: basic blocks
+# The blocks of each stage, and of bottlenecks the width per 64 channels and the groups. None stands
+# for basic blocks.
 _ARCHITECTURES: dict[str, tuple[tuple[int, int, int, int], tuple[int, int] | None]] = {
     "resnet18": ((2, 2, 2, 2), None),
     "resnet34": ((3, 4, 6, 3), None),

@@ -75,7 +75,7 @@ class Scattering(nn.Module):
         return maps
 
     def _scale(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """What one scale gives to average and to take maxima of."""
+        """The maps of one scale that are averaged, and those whose maxima are taken."""
         padded = _padded(image, _RADIUS_PX)
         energy, even = self._wave(padded[:, :1])
         colours = [self._wave(padded[:, i : i + 1])[0] for i in (1, 2)]

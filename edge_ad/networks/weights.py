@@ -49,7 +49,7 @@ def load_weights(backbone: Backbone, name: str, weights: str, *, seed: int = 0) 
     if isinstance(backbone, TimmBackbone):
         backbone.load(weights, seed)
     elif isinstance(backbone, Scattering):
-        pass  # its filters are in place
+        pass  # the scattering's filters are in place
     elif weights == "default":
         _assign(backbone, _read(WEIGHTS), str(WEIGHTS))
     elif weights == "untrained":

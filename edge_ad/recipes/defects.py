@@ -94,7 +94,7 @@ def _hurt_item(instance: Instance, product: Product, rng: Rng) -> Instance:
     return replace(instance, placed=placed)
 
 
-# Damage to surfaces: (SIDE, SIDE, 3) in 0-255 to the same; `at` is its middle.
+# Damage to surfaces: (SIDE, SIDE, 3) in 0-255 to the same. `at` is the middle of the damage.
 
 
 def _strength(rng: Rng, low: float, high: float) -> float:
@@ -217,4 +217,4 @@ def _broad(scene: Layer, product: Product, rng: Rng, at: Points) -> Layer:
 SURFACE: tuple[Callable[[Layer, Product, Rng, Points], Layer], ...] = (
     _shade, _shade, _paint_over, _paint_over, _hue, _smear, _dent, _swirl, _moved, _moved, _broad,
 )  # fmt: skip
-_LEAST, _TRIES = 10.0, 6  # grey levels that a damage must change somewhere; else it is drawn anew
+_LEAST, _TRIES = 10.0, 6  # damage changes some place by more grey levels, or is drawn anew

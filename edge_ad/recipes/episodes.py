@@ -14,7 +14,7 @@ from edge_ad.recipes import textures
 from edge_ad.recipes.defects import draw_defective, draw_good
 from edge_ad.recipes.products import SIDE, draw_product
 
-BANK, GOOD, DEFECTIVE = 5, 3, 6  # parts: for the bank; to ask about
+BANK, GOOD, DEFECTIVE = 5, 3, 6  # parts for the bank, and good and defective ones to ask about
 IMAGES = BANK + GOOD + DEFECTIVE
 CELL_PX = 8  # of the features' grid
 _DRIFTS, _ODDS = (0.0, 0.1, 0.2), (0.6, 0.2, 0.2)

@@ -22,7 +22,7 @@ from edge_ad.features.aggregation import MeanAggregation
 from edge_ad.features.whitening import SHRINKAGE
 from edge_ad.recipes.episodes import BANK, GOOD
 
-_TAU = 0.15  # of relative distance: differences of more are hardly pushed further
+_TAU = 0.15  # relative distance: larger differences are hardly pushed further
 _PATCHES_WEIGHT = 0.3
 _LARGEST, _LARGEST_DAMAGED = 4, 3  # patches that make an image's score
 _DAMAGED, _TOUCHED = 12, 3  # grey levels changed: what counts as damaged, and as not good
@@ -91,11 +91,11 @@ def relative_distances(bank: Tensor, queries: Tensor) -> Tensor:
     covariance = centred.T @ centred / len(rows)
     level = SHRINKAGE * covariance.diagonal().mean() + 1e-6
     shrunk = (1 - SHRINKAGE) * covariance + level * torch.eye(len(mean), device=mean.device)
-    root = torch.linalg.cholesky(shrunk)  # of its inverse: as good as the symmetric root here
+    root = torch.linalg.cholesky(shrunk)  # whitens as well as the symmetric root would here
     white_bank = torch.linalg.solve_triangular(root, centred.T, upper=False).T
     asked = (queries - mean).flatten(0, 1)
     white = torch.linalg.solve_triangular(root, asked.T, upper=False).T
-    with torch.no_grad():  # which one is nearest has no gradient; how far it is has
+    with torch.no_grad():  # which patch is nearest has no gradient, but its distance has
         products = (white.bfloat16() @ white_bank.bfloat16().T).float()
         nearest = ((white_bank**2).sum(dim=1) - 2 * products).argmin(dim=1)
     distances = ((white - white_bank[nearest]) ** 2).sum(dim=1).add(1e-6).sqrt()

@@ -38,8 +38,8 @@ class Instance:
 
     ground: tuple[int, int]
     placed: Sequence[Placed] = field(default_factory=tuple)
-    light: float = 0.0  # its direction, radians
-    shades: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)  # of the materials
+    light: float = 0.0  # the light's direction, radians
+    shades: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)  # the brightness of each material
 
 
 def draw_instance(product: Product, rng: Rng) -> Instance:

@@ -64,7 +64,7 @@ def write_member(
 
 
 def _outputs(path: Path, size: tuple[int, int], config: ExportConfig) -> dict[str, Output]:
-    """What the graph gives, found by running it once."""
+    """The graph's outputs, with shapes and types found by running it once."""
     graph = Graph(onnx=path, precision=config.precision)
     engine = open_engine(learning_engine(config), graph)
     found = engine.run(np.zeros((1, *size, 3), np.uint8))

@@ -1,4 +1,4 @@
-"""What an export made and measured."""
+"""The report that an export returns."""
 
 from __future__ import annotations
 

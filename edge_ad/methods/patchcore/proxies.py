@@ -22,7 +22,7 @@ from tqdm import trange
 
 _STEPS = 300
 _BATCH = 256
-_RATE = 0.1  # of a feature's standard deviation per step, falling to 0
+_RATE = 0.1  # the step, as a share of a feature's standard deviation. It falls to 0
 
 
 def learn_proxies(

@@ -52,7 +52,7 @@ _IN_FLOAT = {
     "first convolution in float": (0,),
     "first and last convolution in float": (0, -1),
 }
-_NEAR = 1.2  # of the least score error: as good, and then the fewest float layers
+_NEAR = 1.2  # up to so many times the least score error is as good, and fewest float layers win
 
 
 def to_int8(
@@ -66,8 +66,8 @@ def to_int8(
     """The graph in 8-bit integers, and how it was made.
 
     Raises:
-        ExportError: too few held-out images to calibrate with, nothing to quantise, or the
-            quantiser refuses.
+        ExportError: there are too few held-out images to calibrate with, there is nothing to
+            quantise, or the quantiser refuses.
     """
     images = fitted.held_out
     if len(images) < FEWEST_IMAGES:

@@ -20,7 +20,7 @@ from edge_ad_runtime.artifact.schema import ReferenceImage
 from edge_ad_runtime.heads import MAP, SCORE
 from edge_ad_runtime.images import RGBImage, write_png
 
-_COMBINED = (MAP.name, SCORE.name)  # of all members
+_COMBINED = (MAP.name, SCORE.name)  # the stages that are of all members together
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -38,7 +38,7 @@ _CODE_DIMENSIONS = (64, 128)
 _EF_SEARCHES = (4, 6, 8, 12, 16, 24, 32, 64, 128)
 _CANDIDATES = (4, 8)
 _ROUNDS = (1, 2)
-_IMAGES = 12  # that trials are measured on
+_IMAGES = 12  # the images that trials are measured on
 
 Queries = Sequence[NDArray[np.float32]]  # per image (rows * cols, D)
 
