@@ -1,1 +1,1 @@
-"""The workshop's commands: click only; what they do is elsewhere."""
+"""The workshop's commands. They hold what click needs, and the work is done elsewhere."""

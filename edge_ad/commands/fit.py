@@ -21,7 +21,7 @@ _ON_CONTACT_SHEET = 12
 
 
 class FitCommand(click.Command):
-    """``fit`` before it knows of which method; its arguments make it the command of one."""
+    """``fit`` before it knows its method. Its arguments then make it the command of one method."""
 
     def make_context(
         self,
@@ -57,7 +57,7 @@ class FitCommand(click.Command):
 
 
 def _method_among(arguments: Sequence[str]) -> str:
-    """What the last ``--method`` says; the default if none does, or if there is no such method."""
+    """The method that the last ``--method`` names, or the default if there is no such method."""
     found = _DEFAULT_METHOD
     for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
         name, equals, value = argument.partition("=")
@@ -150,7 +150,7 @@ def _threshold_line(calibration: Calibration | None) -> str:
 
 
 def _isolated_lines(fitted: FittedDetector) -> list[str]:
-    """The image to look at first, and those left out."""
+    """The lines that name the image to look at first, and the images that were left out."""
     isolated = fitted.record.isolated
     if not isolated:
         return []

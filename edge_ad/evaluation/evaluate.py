@@ -44,17 +44,17 @@ class Evaluation:
     """What ``edge-ad evaluate`` measured.
 
     Attributes:
-        image_auroc: area under the ROC curve of image scores.
-        pixel_auroc: the same over pixels; None without masks.
-        pro: per-region overlap up to 30% false positives; None without masks.
-        f1_best: largest F1 over all thresholds; it needs labels, a line has none.
-        f1_best_threshold: where that is.
-        threshold: the artifact's own; the four counts are at it.
-        false_rejects: good images called anomalous.
-        missed: defective images called good.
-        images: how many were scored.
+        image_auroc: the area under the ROC curve of image scores.
+        pixel_auroc: the area under the ROC curve of pixels. None without masks.
+        pro: the per-region overlap up to 30% false positives. None without masks.
+        f1_best: the largest F1 over all thresholds. Finding it needs labels, which a line lacks.
+        f1_best_threshold: the threshold that gives the largest F1.
+        threshold: the artifact's own threshold, at which the four counts are taken.
+        false_rejects: how many good images are called anomalous.
+        missed: how many defective images are called good.
+        images: how many images were scored.
         masks: how many defective images have a mask, and so count for the pixel figures.
-        errors: images or masks that could not be read, one line each; not in any figure.
+        errors: the images or masks that could not be read, one line each. They are in no figure.
     """
 
     artifact: str
@@ -76,7 +76,7 @@ class Evaluation:
     scores: tuple[ScoredImage, ...]
 
     def to_json(self) -> str:
-        """One JSON object; fields are only ever added."""
+        """One JSON object. Later versions only ever add fields."""
         return json_text(asdict(self), indent=2)
 
 
@@ -85,7 +85,7 @@ def evaluate(
 ) -> Evaluation:
     """Score ``images`` and compute every figure.
 
-    An image that cannot be read is reported in ``errors`` and left out; it is never good.
+    An image that cannot be read is reported in ``errors`` and left out. It never counts as good.
 
     Raises:
         ConfigError: no good or no defective image could be scored.
@@ -119,7 +119,7 @@ def evaluate(
 
 
 def _mask(image: TestImage, shape: tuple[int, ...], detector: Detector) -> NDArray[np.bool_] | None:
-    """The mask at the map's size; None for a defective image without one."""
+    """The mask at the map's size, or None for a defective image without one."""
     preprocessing = detector.manifest.preprocessing
     if not image.is_defective:
         return np.zeros(preprocessing.size, bool)

@@ -22,7 +22,7 @@ PRO_LIMIT = 0.3
 
 
 def auroc(scores: Scores, is_defective: NDArray[np.bool_]) -> float:
-    """Area under the ROC curve; ties count half."""
+    """The area under the ROC curve. Ties count half."""
     return float(_areas(*_ranks([scores[~is_defective]], scores[is_defective])).mean())
 
 
@@ -30,10 +30,10 @@ class PixelMetrics(NamedTuple):
     """How well maps find defects.
 
     Attributes:
-        auroc: over all pixels of all images.
-        pro: per-region overlap (Bergmann et al. 2020): area under the mean overlap of the regions,
-            up to 30% false positives, divided by those. A region is an 8-connected component of a
-            mask; each counts the same, whatever its size.
+        auroc: the AUROC over all pixels of all images.
+        pro: the per-region overlap (Bergmann et al. 2020). It is the area under the mean overlap of
+            the regions up to 30% false positives, divided by 30%. A region is an 8-connected
+            component of a mask. Each counts the same, whatever its size.
     """
 
     auroc: float
@@ -46,9 +46,9 @@ def pixel_metrics(
     """Both figures from one ranking.
 
     Args:
-        maps: ``(H, W)`` each.
-        masks: of the same shapes, True where defective; at least one pixel is.
-        limit: largest false-positive rate of the PRO, in (0, 1].
+        maps: one ``(H, W)`` map for each image.
+        masks: masks of the same shapes, True where defective. At least one pixel must be True.
+        limit: the largest false-positive rate of the PRO, in (0, 1].
     """
     pairs = list(zip(maps, masks, strict=True))
     positives = np.concatenate([heat[mask] for heat, mask in pairs])
@@ -61,7 +61,7 @@ def pixel_metrics(
 
 
 def _region_sizes(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """For each True pixel, row-major, how many its region has."""
+    """For each True pixel, row-major, how many pixels its region has."""
     if not mask.any():
         return np.zeros(0, np.int64)
     regions, _ = label(mask, structure=np.ones((3, 3)))
@@ -70,9 +70,9 @@ def _region_sizes(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def _ranks(negatives: Iterable[Scores], positives: Scores) -> tuple[Scores, Scores]:
-    """For each positive lo, the share of negatives above it, and hi, of those not below it."""
+    """For each positive: lo, the share of negatives above it, and hi, the share not below it."""
     values, at = np.unique(positives, return_inverse=True)
-    # how many negatives have r of the values below them; and r not above them
+    # for each r, how many negatives have r values below them, and how many have r not above them
     below, not_above = np.zeros((2, len(values) + 1), np.int64)
     for part in negatives:
         ascending = np.sort(part)
@@ -93,7 +93,7 @@ def _areas(lo: Scores, hi: Scores, limit: float = 1.0) -> Scores:
 
 
 class BestF1(NamedTuple):
-    """The threshold with the largest F1; an image is called defective if its score >= threshold."""
+    """The threshold with the largest F1. Images with a score >= threshold are called defective."""
 
     f1: float
     threshold: float

@@ -29,9 +29,9 @@ def write_report(
     """Write ``index.html``, ``report.json``, ``curves.png`` and ``images/`` atomically.
 
     Raises:
-        ConfigError: the folder exists and is none of a report, or ``overwrite`` is false, or the
-            artifact or an image is in it.
-        ExportError: it cannot be written.
+        ConfigError: the folder exists and is no report, or ``overwrite`` is false, or the artifact
+            or an image is in it.
+        ExportError: the folder cannot be written.
     """
     inputs = [detector.artifact.folder, *(Path(image.path) for image in evaluation.scores)]
     with atomic_folder(folder, overwrite=overwrite, kind=REPORT, inputs=inputs) as partial:
@@ -61,7 +61,7 @@ def _worst(evaluation: Evaluation) -> dict[str, list[ScoredImage]]:
 def _write_overlay(
     detector: Detector, image: ScoredImage, number: int, folder: Path
 ) -> tuple[str, ScoredImage]:
-    """Write one picture; its number keeps its name unlike any other's, in this folder and valid."""
+    """Write one picture. Its number makes its name unique, valid, and inside this folder."""
     called = re.sub(r"[^A-Za-z0-9]+", "-", f"{image.kind}-{Path(image.path).stem}")[:60]
     name = f"images/{number:02}-{called}.png"
     pixels = read_image(image.path)
@@ -101,6 +101,7 @@ def _draw_curves(evaluation: Evaluation, path: Path) -> None:
 
 
 def _html(evaluation: Evaluation, sections: list[tuple[str, list[tuple[str, ScoredImage]]]]) -> str:
+    """The page, built in one function that reads from top to bottom as the browser shows it."""
     figures = {
         "image AUROC": f"{evaluation.image_auroc:.4f}",
         "pixel AUROC": _optional(evaluation.pixel_auroc),

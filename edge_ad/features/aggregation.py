@@ -12,7 +12,7 @@ from torch.nn import functional
 
 
 class MeanAggregation(nn.Module):
-    """A patch is the mean over its p x p neighbourhood, zeros beyond the border counted."""
+    """A patch is the mean over its p x p neighbourhood. Zeros beyond the border are counted."""
 
     def __init__(self, patch_size: int, stride: int) -> None:
         super().__init__()
@@ -31,8 +31,8 @@ class BinAggregation(nn.Module):
 
     patchcore-inspection flattens each layer's C_j x p x p neighbourhood, averages it in ``dim``
     adaptive bins, stacks the layers and averages the stack in ``dim`` adaptive bins again. All of
-    that is linear in the neighbourhood, so per layer it is *one* convolution with fixed weights;
-    and it acts on channels alone, so it commutes with the bilinear alignment.
+    that is linear in the neighbourhood, so per layer it is *one* convolution with fixed weights.
+    It acts on channels alone, so it commutes with the bilinear alignment.
     """
 
     def __init__(self, channels: Sequence[int], patch_size: int, stride: int, dim: int) -> None:
@@ -61,7 +61,7 @@ class BinAggregation(nn.Module):
         return self._place(align(binned))
 
     def _place(self, layers: list[Tensor]) -> Tensor:
-        """Put every layer's outputs where they belong among all ``dim``; sum where they meet."""
+        """Put every layer's outputs where they belong among all ``dim``, adding where they meet."""
         ends = [s + m.shape[1] for s, m in zip(self.starts, layers, strict=True)]
         if self.starts == [0, *ends[:-1]]:
             return torch.cat(layers, dim=1)
@@ -73,7 +73,7 @@ class BinAggregation(nn.Module):
 
 
 def align(maps: list[Tensor]) -> list[Tensor]:
-    """Every map bilinearly resized to the first one's grid (half-pixel centres)."""
+    """Resize every map bilinearly to the first one's grid (half-pixel centres)."""
     grid = maps[0].shape[-2:]
     return [maps[0]] + [
         functional.interpolate(m, size=grid, mode="bilinear", align_corners=False) for m in maps[1:]

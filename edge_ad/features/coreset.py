@@ -10,10 +10,10 @@ value is an upper bound, and a row whose bound is below the current pick's dista
 next pick, however old its bound. Hence three nested sets:
 
 - *active*: the rows with the largest bounds, brought up to date by one matrix product with all
-  centres that each has not seen;
+  centres that each has not seen.
 - *block*: the largest of those, with all distances among them. Picks come from here, updating
-  only the block, for as long as the farthest is at least as far as any bound outside it; then the
-  active rows are brought up to date, and a new block is cut;
+  only the block, for as long as the farthest is at least as far as any bound outside it. Then the
+  active rows are brought up to date, and a new block is cut.
 - *all*: looked at again when the farthest active row falls below the bounds outside.
 
 The sets are cut so that everything outside is *strictly* below them: ties go to the lowest row,
@@ -21,6 +21,9 @@ as in the plain pass, and every cut leads to at least one pick or one update.
 
 Distances from matrix products carry an error in proportion to the rows' norms. Should the picks
 come so close that it shows (copies, tight clusters), they are summed from differences instead.
+
+The file is long because the two metrics and the three sets share the state of one selection. None
+of them can be understood, or proven to make the plain pass's picks, without the others.
 """
 
 from __future__ import annotations
@@ -37,8 +40,8 @@ from tqdm import tqdm
 
 from edge_ad_runtime.errors import ConfigError, FitError
 
-_ACTIVE_ROWS = 16_384  # at least, and
-_ACTIVE_SHARE = 1 / 16  # of all: cutting the active rows means looking at every bound
+_ACTIVE_ROWS = 16_384  # the active rows are at least so many, and at least this share of all:
+_ACTIVE_SHARE = 1 / 16  # cutting them means looking at every bound
 _BLOCK_ROWS = 2_048
 _TILE = (1_024, 2_048)  # rows x centres of one matrix product, 8 MB
 _PRECISION = 1e-4  # largest relative error of a squared distance that picks are made by
@@ -56,26 +59,26 @@ def greedy_coreset(
 ) -> NDArray[np.int64]:
     """Rows that cover all the others, in the order that the plain greedy pass chooses them.
 
-    In float64 the order is the plain pass's exactly; in float32 rows equally far to within rounding
-    may swap.
+    In float64 the order is exactly that of the plain pass. In float32 rows that are equally far to
+    within rounding may swap.
 
-    Memory beside the features: float32 projections of all rows and of the chosen, 4 (d* + 1) bytes
-    each, and 16 bytes a row for its state; the features are read once, in order, in pieces.
+    Beside the features it keeps float32 projections of all rows and of the chosen, 4 (d* + 1) bytes
+    each, and 16 bytes a row for its state. The features are read once, in order, in pieces.
 
     Args:
-        features: ``(N, D)`` float32 or float64, finite; may be memory-mapped.
+        features: ``(N, D)`` float32 or float64, finite. They may be memory-mapped.
         n_select: how many rows to take, 1 to N.
-        seed: of the first row and of the projection.
-        projection_dim: d* of algorithm 1; None, or not below D: no projection.
+        seed: draws the first row and the projection.
+        projection_dim: d* of algorithm 1. With None, or a number not below D, nothing is projected.
         progress: show a bar with the time left on stderr.
-        device: where to compute, such as ``cpu`` or ``cuda``; None: a GPU where there is one.
+        device: where to compute, such as ``cpu`` or ``cuda``. None takes a GPU where there is one.
 
     Returns:
-        ``(n_select,)`` int64 row numbers; ties go to the lowest.
+        ``(n_select,)`` int64 row numbers. Ties go to the lowest.
 
     Raises:
         ConfigError: ``n_select`` is not 1 to N.
-        FitError: not ``(N, D)`` floats, or not finite.
+        FitError: the features are not ``(N, D)`` floats, or are not finite.
     """
     if features.ndim != 2 or features.dtype not in (np.float32, np.float64):
         raise FitError(
@@ -209,8 +212,8 @@ class _Greedy:
     """The state of one selection.
 
     Attributes:
-        bounds: ``(N,)`` upper bounds of the squared distance to the chosen rows; `_TAKEN` for
-            those.
+        bounds: ``(N,)`` upper bounds of the squared distance to the chosen rows. For the chosen
+            rows themselves they are `_TAKEN`.
         seen: ``(N,)`` how many of the chosen rows each bound takes into account.
         centres: ``(n_select, ...)`` the chosen rows so far.
     """

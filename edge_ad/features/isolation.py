@@ -1,8 +1,8 @@
 """The most isolated patches of the good images: where to look for a part that is not good.
 
-The greedy coreset takes outliers first, so a defective image among the good ones enters the bank
-at once and its defect is never found again. The same greed finds it: the first rows chosen are
-candidates, and each is measured against all patches of all *other* images.
+The greedy coreset takes outliers first. A defective image among the good ones therefore enters the
+bank at once, and its defect is never found again. The same greed finds such an image: the first
+rows chosen are candidates, and each is measured against all patches of all *other* images.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class IsolatedPatch:
 
     Attributes:
         path: the image.
-        cell: ``(row, column)`` on the patch grid.
-        grid: ``(rows, columns)`` of that.
-        distance: L2, to the nearest patch of any other good image of the bank.
-        relative: ``distance`` over the median of all images listed.
-        excluded: whether the image was left out of the bank for it.
+        cell: ``(row, column)`` of the patch on the patch grid.
+        grid: ``(rows, columns)`` of the patch grid.
+        distance: the L2 distance to the nearest patch of any other image that is learned from.
+        relative: ``distance`` divided by the median of the distances of all images listed.
+        excluded: whether the image was left out because of this patch.
     """
 
     path: str
@@ -48,13 +48,13 @@ def find_isolated(
     exclude_above: float | None = None,
     seed: int = 0,
 ) -> list[IsolatedPatch]:
-    """One patch per image, the most isolated image first; images without candidates are not listed.
+    """One patch per image, the most isolated image first. Images without candidates are left out.
 
     Args:
         features: ``(N, rows, cols, D)``.
-        paths: of the N images.
+        paths: the files of the N images.
         exclude_above: mark images whose ``relative`` is above this as excluded.
-        seed: of the candidates.
+        seed: draws the candidates.
     """
     if len(features) < 2:
         return []

@@ -19,7 +19,7 @@ class Moments:
 
 
 def moments(patches: NDArray[np.float32]) -> Moments:
-    """Of ``(N, D)`` patches, which may be on disk: read once, in blocks."""
+    """The moments of ``(N, D)`` patches. They may be on disk and are read once, in blocks."""
     shift = patches[:_BLOCK_ROWS].mean(axis=0, dtype=np.float64)  # less cancellation
     total, products = np.zeros_like(shift), np.zeros((len(shift), len(shift)))
     for start in range(0, len(patches), _BLOCK_ROWS):

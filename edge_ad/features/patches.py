@@ -22,8 +22,8 @@ _WHITENING_BIAS = "whitening.bias"
 class PatchFeatures(nn.Module):
     """Images ``(N, H, W, 3)`` uint8 RGB to ``features`` ``(N, rows, cols, D)`` float32.
 
-    What comes before and after the backbone is float32, in whatever type the backbone computes.
-    ``whitening`` is None until it is learned, and where none is wanted.
+    What comes before and after the backbone is float32, whatever type the backbone computes in.
+    ``whitening`` is None until it is learned, and stays None where none is wanted.
     """
 
     def __init__(self, backbone: nn.Module, aggregation: nn.Module) -> None:
@@ -52,7 +52,7 @@ class PatchFeatures(nn.Module):
 
 
 def build_network(settings: FeatureSettings) -> PatchFeatures:
-    """The network of these settings, with its weights, ready for inference; not whitened yet.
+    """The network of these settings with its weights, ready for inference but not whitened yet.
 
     Raises:
         ConfigError, FitError: see `load_weights`.
@@ -64,7 +64,7 @@ def build_network(settings: FeatureSettings) -> PatchFeatures:
 
 
 def restore_network(settings: FeatureSettings, state: Mapping[str, Tensor]) -> PatchFeatures:
-    """The network of a fit folder: ``state`` is its ``state_dict()``, no tensor more or less."""
+    """The network of a fit folder. ``state`` is its ``state_dict()``, no tensor more or less."""
     name = settings.resolved_backbone
     network = _network(build_backbone(name, settings.layers, settings.size), settings)
     if _WHITENING_BIAS in state:

@@ -7,7 +7,10 @@ from numpy.typing import NDArray
 
 
 def plain_greedy(rows: NDArray[np.floating], n_select: int, first: int) -> NDArray[np.int64]:
-    """Algorithm 1 as printed: a pass over all ``(N, d)`` rows per pick; ties to the lowest row."""
+    """Algorithm 1 as printed, with a pass over all ``(N, d)`` rows for every pick.
+
+    Ties go to the lowest row.
+    """
     sq_distances = np.full(len(rows), np.inf, rows.dtype)
     chosen = np.empty(n_select, np.int64)
     pick = first

@@ -17,13 +17,14 @@ class FeatureSettings(NetworkSettings):
     """How the network's outputs become patch features.
 
     Attributes:
-        patch_size: p, odd, 1-13: a patch feature sees its p x p neighbourhood.
-        stride: s, 1-4: every s-th patch of the feature map is used (equation 3 of PatchCore).
-        aggregated_dim: None: the method's; 0: all channels' means; else so many adaptive bins.
-        whiten: whiten the features, as good images vary; see `edge_ad.features.whitening`. None:
-            those of ``procedural`` and ``scattering`` only.
-        exclude_outliers: leave images out whose most isolated patch is farther from all other
-            images than this many times the usual; None: keep all. See
+        patch_size: p, odd, 1-13. A patch feature sees its p x p neighbourhood.
+        stride: s, 1-4. Every s-th patch of the feature map is used (equation 3 of PatchCore).
+        aggregated_dim: the number of adaptive bins. With 0 a patch is the mean of every channel,
+            and with None the method decides.
+        whiten: whether features are whitened by how good images vary. With None only those of
+            ``procedural`` and ``scattering`` are. See `edge_ad.features.whitening`.
+        exclude_outliers: leave out an image whose most isolated patch is farther from all other
+            images than this many times the usual. With None all images are kept. See
             `edge_ad.features.isolation`.
     """
 

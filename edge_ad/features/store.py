@@ -22,9 +22,9 @@ _IN_MEMORY_BYTES = 2_000_000_000
 def features_of(run: Run, images: GoodImages, *, progress: bool) -> NDArray[np.float32]:
     """Features ``(N, rows, cols, D)`` of images, which are read one batch at a time.
 
-    What training has left for ``run`` is taken instead of being computed again. Past
-    `_IN_MEMORY_BYTES` features are in a scratch file of the temporary folder (TMPDIR), which has no
-    name and so is gone with the process, however that ends.
+    What training has left for ``run`` is taken instead of being computed again. Features above
+    `_IN_MEMORY_BYTES` are in a scratch file of the temporary folder (TMPDIR). The file has no name,
+    so it is gone with the process, however that ends.
 
     Raises:
         FitError: the scratch file would not fit on its disk.

@@ -1,9 +1,10 @@
 """Whitening: patch features turned and scaled so that those of good images vary alike everywhere.
 
-A distance adds up the squares of all channels, and so is ruled by those that vary most, which is
-what good parts do. After whitening it is Mahalanobis's (1936), with one covariance for all patches.
-The covariance is shrunk towards a multiple of the identity (Ledoit & Wolf 2004, with a fixed
-weight), so that directions in which good parts hardly vary do not become all that counts.
+A distance adds up the squares of all channels, so it is ruled by the channels that vary most, even
+where that is how good parts vary. After whitening it is Mahalanobis's distance (1936), with one
+covariance for all patches. The covariance is shrunk towards a multiple of the identity (Ledoit &
+Wolf 2004, with a fixed weight), so that directions in which good parts hardly vary do not become
+all that counts.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _TINY = 1e-12  # images without any texture have no variance
 
 
 class Whitening(nn.Module):
-    """W (x - mean), a convolution of 1 x 1; a network starts with the identity."""
+    """W (x - mean), computed as a 1 x 1 convolution. It starts as the identity."""
 
     def __init__(self, dimension: int) -> None:
         super().__init__()
@@ -30,16 +31,16 @@ class Whitening(nn.Module):
         self.bias = nn.Buffer(torch.zeros(dimension))
 
     def forward(self, features: Tensor) -> Tensor:
-        """``(N, D, rows, cols)``, to the same."""
+        """Features ``(N, D, rows, cols)`` to whitened ones of the same shape."""
         return functional.conv2d(features, self.weight, self.bias)
 
 
 def learn_whitening(patches: NDArray[np.float32], shrinkage: float = SHRINKAGE) -> Whitening:
-    """The symmetric root of the inverse covariance (ZCA): channels stay what they were.
+    """Whitening by the symmetric root of the inverse covariance (ZCA): channels keep their meaning.
 
     Args:
-        patches: ``(N, D)``, of good images.
-        shrinkage: s in (0, 1]; the covariance becomes (1 - s) C + s (tr C / D) I.
+        patches: ``(N, D)``, the patches of good images.
+        shrinkage: s in (0, 1]. The covariance becomes (1 - s) C + s (tr C / D) I.
     """
     found = moments(patches)
     values, vectors = np.linalg.eigh(found.covariance)
@@ -52,7 +53,7 @@ def learn_whitening(patches: NDArray[np.float32], shrinkage: float = SHRINKAGE) 
 
 
 def whiten_in_place(patches: NDArray[np.float32], whitening: Whitening) -> None:
-    """``(N, D)`` patches, which may be on disk, as the network will give them from now on."""
+    """Whiten ``(N, D)`` patches, which may be on disk, as the network will from now on."""
     matrix, bias = whitening.weight[:, :, 0, 0].numpy(), whitening.bias.numpy()
     for start in range(0, len(patches), _BLOCK_ROWS):
         block = patches[start : start + _BLOCK_ROWS]

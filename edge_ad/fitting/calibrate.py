@@ -1,13 +1,13 @@
 """A threshold from good images alone, with a guarantee (split conformal prediction).
 
 Vovk, Gammerman & Shafer, *Algorithmic Learning in a Random World* (2005); Lei et al. 2018. Let n
-good images be held out of the bank, with scores S_1..S_n, and take the k-th smallest as threshold.
+good images be held out of the fit, with scores S_1..S_n, and take the k-th smallest as threshold.
 If a new good part is exchangeable with them, then over the draw of both
 
     P(new score > S_(k)) <= 1 - k / (n + 1),
 
-with equality where scores do not tie. For a rate alpha, k = ceil((n + 1)(1 - alpha)); k may be at
-most n, so n images support no rate below 1 / (n + 1). Given one particular hold-out, the realised
+with equality where scores do not tie. For a rate alpha, k = ceil((n + 1)(1 - alpha)). As k is at
+most n, n images support no rate below 1 / (n + 1). Given one particular hold-out, the realised
 rate is Beta(n + 1 - k, k) distributed (Vovk 2012), whence the interval.
 
 A threshold that somebody gives is held to the same mathematics: k of the held-out scores are not
@@ -32,7 +32,8 @@ def check_rate(rate: float | None, images: int) -> None:
     """Refuse a rate that ``images`` held-out images cannot support, before any work is done.
 
     Raises:
-        ConfigError: names the smallest rate they support, and how many images the rate needs.
+        ConfigError: they cannot. The error names the smallest rate that they support, and how many
+            images the rate needs.
     """
     if rate is not None and rate < _smallest_rate(images):
         needed = math.ceil(1 / rate) - 1
@@ -48,11 +49,12 @@ def split_conformal(scores: NDArray[np.floating], rate: float | None) -> Calibra
 
     Args:
         scores: ``(n,)`` image scores of held-out good images.
-        rate: share of good parts that may be rejected; None: the smallest supported, 1 / (n + 1).
+        rate: the share of good parts that may be rejected. None takes the smallest supported,
+            1 / (n + 1).
 
     Raises:
         ConfigError: see `check_rate`.
-        FitError: no scores, or scores that are not finite.
+        FitError: there are no scores, or some are not finite.
 
     >>> split_conformal(np.arange(1.0, 100.0), 0.05).threshold
     95.0
@@ -76,7 +78,7 @@ def split_conformal(scores: NDArray[np.floating], rate: float | None) -> Calibra
 
 
 def given_threshold(scores: NDArray[np.floating], threshold: float) -> Calibration:
-    """What is known of a threshold that was not learned; nothing, without held-out scores.
+    """What is known of a threshold that was not learned. Without held-out scores it is nothing.
 
     >>> given_threshold(np.arange(1.0, 100.0), 95.5).false_reject_rate
     0.05
@@ -94,7 +96,7 @@ def given_threshold(scores: NDArray[np.floating], threshold: float) -> Calibrati
 
 
 def _kept(scores: NDArray[np.floating]) -> tuple[float, ...]:
-    """The scores, rising; of too many, as many as a manifest holds, evenly spaced in rank."""
+    """The scores, rising. Of too many, those evenly spaced in rank that a manifest can hold."""
     rising = np.sort(scores)
     if len(rising) > MOST_SCORES:
         rising = rising[np.linspace(0, len(rising) - 1, MOST_SCORES).round().astype(int)]

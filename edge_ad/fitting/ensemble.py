@@ -1,9 +1,9 @@
 """Several fits of the same good images as one detector (PatchCore, table 4).
 
-The scores of different networks are distances in different spaces. Each is divided by what a good
-image typically scores (the median over some of the held-out images) and the mean is taken: 1 is an
-ordinary good part. Test images have no say in it. The images that set the scales do not set the
-threshold, so that its guarantee holds as for a single network.
+The scores of different networks are distances in different spaces. Each score is divided by what a
+good image typically scores, which is the median over some of the held-out images. The mean of the
+quotients is taken, so 1 is an ordinary good part. Test images have no say in it. The images that
+set the scales do not set the threshold, so its guarantee holds as for a single network.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ from edge_ad_runtime.artifact.schema import Calibration
 from edge_ad_runtime.errors import ConfigError, FitError
 from edge_ad_runtime.heads.ensemble import combine
 
-_SCALE_EVERY = 3  # of the held-out images, the first and every third after set the scales
+_SCALE_EVERY = 3  # the first held-out image and every third after it set the scales
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ensemble:
-    """Fits whose scores are combined; or a single one, at scale 1.
+    """Fits whose scores are combined, or a single fit at scale 1.
 
     Attributes:
-        members: fits of the same images, the same ones held out.
-        scales: what their scores and maps are divided by.
-        held_out_scores: ``(n,)`` combined scores of the held-out images that set the threshold.
+        members: the fits, of the same images and with the same ones held out.
+        scales: what each member's scores and maps are divided by.
+        held_out_scores: ``(n,)``, the combined scores of the held-out images that set the
+            threshold.
     """
 
     members: tuple[FittedDetector, ...]
@@ -38,10 +39,10 @@ class Ensemble:
     held_out_scores: NDArray[np.float64]
 
     def calibration(self, threshold: float | None) -> Calibration:
-        """What the threshold is worth: a given one, or the members' (None).
+        """What the threshold is worth: a given one, or with None that of the members.
 
         Raises:
-            ConfigError: no image was held out, or too few for the false-reject rate.
+            ConfigError: no image was held out, or too few were for the false-reject rate.
         """
         if threshold is not None:
             return given_threshold(self.held_out_scores, threshold)
@@ -54,8 +55,8 @@ def join(members: Sequence[FittedDetector]) -> Ensemble:
     """Put fits on one scale.
 
     Raises:
-        ConfigError: they are fits of different images, or their settings do not go together.
-        FitError: too few held-out images, or one with scores of 0.
+        ConfigError: the fits are of different images, or their settings do not go together.
+        FitError: there are too few held-out images, or a fit gives them scores of 0.
     """
     first = members[0]
     if len(members) == 1:

@@ -3,8 +3,8 @@
     fit.json                  method, settings, calibration, images with their SHA-256, versions,
                               and the SHA-256 of the files below
     network.safetensors       the network's tensors, as far as they are used
-    kept.safetensors          what the method keeps, by the names of its fields; PatchCore:
-                              ``features`` (n, D), ``neighbours`` (n, b), ``grid`` (2,)
+    kept.safetensors          what the method keeps, by the names of its fields. PatchCore keeps
+                              ``features`` (n, D), ``neighbours`` (n, b) and ``grid`` (2,)
     held_out.safetensors      ``preprocessed`` (k, H, W, 3) and ``original.0``, ``original.1`` ...
 
 The same images, settings and seed give the same bytes.
@@ -45,12 +45,12 @@ _MOST_RECORD_BYTES = 1 << 30  # it names every image
 
 @dataclass(frozen=True, kw_only=True)
 class FitImage:
-    """One good image: where it was, what it was, and on which side of the hold-out.
+    """One good image: where it was, what it was, and whether it was held out.
 
     Attributes:
-        path: as given to `fit`.
-        sha256: of the file.
-        held_out_score: image score, for those that were held out; None for the others.
+        path: the path that `fit` was given.
+        sha256: the digest of the file.
+        held_out_score: the image score of a held-out image. It is None for the others.
     """
 
     path: str
@@ -60,15 +60,15 @@ class FitImage:
 
 @dataclass(frozen=True, kw_only=True)
 class FitRecord:
-    """The content of ``fit.json`` but for the settings.
+    """The content of ``fit.json`` except the settings.
 
     Attributes:
-        schema: of the fit folder.
+        schema: the version of the fit folder's layout.
         method: a name of `edge_ad.methods.METHODS`.
-        calibration: the threshold; None if no image was held out.
+        calibration: the threshold and its guarantee. None if no image was held out.
         images: all good images, in order.
-        isolated: see `edge_ad.methods.Gathered`.
-        versions: what made the fit.
+        isolated: where to look for a part that is not good. See `edge_ad.methods.Gathered`.
+        versions: the versions of what made the fit.
     """
 
     schema: int
@@ -84,13 +84,14 @@ class FittedDetector:
     """What a method has learned from good images.
 
     Attributes:
-        config: the settings it was fitted with.
-        record: images, threshold and provenance.
+        config: the settings that the method was fitted with.
+        record: the images, the threshold and the provenance.
         state: the network's tensors, as in its ``state_dict()``.
-        kept: what good images have left behind, of the method's type.
-        held_out: ``(k, H, W, 3)`` uint8 preprocessed held-out images, to test exports with (if
-            none were held out, others).
-        originals: a few of them as the camera gave them, ``(H, W, 3)`` uint8 of any size.
+        kept: what good images have left behind, of the type `Method.Kept`.
+        held_out: ``(k, H, W, 3)`` uint8, preprocessed held-out images to test exports with. If no
+            image was held out, these are images that the method learned from.
+        originals: a few of the same images as the camera gave them, ``(H, W, 3)`` uint8 of any
+            size.
     """
 
     config: Any
@@ -102,7 +103,7 @@ class FittedDetector:
 
     @property
     def method(self) -> Method:
-        """The method that has learned it."""
+        """The method that was fitted."""
         return load_method(self.record.method)
 
     def network(self) -> nn.Module:
@@ -110,7 +111,7 @@ class FittedDetector:
         return self.method.restore(self.config, self.state)
 
     def lower(self, network: nn.Module) -> Lowered:
-        """What a device needs, with the network of `network`."""
+        """What a device needs, with the network that `network` gives."""
         return self.method.lower(network, self.kept, self.config)
 
     @property
@@ -137,9 +138,9 @@ class FittedDetector:
         """Write the fit folder atomically.
 
         Raises:
-            ConfigError: the folder exists and is none of a fit, or ``overwrite`` is false, or the
+            ConfigError: the folder exists and is no fit folder, or ``overwrite`` is false, or the
                 images that were fitted are in it.
-            ExportError: it cannot be written.
+            ExportError: the folder cannot be written.
         """
         originals = {f"original.{i}": image for i, image in enumerate(self.originals)}
         held_out = {"preprocessed": self.held_out, **originals}
@@ -185,7 +186,7 @@ def _shallow(record: FitRecord) -> dict[str, Any]:
 
 
 def _arrays(kept: Any) -> dict[str, NDArray[Any]]:
-    """The arrays that a method keeps, by the names of its fields; what is None is left out."""
+    """The arrays that a method keeps, by the names of its fields. None is left out."""
     values = {field.name: getattr(kept, field.name) for field in fields(kept)}
     return {name: value for name, value in values.items() if value is not None}
 
@@ -197,7 +198,7 @@ def _absent(method: str) -> dict[str, None]:
 
 
 def _read_record(folder: Path) -> tuple[FitRecord, Any, dict[str, str]]:
-    """The record, the settings, which are the method's, and the SHA-256 of the other files."""
+    """The record, the method's settings, and the SHA-256 of the other files."""
     path = _existing(folder / "fit.json")
     try:
         raw = strict.loads(read_regular(path, most_bytes=_MOST_RECORD_BYTES).decode("utf-8"))

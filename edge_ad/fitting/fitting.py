@@ -37,14 +37,15 @@ def fit(
     A share of the images, drawn by ``config.seed``, is held out and sets the threshold.
 
     Args:
-        images: a folder of good images, or their paths; at least 2 (1 if none is held out).
+        images: a folder of good images, or their paths. At least 2 are needed, or 1 if none is held
+            out.
         config: the settings of a method, such as `PatchCoreConfig`.
         progress: show bars on stderr.
 
     Raises:
-        FitError: too few images, weights or features that are not finite.
-        ImageError: an image that cannot be read (named): fitting stops, it must not be guessed.
-        ConfigError: settings that cannot work with so many images.
+        FitError: there are too few images, or weights or features are not finite.
+        ImageError: an image cannot be read. The error names it, and fitting stops.
+        ConfigError: the settings cannot work with so many images.
     """
     method = load_method(config.method)
     learned_from, held_out = _split(list_images(images), config)
@@ -78,15 +79,15 @@ def fit(
 
 
 def fit_again(fitted: FittedDetector, run: Run, *, progress: bool = False) -> FittedDetector:
-    """The same images seen through another network: what they leave behind, and the threshold.
+    """Learn from the same images through another network, and set the threshold anew.
 
     Args:
-        fitted: what was learned from them.
-        run: the other network, such as a quantised one; its outputs have the same shapes.
+        fitted: what was learned from the images.
+        run: the other network, such as a quantised one. Its outputs have the same shapes.
         progress: show bars on stderr.
 
     Raises:
-        FitError: an image is not there any more, or is another one now.
+        FitError: an image is not there any more, or its file has changed.
     """
     record, config = fitted.record, fitted.config
     for image in record.images:
@@ -115,7 +116,7 @@ def fit_again(fitted: FittedDetector, run: Run, *, progress: bool = False) -> Fi
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Learned:
-    """What good images have left behind, and what held-out ones score against it."""
+    """What good images have left behind, and the scores of the held-out ones."""
 
     kept: Any
     isolated: tuple[IsolatedPatch, ...]
@@ -141,7 +142,7 @@ def _learn(
 
 
 def _split(paths: list[Path], config: Any) -> tuple[list[Path], list[Path]]:
-    """Images to learn from and held-out ones, a seeded draw."""
+    """Draw by the seed the images to learn from and those to hold out."""
     count = len(paths) if config.shots is None else config.shots
     if count > len(paths):
         raise ConfigError(f"shots is {count}; there are only {len(paths)} good images")
@@ -159,7 +160,10 @@ def _split(paths: list[Path], config: Any) -> tuple[list[Path], list[Path]]:
 
 
 def _warn_of_copies(images: Iterable[FitImage]) -> None:
-    """Held-out images that are in the bank too score nearly 0, and say nothing of new parts."""
+    """Warn of held-out images that were learned from too: their scores are too low for new parts.
+
+    With a bank such an image scores nearly 0.
+    """
     images = list(images)
     in_bank = {image.sha256 for image in images if image.held_out_score is None}
     held_out = [image for image in images if image.held_out_score is not None]

@@ -20,7 +20,7 @@ class ReferenceDetector:
 
     Args:
         fitted: from `edge_ad.fit`.
-        run: what computes the network's outputs, where torch does not: a network of reduced
+        run: what computes the network's outputs where torch does not, such as a network of reduced
             precision.
     """
 
@@ -30,7 +30,7 @@ class ReferenceDetector:
         self._reference = fitted.method.reference(run, fitted.kept, fitted.config)
 
     def predict(self, image: Path | str | RGBImage) -> Prediction:
-        """Score one image; see `edge_ad_runtime.Detector.predict`. Only the total is timed."""
+        """Score one image. See `edge_ad_runtime.Detector.predict`. Only the total is timed."""
         start = time.perf_counter()
         pixels = read_image(image) if isinstance(image, str | Path) else image
         trace = self.trace(pixels)
@@ -46,5 +46,5 @@ class ReferenceDetector:
         )
 
     def trace(self, image: RGBImage) -> dict[str, NDArray[Any]]:
-        """Every stage's value for an ``(H, W, 3)`` uint8 RGB image; see `edge_ad.methods`."""
+        """Every stage's value for an ``(H, W, 3)`` uint8 RGB image. See `edge_ad.methods`."""
         return self._reference.trace(self._fitted.config.preprocessing.apply(image))

@@ -22,8 +22,8 @@ class GoodImages:
     Args:
         paths: the files.
         preprocessing: how they are brought to the network's input size.
-        screened: whether outliers have been left out before, so that none need be looked for.
-        pixels: ``(N, H, W, 3)`` uint8, where they are in memory, already preprocessed.
+        screened: whether outliers have already been left out, so that none need be looked for.
+        pixels: the preprocessed images, ``(N, H, W, 3)`` uint8, where they are already in memory.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class GoodImages:
 
     @classmethod
     def in_memory(cls, pixels: NDArray[np.uint8], preprocessing: Preprocessing) -> GoodImages:
-        """Preprocessed images ``(N, H, W, 3)`` of a fit, screened when it was made."""
+        """The preprocessed images of a fit, ``(N, H, W, 3)``, which were screened at the fit."""
         paths = [Path(f"image {i}") for i in range(len(pixels))]
         return cls(paths, preprocessing, screened=True, pixels=pixels)
 
@@ -50,10 +50,10 @@ class GoodImages:
         return len(self.paths)
 
     def batches(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """The number of a batch's first image, and the batch ``(n, H, W, 3)``.
+        """For each batch the number of its first image, and the batch ``(n, H, W, 3)``.
 
         Raises:
-            ImageError: a file that cannot be read, named.
+            ImageError: a file cannot be read. The error names it.
         """
         for start in range(0, len(self.paths), _BATCH):
             chunk = slice(start, start + _BATCH)
@@ -68,7 +68,7 @@ class GoodImages:
         self._left = (run, values)
 
     def take(self, run: object) -> NDArray[Any] | None:
-        """What was left for ``run``, once; None if nothing was."""
+        """Hand over what was left for ``run``, which works once. None if nothing was left."""
         if self._left is None or self._left[0] != run:
             return None
         _, values = self._left
@@ -77,7 +77,11 @@ class GoodImages:
 
 
 def load_preprocessed(path: Path, preprocessing: Preprocessing) -> RGBImage:
-    """Read one file and preprocess it; raises ImageError with the path."""
+    """Read one file and preprocess it.
+
+    Raises:
+        ImageError: the file cannot be read. The error names it.
+    """
     image = read_image(path)
     try:
         return preprocessing.apply(image)
@@ -86,14 +90,14 @@ def load_preprocessed(path: Path, preprocessing: Preprocessing) -> RGBImage:
 
 
 def list_images(images: Path | str | Iterable[Path | str], pattern: str = "*") -> list[Path]:
-    """Image files to use, sorted.
+    """The image files to use, sorted.
 
     Args:
         images: a folder, whose images are taken (not those of its subfolders), or the files.
-        pattern: glob on the names in a folder, such as ``*.jpg``.
+        pattern: a glob for the names in a folder, such as ``*.jpg``.
 
     Raises:
-        FitError: no such folder, or no images in it; says what is there.
+        FitError: there is no such folder, or no image in it. The error says what is there.
     """
     if not isinstance(images, str | Path):
         return sorted(Path(image) for image in images)

@@ -5,14 +5,14 @@ layout          what is looked for below the folder
 ==============  =================================================================================
 mvtec           test/good, test/<kind>, ground_truth/<kind>/<name>_mask.png (MVTec AD)
 btad            test/ok, test/ko, ground_truth/ko/<name>.png or .bmp (BTAD)
-visa            Data/Images/Normal and Anomaly, Data/Masks/Anomaly/<name>.png (VisA); the official
-                test split where ../split_csv/1cls.csv is there, else all images
+visa            Data/Images/Normal and Anomaly, Data/Masks/Anomaly/<name>.png (VisA), of which the
+                official test split where ../split_csv/1cls.csv is there, else all images
 magnetic-tile   MT_Free/Imgs/*.jpg, MT_<kind>/Imgs/*.jpg with the mask <name>.png beside it
 frames          testing/frames/<video>/*.jpg, testing/test_frame_mask/<video>.npy, and for masks
                 testing/test_pixel_mask/<video>.npy (ShanghaiTech Campus, mSTC)
-folders         good and any other folders; masks as in mvtec, if there are any
-list            not a folder but a .csv or .json file: path, label, mask (optional), relative to it;
-                the label "good" (or "normal", "ok", "0") is good, any other names a defect
+folders         good and any other folders, with masks as in mvtec, if there are any
+list            not a folder but a .csv or .json file: path, label, mask (optional), relative to it.
+                The label "good" (or "normal", "ok", "0") is good, any other names a defect
 ==============  =================================================================================
 """
 
@@ -45,8 +45,9 @@ class TestImage:
     Attributes:
         path: the image.
         kind: ``good``, or a kind of defect.
-        mask: a file, nonzero where defective; None for good images, or where there is none.
-        mask_frame: which frame of a .npy mask ``(T, H, W)`` it is.
+        mask: a file that is nonzero where the part is defective. None for good images, and where
+            there is no mask.
+        mask_frame: the image's frame in a .npy mask ``(T, H, W)``.
     """
 
     __test__ = False  # not a test case, whatever pytest thinks of the name
@@ -66,11 +67,11 @@ def list_test_images(folder: Path | str, layout: str = "auto") -> list[TestImage
     """Images with labels.
 
     Args:
-        folder: laid out as the table above says, or a list.
-        layout: a name from the table; ``auto`` takes the first that fits.
+        folder: a folder laid out as the table above says, or a list.
+        layout: a name from the table. ``auto`` takes the first that fits.
 
     Raises:
-        ConfigError: no such folder or layout, or no good or no defective images in it.
+        ConfigError: there is no such folder or layout, or no good or no defective image in it.
     """
     folder = Path(folder)
     if not folder.exists():
@@ -90,10 +91,10 @@ def list_test_images(folder: Path | str, layout: str = "auto") -> list[TestImage
 
 
 def read_mask(image: TestImage, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """The ``(H, W)`` boolean mask of an image of ``shape``; it has one.
+    """The ``(H, W)`` boolean mask of an image of ``shape`` that has one.
 
     Raises:
-        ImageError: not readable, or of another size.
+        ImageError: the mask cannot be read, or it is of another size.
     """
     assert image.mask is not None, "callers ask only for masks that are there"
     if image.mask.suffix == ".npy":

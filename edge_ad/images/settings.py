@@ -31,10 +31,12 @@ class ImageSettings(Settings):
 
     Attributes:
         size: ``(height, width)`` of the network's input in pixels.
-        resize_px: None stretches the whole image to ``size``; a number scales to more than that
-            and cuts ``size`` from the centre (the PatchCore paper: 256 and 224).
-        keep_aspect: with a number, scale the shorter side to it; else stretch.
-        seed: of the draw of shots, the hold-out, a coreset and untrained weights.
+        resize_px: the pixels that the shorter side is scaled to before ``size`` is cut from the
+            centre (the PatchCore paper scales to 256 and cuts 224). With None the whole image is
+            stretched to ``size``.
+        keep_aspect: with ``resize_px``, keep the image's proportions. Otherwise the image is
+            stretched to the proportions of ``size``.
+        seed: draws the shots, the hold-out, a coreset and untrained weights.
     """
 
     size: tuple[int, int] = setting(

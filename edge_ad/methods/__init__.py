@@ -1,13 +1,13 @@
-"""Ways to learn what good parts look like; a folder each, and a line in `METHODS`.
+"""Ways to learn what good parts look like. Each has a folder and a line in `METHODS`.
 
 A method's folder holds two modules that this page asks for:
 
-    settings.py     ``Settings``: a frozen dataclass; its fields are the options of ``fit``
-    method.py       ``METHOD``: a `Method`
+    settings.py     ``Settings``, a frozen dataclass whose fields are the options of ``fit``
+    method.py       ``METHOD``, a `Method`
 
-and usually a third, ``reference.py``, the slow truth that `Method.reference` gives. Settings are
-imported when ``edge-ad fit --help`` lists options, and so without torch; the method is imported
-when it is used. ``docs/adding-a-method.md`` goes through one from end to end.
+It usually holds a third, ``reference.py``, the slow truth that `Method.reference` gives. Settings
+are imported when ``edge-ad fit --help`` lists options, and so they must not import torch. The
+method is imported when it is used. ``docs/adding-a-method.md`` goes through one from end to end.
 """
 
 from __future__ import annotations
@@ -42,40 +42,40 @@ class Method(Protocol):
     network that `train` gives and in what `gather` gives.
 
     Attributes:
-        Kept: the type of what `gather` keeps: a frozen dataclass of arrays, None where optional.
-            The fit folder saves them by the names of the fields.
+        Kept: the type of what `gather` keeps. It is a frozen dataclass of arrays, and an optional
+            one may be None. The fit folder saves the arrays by the names of the fields.
     """
 
     Kept: type
 
     def train(self, images: GoodImages, settings: Any, *, progress: bool) -> nn.Module:
-        """The network: pretrained, or trained on these images.
+        """The network, pretrained or trained on these images, and ready for inference.
 
-        It takes images ``(N, H, W, 3)`` uint8 RGB and gives a dict of named outputs, the first axis
-        of each the batch's, ready for inference.
+        It takes images ``(N, H, W, 3)`` uint8 RGB and gives a dict of named outputs. The first axis
+        of each output is the batch's.
 
         Raises:
-            FitError: too few images, or numbers that are not finite.
+            FitError: there are too few images, or numbers are not finite.
         """
 
     def restore(self, settings: Any, state: Mapping[str, Tensor]) -> nn.Module:
-        """The network of a fit folder; ``state`` is its ``state_dict()``, all of it."""
+        """The network of a fit folder, where ``state`` is its whole ``state_dict()``."""
 
     def gather(self, run: Run, images: GoodImages, settings: Any, *, progress: bool) -> Gathered:
-        """What good images leave behind, seen through ``run``: a bank, a gallery, nothing.
+        """What good images leave behind when seen through ``run``: a bank, a gallery, or nothing.
 
-        It is called again at export with a network of reduced precision, so that there is no second
-        road: ``images.screened`` says that outliers have been left out before.
+        The export calls it again with a network of reduced precision, so no second function learns
+        from images. ``images.screened`` then says that outliers have already been left out.
 
         Raises:
-            FitError: too few images for the settings.
+            FitError: there are too few images for the settings.
         """
 
     def reference(self, run: Run, kept: Any, settings: Any) -> Reference:
         """The slow truth, which shares no code with the head."""
 
     def lower(self, network: nn.Module, kept: Any, settings: Any) -> Lowered:
-        """What a device needs."""
+        """What a device needs of a fitted method: see `Lowered`."""
 
     def describe(self, kept: Any) -> str:
         """What was kept, in a few words for people: ``bank of 5676 patches x 384``."""
@@ -86,9 +86,10 @@ class Gathered:
     """What good images have left behind.
 
     Attributes:
-        kept: of the type `Method.Kept`.
-        isolated: per image the patch that is least like all other images, the most isolated image
-            first: where to look for a part that is not good. Empty if the method does not look.
+        kept: what the method keeps, of the type `Method.Kept`.
+        isolated: for each image the patch that is least like all other images. The most isolated
+            image comes first: it is where to look for a part that is not good. The tuple is empty
+            if the method does not look for such patches.
     """
 
     kept: Any
@@ -99,7 +100,7 @@ class Reference(Protocol):
     """The slow truth about an image."""
 
     def trace(self, preprocessed: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
-        """The value of every stage of the head, by its name; ``map`` and ``score`` at the end.
+        """The value of every stage of the head, by its name, with ``map`` and ``score`` last.
 
         Args:
             preprocessed: ``(H, W, 3)`` RGB, as the network takes it.
@@ -111,17 +112,18 @@ class Lowered:
     """What a device needs of a fitted method.
 
     Attributes:
-        network: the module to export, that of `Method.train`; it gives a dict of named outputs.
+        network: the module to export, which `Method.train` gave. It gives a dict of named outputs.
         head: what the runtime is to do with the outputs.
         arrays: the head's files, by name.
-        tail: what turns the network's outputs into those that the head needs, inside the same
-            graph; None: they are the same. Its ``forward`` names the outputs that it takes and
-            gives a dict of the others. It is float32 in every precision, as it holds what was
-            learned through the network.
-        origin: where the network comes from, for people; the runtime never acts on it.
-        in_float: submodules of ``network`` that int8 must leave in float, by name. Whatever comes
-            before the first weight of the others is left in float too.
-        in_half: gives the same network computing in half precision; None: it cannot.
+        tail: a module that turns the network's outputs into those that the head needs, inside the
+            same graph. With None the head takes the network's outputs as they are. The tail's
+            ``forward`` names the outputs that it takes and gives a dict of the others. It is
+            float32 in every precision, because it holds what was learned through the network.
+        origin: where the network comes from. It is for people, and the runtime never acts on it.
+        in_float: the names of the submodules of ``network`` that int8 must leave in float. Whatever
+            comes before the first weight of the others is left in float too.
+        in_half: a function that gives the same network computing in half precision. None means that
+            the network cannot.
     """
 
     network: nn.Module

@@ -18,11 +18,11 @@ from edge_ad_runtime.heads.stages import own_stages
 
 
 class Judge:
-    """A network, wherever it runs, and the head over it.
+    """A network, wherever it runs, and the head that judges its outputs.
 
     Args:
         run: the network.
-        lowered: its tail and its head.
+        lowered: the network's tail and its head.
         size: ``(height, width)`` of the network's input.
     """
 
@@ -32,7 +32,7 @@ class Judge:
         self.head = open_head(lowered.head, InMemory(lowered.arrays), Opening(size=size))
 
     def score(self, preprocessed: NDArray[np.uint8]) -> float:
-        """The score of one image ``(H, W, 3)``, as the network takes it."""
+        """The score of one image, ``(H, W, 3)`` and already of the network's size."""
         return self.head.judge(self._outputs(preprocessed), with_map=False).score
 
     def stages(self, preprocessed: NDArray[np.uint8]) -> tuple[Arrays, float]:

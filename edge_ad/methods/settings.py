@@ -14,14 +14,15 @@ _GROUP = "Threshold"
 
 @dataclass(frozen=True, kw_only=True)
 class FitSettings(ImageSettings):
-    """How many images are learned from, and what the others say of the threshold.
+    """How many images a method learns from, and how the others set the threshold.
 
     Attributes:
-        shots: use only so many of the good images, a seeded draw; None: all.
-        holdout_fraction: share of the good images kept out of the bank to set the threshold;
-            0: none, and so no threshold: the export must be given one.
-        false_reject_rate: share of good parts that may be rejected; None: the smallest that the
-            held-out images support.
+        shots: how many of the good images are used, drawn by the seed. With None all are used.
+        holdout_fraction: the share of the good images that the method does not learn from, in
+            [0, 1). They set the threshold. With 0 there is no threshold, so the export must be
+            given one.
+        false_reject_rate: the share of good parts that may be rejected, in (0, 1). With None it is
+            the smallest that the held-out images support.
     """
 
     shots: Annotated[int, AtLeast(1)] | None = setting(

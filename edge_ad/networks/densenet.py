@@ -20,7 +20,7 @@ _OLD_NAME = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 
 
 class DenseLayer(nn.Module):
-    """Concatenates 32 new channels to what it is given."""
+    """A layer that concatenates 32 new channels to what it is given."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -36,10 +36,11 @@ class DenseLayer(nn.Module):
 
 
 class DenseNet(nn.Module):
-    """The stem and dense blocks 1 to ``max(layers)``; nothing after them exists.
+    """The stem and dense blocks 1 to ``max(layers)``. Nothing after them exists.
 
     Args:
-        layers: dense blocks whose outputs `forward` gives; ``channels`` says how many each has.
+        layers: the dense blocks whose outputs `forward` gives. ``channels`` says how many channels
+            each output has.
     """
 
     def __init__(self, layers: Sequence[int]) -> None:

@@ -1,8 +1,8 @@
 """A small network over the scattering's maps, trained on procedural images alone.
 
 Its layers are those of `edge_ad.networks.scattering` seen by a few residual blocks (He et al. 2016,
-without normalisation), at strides 8 and 16, with a look around at stride 32. What it was trained on
-and how is in ``procedural.md``, beside the weights; the recipe is `edge_ad.recipes`.
+without normalisation), at strides 8 and 16, with a look around at stride 32. ``procedural.md``,
+beside the weights, says how it was trained and on what. The recipe is `edge_ad.recipes`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _OUT_FINE, _OUT_COARSE = 128, 192
 
 
 class Procedural(nn.Module):
-    """Layers 2 and 3, on the grids at 1/8 and 1/16 of the input; both are needed.
+    """Layers 2 and 3, on the grids at 1/8 and 1/16 of the input. Both are needed.
 
     Raises:
-        ConfigError: other layers.
+        ConfigError: other layers are asked for.
     """
 
     def __init__(self, layers: Sequence[int] = LAYERS) -> None:
@@ -55,7 +55,7 @@ class Procedural(nn.Module):
         return self.head(self.scattering(x))
 
     def head(self, maps: list[Tensor]) -> list[Tensor]:
-        """From the scattering's maps on: all that is trained."""
+        """The part after the scattering's maps, which is all that is trained."""
         fine = self.fine(self.enter_fine(maps[0]))
         coarse = self.enter_coarse(maps[1]) + self.to_coarse(torch.relu(fine))
         coarse = self.coarse(coarse)
@@ -69,7 +69,7 @@ class Procedural(nn.Module):
 
 
 class _Block(nn.Module):
-    """y + conv(relu(conv(y))) with y = relu(x); not more than y until it is trained."""
+    """y + conv(relu(conv(y))) with y = relu(x). Until it is trained it gives y alone."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The backbones by torchvision's names, its files of ImageNet weights; timm's; and our own."""
+"""The backbones, by torchvision's names, by timm's, and our own, and the files of their weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge_ad.networks.timm_backbone import PREFIX, TimmBackbone
 
 Backbone = ResNet | DenseNet | Procedural | Scattering | TimmBackbone
 
-IMAGENET_FILES = {  # torchvision's IMAGENET1K_V1; names end in the SHA-256's first digits
+IMAGENET_FILES = {  # torchvision's IMAGENET1K_V1. Names end in the SHA-256's first digits
     "resnet18": "resnet18-f37072fd.pth",
     "resnet34": "resnet34-b627a593.pth",
     "resnet50": "resnet50-0676ba61.pth",
@@ -27,7 +27,7 @@ IMAGENET_FILES = {  # torchvision's IMAGENET1K_V1; names end in the SHA-256's fi
 def build_backbone(
     name: str, layers: Sequence[int], size: tuple[int, int] = (224, 224)
 ) -> Backbone:
-    """A network truncated after the last of ``layers``, weights not yet loaded.
+    """A network truncated after the last of ``layers``, its weights not yet loaded.
 
     Raises:
         ConfigError: see `TimmBackbone`, `Procedural`.

@@ -1,8 +1,7 @@
 """ResNets (He et al. 2015), wide ones (Zagoruyko & Komodakis 2016), ResNeXt (Xie et al. 2017).
 
-Cut off after the last stage in use.
-
-Module names are torchvision's, so that its published weight files load unchanged.
+A network is cut off after the last stage in use. Module names are torchvision's, so that its
+published weight files load unchanged.
 """
 
 from __future__ import annotations
@@ -14,7 +13,8 @@ from torch import Tensor, nn
 
 _STAGE_WIDTHS = (64, 128, 256, 512)
 
-# blocks per stage; for bottlenecks, their width per 64 channels and its groups; None: basic blocks
+# The blocks of each stage, and of bottlenecks the width per 64 channels and the groups. None stands
+# for basic blocks.
 _ARCHITECTURES: dict[str, tuple[tuple[int, int, int, int], tuple[int, int] | None]] = {
     "resnet18": ((2, 2, 2, 2), None),
     "resnet34": ((3, 4, 6, 3), None),
@@ -44,7 +44,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3, 1x1 convolutions and a shortcut; the stride is in the 3x3 (torchvision's v1.5)."""
+    """1x1, 3x3 and 1x1 convolutions and a shortcut. The 3x3 has the stride (torchvision's v1.5)."""
 
     def __init__(
         self, channels_in: int, width: int, stride: int, base_width: int, groups: int
@@ -67,11 +67,12 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """The stem and stages 1 to ``max(layers)``; nothing after them exists.
+    """The stem and stages 1 to ``max(layers)``. Nothing after them exists.
 
     Args:
         name: a key of the table above.
-        layers: stages whose outputs `forward` gives; ``channels`` says how many each has.
+        layers: the stages whose outputs `forward` gives. ``channels`` says how many channels each
+            output has.
     """
 
     def __init__(self, name: str, layers: Sequence[int]) -> None:

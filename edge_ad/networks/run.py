@@ -19,7 +19,7 @@ Run = Callable[[NDArray[np.uint8]], dict[str, NDArray[Any]]]
 
 @dataclass(frozen=True)
 class TorchRun:
-    """A `Run` through a torch network; two are equal if their network is the same one."""
+    """A `Run` through a torch network. Two are equal if their network is the same one."""
 
     network: nn.Module
 
@@ -28,7 +28,7 @@ class TorchRun:
         """See `Run`.
 
         Raises:
-            FitError: outputs are NaN or infinite.
+            FitError: an output is NaN or infinite.
         """
         outputs = self.network(torch.from_numpy(images))
         found = {name: value.numpy() for name, value in outputs.items()}

@@ -7,13 +7,13 @@ networks" (2013). With wavelets psi_l at the orientations l and the low-pass phi
     U x (j, l) = | x * psi_{j,l} |         the energy of an edge or a line       (2013, section 2.1)
     S x (j, l) = U x (j, l) * phi          its average, stable to small shifts   (2013, equation 6)
 
-What is small and rare is lost in an average, so each energy's local maximum is kept beside it; and
-the modulus does not tell a dark line from a bright one, so are the maxima of the even part's two
-signs. Square roots, of the image and of the energies, even out light and dark, strong and weak: a
-sensor's noise grows as the root of the light. (Bruna & Mallat take logarithms of the energies.)
-Colour is seen as the eye does, as what is opposite: red and green, blue and yellow.
+What is small and rare is lost in an average, so each energy's local maximum is kept beside it. The
+modulus does not tell a dark line from a bright one, so the maxima of the even part's two signs are
+kept too. Square roots of the image and of the energies even out light and dark, strong and weak,
+because a sensor's noise grows as the root of the light. (Bruna & Mallat take logarithms of the
+energies.) Colour is seen as the eye sees it, in opposites: red and green, blue and yellow.
 
-Dilated filters are the same filter on a smaller image: all of it is a cascade of halvings.
+A dilated filter is the same filter on a smaller image, so all of it is a cascade of halvings.
 """
 
 from __future__ import annotations
@@ -37,10 +37,13 @@ _ENERGY_FLOOR, _ROOT_FLOOR = 1e-6, 1e-4  # of images in 0-1: below what a sensor
 
 
 class Scattering(nn.Module):
-    """Layer j: every scale up to j + 1, on the grid at 1 / 2^(j+1) of the input, as the ResNets'.
+    """The scattering, cut into layers as the ResNets are.
+
+    Layer j holds every scale up to j + 1, on the grid at 1 / 2^(j+1) of the input.
 
     Args:
-        layers: whose maps `forward` gives; ``channels`` says how many each has.
+        layers: the layers whose maps `forward` gives. ``channels`` says how many channels each map
+            has.
     """
 
     def __init__(self, layers: Sequence[int]) -> None:
@@ -73,7 +76,7 @@ class Scattering(nn.Module):
         return maps
 
     def _scale(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """What one scale gives to average and to take maxima of."""
+        """The maps of one scale that are averaged, and those whose maxima are taken."""
         padded = _padded(image, _RADIUS_PX)
         energy, even = self._wave(padded[:, :1])
         colours = [self._wave(padded[:, i : i + 1])[0] for i in (1, 2)]
@@ -89,7 +92,7 @@ class Scattering(nn.Module):
         return torch.sqrt(even * even + odd * odd + _ENERGY_FLOOR), even
 
     def _halve(self, maps: Tensor) -> Tensor:
-        """Low-passed, every second row and column: ``(N, C, h, w)`` to half of that, rounded up."""
+        """Low-pass ``(N, C, h, w)`` and keep every second row and column, rounded up."""
         channels = maps.shape[1]
         kernel = self.low_pass.expand(channels, 1, 5, 5)
         return functional.conv2d(_padded(maps, 2), kernel, stride=2, groups=channels)
@@ -99,8 +102,8 @@ def morlets() -> NDArray[np.float32]:
     """Morlet wavelets (2013, section 2.1), real parts and then imaginary ones: ``(2 L, 9, 9)``.
 
     psi(u) = c (exp(i xi.u) - k) exp(-|u|^2 / 2 sigma^2), elongated along the line it answers to by
-    1 / slant, with k such that it sums to zero: a constant is not seen; and c such that its
-    modulus sums to 1.
+    1 / slant. k is such that the wavelet sums to zero, so a constant is not seen. c is such that
+    its modulus sums to 1.
     """
     y, x = np.mgrid[-_RADIUS_PX : _RADIUS_PX + 1, -_RADIUS_PX : _RADIUS_PX + 1].astype(np.float64)
     waves = []
@@ -115,5 +118,5 @@ def morlets() -> NDArray[np.float32]:
 
 
 def _padded(maps: Tensor, pixels: int) -> Tensor:
-    """The border repeated: what is constant stays constant, up to the edge."""
+    """Repeat the border, so that what is constant stays constant up to the edge."""
     return functional.pad(maps, (pixels,) * 4, mode="replicate")

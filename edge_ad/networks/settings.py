@@ -41,18 +41,18 @@ def _show_layers(layers: tuple[int, ...]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkSettings(ImageSettings):
-    """Which network looks at the images, and what is taken of it.
+    """Which network looks at the images, and which of its outputs are used.
 
     Attributes:
-        backbone: one of `BACKBONES`, under torchvision's names, or ``timm:NAME``; ``auto``:
-            ``procedural`` with the weights ``default``, else ``resnet18``.
-        weights: ``default`` (in the package: those of ``procedural``, trained on procedural images
-            alone, or the fixed filters of ``scattering``; see the modules of these names),
-            ``imagenet`` (torchvision's published file; of a timm network, what timm publishes for
-            it), ``untrained`` (seeded random numbers, for demonstrations) or the path of a
-            .safetensors or .pth file.
-        layers: residual stages (DenseNet: dense blocks) j in 1-4 whose outputs are used,
-            shallowest first.
+        backbone: one of `BACKBONES`, under torchvision's names, or ``timm:NAME``. ``auto`` takes
+            ``procedural`` with the weights ``default``, and ``resnet18`` with others.
+        weights: ``default``, ``imagenet``, ``untrained``, or the path of a .safetensors or .pth
+            file. ``default`` comes with the package: the weights of ``procedural``, trained on
+            procedural images alone, or the fixed filters of ``scattering`` (see the modules of
+            these names). ``imagenet`` is torchvision's published file, or what timm publishes for
+            a timm network. ``untrained`` is seeded random numbers, for demonstrations.
+        layers: the residual stages (of a DenseNet the dense blocks) j in 1-4 whose outputs are
+            used, shallowest first.
     """
 
     backbone: Annotated[str, OneOf(("auto", *BACKBONES), prefix="timm:")] = setting(

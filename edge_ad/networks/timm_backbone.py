@@ -28,13 +28,14 @@ class TimmBackbone(nn.Module):
     half, three quarters and all of the way down.
 
     Args:
-        name: timm's, without the prefix.
-        layers: whose outputs `forward` gives; ``channels`` says how many each has.
+        name: timm's name, without the prefix.
+        layers: the layers whose outputs `forward` gives. ``channels`` says how many channels each
+            output has.
         size: ``(height, width)`` of the input, which some networks must know.
 
     Raises:
-        ConfigError: timm is not installed or has no such network, it has no such layer, or it
-            cannot take images of that size.
+        ConfigError: timm is not installed or has no such network, or the network has no such layer
+            or cannot take images of that size.
     """
 
     def __init__(self, name: str, layers: Sequence[int], size: tuple[int, int]) -> None:
@@ -66,10 +67,10 @@ class TimmBackbone(nn.Module):
         return [m.permute(0, 3, 1, 2) for m in maps] if self._channels_last else maps
 
     def load(self, weights: str, seed: int) -> None:
-        """``imagenet``: what timm publishes for it; ``untrained``; or a file with timm's key names.
+        """Load ``imagenet`` (what timm publishes), ``untrained``, or a file with timm's key names.
 
         Raises:
-            ConfigError: they could not be had, or are another network's.
+            ConfigError: the weights could not be had, or are another network's.
         """
         if weights == "untrained":
             with torch.random.fork_rng(devices=[]):
@@ -116,7 +117,7 @@ def _import_timm() -> ModuleType:
 
 
 def _indices(network: Any, layers: tuple[int, ...], name: str) -> tuple[int, ...]:
-    """Which of the network's feature maps the layers are."""
+    """The numbers of the network's feature maps that are the layers."""
     reductions = [stage["reduction"] for stage in network.feature_info.info]
     if len(set(reductions)) == 1:
         return tuple(len(reductions) * layer // 4 - 1 for layer in layers)

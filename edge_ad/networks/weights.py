@@ -30,14 +30,16 @@ def load_weights(backbone: Backbone, name: str, weights: str, *, seed: int = 0) 
     """Load ``weights`` into ``backbone`` in place and switch it to inference.
 
     Args:
-        backbone: a truncated network; stages that it lacks may be in the file or not.
-        name: its architecture, to find the ImageNet file.
+        backbone: a truncated network. Stages that it lacks may be in the file or not.
+        name: the network's architecture, to find the ImageNet file.
         weights: ``default``, ``imagenet``, ``untrained`` or a path.
-        seed: for ``untrained``.
+        seed: draws the numbers of ``untrained``.
 
     Raises:
-        ConfigError: no such file, or not downloadable (says which file to put where).
-        FitError: a tensor that the network needs is missing, misshapen or not finite; all named.
+        ConfigError: there is no such file, or it cannot be downloaded. The error says which file to
+            put where.
+        FitError: tensors that the network needs are missing, misshapen or not finite. The error
+            names them all.
     """
     if weights not in ("default", "untrained", "imagenet") and not Path(weights).is_file():
         raise ConfigError(
@@ -47,7 +49,7 @@ def load_weights(backbone: Backbone, name: str, weights: str, *, seed: int = 0) 
     if isinstance(backbone, TimmBackbone):
         backbone.load(weights, seed)
     elif isinstance(backbone, Scattering):
-        pass  # its filters are in place
+        pass  # the scattering's filters are in place
     elif weights == "default":
         _assign(backbone, _read(WEIGHTS), str(WEIGHTS))
     elif weights == "untrained":
@@ -60,7 +62,7 @@ def load_weights(backbone: Backbone, name: str, weights: str, *, seed: int = 0) 
 
 
 def fingerprint(state: dict[str, Tensor]) -> str:
-    """SHA-256 over names and float32 values: the same weights, the same digest."""
+    """SHA-256 over names and float32 values. The same weights have the same digest."""
     digest = hashlib.sha256()
     for name in sorted(state):
         digest.update(name.encode())
@@ -99,7 +101,7 @@ def _imagenet(name: str) -> dict[str, Tensor]:
 
 
 def _digits_of(file: str) -> str:
-    """The first digits of its SHA-256, which torchvision has in a file's name."""
+    """The first digits of a file's SHA-256, which torchvision puts in its name."""
     return Path(file).stem.rpartition("-")[2]
 
 
@@ -107,7 +109,7 @@ def _check_published(path: Path) -> None:
     """Refuse a file that is not the published one, wherever it came from.
 
     Raises:
-        ConfigError: its SHA-256 does not begin as its name says.
+        ConfigError: the file's SHA-256 does not begin as its name says.
     """
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()

@@ -15,14 +15,19 @@ from edge_ad.recipes.scenes import Instance, X, Y, draw_instance, paint, photogr
 
 @dataclass(frozen=True)
 class Photograph:
-    """``image`` ``(SIDE, SIDE, 3)`` uint8; ``change`` ``(SIDE, SIDE)``: damage in grey levels."""
+    """One photograph of a part.
+
+    Attributes:
+        image: ``(SIDE, SIDE, 3)`` uint8.
+        change: ``(SIDE, SIDE)``, how much damage has changed each pixel, in grey levels.
+    """
 
     image: NDArray[np.uint8]
     change: Layer
 
 
 def draw_good(product: Product, rng: Rng, drift: float = 0) -> Photograph:
-    """A good part; ``drift``: see `photograph`."""
+    """A good part. For ``drift`` see `photograph`."""
     scene, _ = paint(product, draw_instance(product, rng))
     change = np.zeros((SIDE, SIDE), np.float32)
     return Photograph(photograph(product, scene, rng, drift), change)
@@ -89,7 +94,7 @@ def _hurt_item(instance: Instance, product: Product, rng: Rng) -> Instance:
     return replace(instance, placed=placed)
 
 
-# Damage to surfaces: (SIDE, SIDE, 3) in 0-255 to the same; `at` is its middle.
+# Damage to surfaces: (SIDE, SIDE, 3) in 0-255 to the same. `at` is the middle of the damage.
 
 
 def _strength(rng: Rng, low: float, high: float) -> float:
@@ -119,7 +124,7 @@ def _line(rng: Rng, at: Points, length: float, width: int) -> Layer:
 
 
 def _cover(rng: Rng, at: Points) -> Layer:
-    """Where, in 0-1: a blob, a line, or specks."""
+    """How far each place is covered, in 0-1: by a blob, a line, or specks."""
     kind = rng.random()
     if kind < 0.5:
         return _blob(rng, at, np.exp(rng.uniform(np.log(2), np.log(22))))
@@ -175,7 +180,7 @@ def _dent(scene: Layer, product: Product, rng: Rng, at: Points) -> Layer:
 
 
 def _swirl(scene: Layer, product: Product, rng: Rng, at: Points) -> Layer:
-    """Pulled, pinched or turned."""
+    """The surface pulled, pinched or turned."""
     dx, dy = X - np.float32(at[0]), Y - np.float32(at[1])
     falloff = np.exp(-(dx**2 + dy**2) / rng.uniform(7, 20) ** 2)
     angle, pull = rng.uniform(-1.5, 1.5), rng.uniform(-0.6, 0.6)
@@ -188,7 +193,7 @@ def _swirl(scene: Layer, product: Product, rng: Rng, at: Points) -> Layer:
 
 
 def _moved(scene: Layer, product: Product, rng: Rng, at: Points) -> Layer:
-    """A piece of it where another should be (CutPaste: Li et al. 2021), turned or not."""
+    """A piece of the part where another should be (CutPaste: Li et al. 2021), turned or not."""
     angle = float(rng.choice([0, 90, 180, rng.uniform(0, 360)]))
     matrix = np.asarray(cv2.getRotationMatrix2D(tuple(at), angle, 1), np.float64)
     matrix[:, 2] += rng.uniform(-60, 60, 2)
@@ -212,4 +217,4 @@ def _broad(scene: Layer, product: Product, rng: Rng, at: Points) -> Layer:
 SURFACE: tuple[Callable[[Layer, Product, Rng, Points], Layer], ...] = (
     _shade, _shade, _paint_over, _paint_over, _hue, _smear, _dent, _swirl, _moved, _moved, _broad,
 )  # fmt: skip
-_LEAST, _TRIES = 10.0, 6  # grey levels that a damage must change somewhere; else it is drawn anew
+_LEAST, _TRIES = 10.0, 6  # damage changes some place by more grey levels, or is drawn anew

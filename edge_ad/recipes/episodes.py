@@ -1,4 +1,4 @@
-"""Episodes: of one product, good parts to make a detector of, and parts to ask it about."""
+"""Episodes: good parts of one product to make a detector of, and other parts to ask it about."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge_ad.recipes import textures
 from edge_ad.recipes.defects import draw_defective, draw_good
 from edge_ad.recipes.products import SIDE, draw_product
 
-BANK, GOOD, DEFECTIVE = 5, 3, 6  # parts: for the bank; to ask about
+BANK, GOOD, DEFECTIVE = 5, 3, 6  # parts for the bank, and good and defective ones to ask about
 IMAGES = BANK + GOOD + DEFECTIVE
 CELL_PX = 8  # of the features' grid
 _DRIFTS, _ODDS = (0.0, 0.1, 0.2), (0.6, 0.2, 0.2)
@@ -22,10 +22,13 @@ _DRIFTS, _ODDS = (0.0, 0.1, 0.2), (0.6, 0.2, 0.2)
 
 @dataclass(frozen=True)
 class Episode:
-    """``images`` ``(IMAGES, SIDE, SIDE, 3)`` uint8: the bank's, good ones, defective ones.
+    """The images of one product, and where damage has changed them.
 
-    ``change`` ``(IMAGES, SIDE / 8, SIDE / 8)``: the largest change by damage in each cell, in grey
-    levels.
+    Attributes:
+        images: ``(IMAGES, SIDE, SIDE, 3)`` uint8: those of the bank, then good ones, then defective
+            ones.
+        change: ``(IMAGES, SIDE / 8, SIDE / 8)``, the largest change by damage in each cell, in grey
+            levels.
     """
 
     images: NDArray[np.uint8]
@@ -33,7 +36,10 @@ class Episode:
 
 
 def draw_episode(rng: np.random.Generator, bank: NDArray[np.uint8]) -> Episode:
-    """Of a product drawn anew, of textures in ``bank``; what is asked about may have drifted."""
+    """An episode of a product drawn anew, with textures of ``bank``.
+
+    The parts to ask about may have drifted.
+    """
     product = draw_product(rng, bank)
     drift = float(rng.choice(_DRIFTS, p=_ODDS))
     photos = [draw_good(product, rng) for _ in range(BANK)]
@@ -46,19 +52,19 @@ def draw_episode(rng: np.random.Generator, bank: NDArray[np.uint8]) -> Episode:
 
 
 class Episodes(IterableDataset[Episode]):
-    """Episode after episode, the i-th always the same, whatever was drawn before it.
+    """Episode after episode. The i-th is always the same, whatever was drawn before it.
 
     Args:
-        seed: of everything in them.
-        start: the first one's number, to resume at.
-        bank_size: textures to choose from; each step one of them is drawn anew.
+        seed: draws everything in the episodes.
+        start: the number of the first episode, to resume at.
+        bank_size: how many textures there are to choose from. Each step draws one of them anew.
     """
 
     def __init__(self, seed: int, start: int, bank_size: int) -> None:
         self.seed, self.start, self.bank_size = seed, start, bank_size
 
     def __iter__(self) -> Iterator[Episode]:
-        """In a worker of a DataLoader: its share of them."""
+        """All episodes from ``start`` on, or in a worker of a DataLoader its share of them."""
         cv2.setNumThreads(1)
         worker = get_worker_info()
         number, workers = (worker.id, worker.num_workers) if worker else (0, 1)
@@ -71,5 +77,5 @@ class Episodes(IterableDataset[Episode]):
             step += workers
 
     def _texture(self, i: int, times: int) -> NDArray[np.uint8]:
-        """The i-th of the bank, drawn anew so many times."""
+        """The i-th texture of the bank, drawn anew so many times."""
         return textures.draw_texture(np.random.default_rng([self.seed, i, times, 7]))

@@ -1,8 +1,11 @@
 """Generated parts, good and defective, on which choices are made: no real image decides anything.
 
-Ten kinds of parts, drawn at 224 px: cast, brushed, woven, cellular, wooden, meshed, printed,
-round, populated, and the demo's plate. Good ones differ in texture, pose, lighting, focus and
-sensor noise; defects are small, and some are hardly darker than what is around them.
+There are ten kinds of parts, drawn at 224 px: cast, brushed, woven, cellular, wooden, meshed,
+printed, round, populated, and the demo's plate. Good ones differ in texture, pose, lighting, focus
+and sensor noise. Defects are small, and some are hardly darker than what is around them.
+
+The file is long because the ten kinds share their noise, strokes, defects and camera. In files of
+their own, each would be a page of imports around one short drawing.
 """
 
 from __future__ import annotations
@@ -26,7 +29,14 @@ Rng = np.random.Generator
 
 @dataclass(frozen=True)
 class Category:
-    """``good`` ``(FITTED, H, W, 3)`` to fit, ``test`` images uint8, and which of them are bad."""
+    """The images of one kind of part.
+
+    Attributes:
+        name: a key of `KINDS`.
+        good: ``(FITTED, H, W, 3)`` uint8, the images to fit.
+        test: ``(GOOD + DEFECTIVE, H, W, 3)`` uint8, the images to test.
+        is_defective: for each test image whether it is defective.
+    """
 
     name: str
     good: NDArray[np.uint8]
@@ -39,9 +49,9 @@ def draw_category(name: str, seed: int, *, drift: float = 0) -> Category:
 
     Args:
         name: a key of `KINDS`.
-        seed: of everything in it.
-        drift: the test images' exposure is off by up to this share, and their focus a little, as
-            weeks after the fit.
+        seed: draws everything in the category.
+        drift: the share by which the test images' exposure may be off. Their focus is then a little
+            off too, as weeks after the fit.
     """
     rng = np.random.default_rng([seed, list(KINDS).index(name)])
     draw = KINDS[name]
@@ -74,7 +84,7 @@ def _tint(grey: Layer, red: float, green: float, blue: float) -> Layer:
 
 
 def _photograph(scene: Layer, rng: Rng, light: float) -> NDArray[np.uint8]:
-    """Exposure and its unevenness, up to ``light``; focus; sensor noise."""
+    """Add exposure and its unevenness, up to ``light``, and focus and sensor noise."""
     y, x = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]
     angle = rng.uniform(0, 2 * np.pi)
     slope = rng.uniform(0, light / 2) * (x * np.cos(angle) + y * np.sin(angle))
@@ -140,13 +150,13 @@ def _scratch(scene: Layer, rng: Rng) -> Layer:
 
 
 def _stain(scene: Layer, rng: Rng) -> Layer:
-    """Hardly darker than what is around it."""
+    """A stain that is hardly darker than what is around it."""
     cover = _blob(rng, rng.uniform(10, 20))[..., None]
     return np.asarray(scene * (1 - rng.uniform(0.12, 0.25) * cover))
 
 
 def _spot(scene: Layer, rng: Rng) -> Layer:
-    """Of another colour, about as bright."""
+    """A spot of another colour, about as bright as what is around it."""
     cover = _blob(rng, rng.uniform(5, 12))[..., None]
     colour = rng.permutation(np.array([1.25, 1.0, 0.7], np.float32))
     return np.asarray(scene * (1 - cover * (1 - colour)))
@@ -244,7 +254,7 @@ def _wooden(rng: Rng, bad: bool) -> NDArray[np.uint8]:
 
 
 def _meshed(rng: Rng, bad: bool) -> NDArray[np.uint8]:
-    """Thin wires over a dark ground; a wire may be missing, or bent."""
+    """Thin wires over a dark ground. A wire may be missing, or bent."""
     pitch = 16
     ink = np.zeros((SIDE, SIDE), np.float32)
     phase = int(rng.integers(0, pitch))
@@ -271,7 +281,7 @@ def _meshed(rng: Rng, bad: bool) -> NDArray[np.uint8]:
 
 
 def _printed(rng: Rng, bad: bool) -> NDArray[np.uint8]:
-    """A card with lettering and bars; one of them may be missing, moved or doubled."""
+    """A card with lettering and bars. One of them may be missing, moved or doubled."""
     fault = str(rng.choice(["missing", "moved", "doubled", "surface"])) if bad else ""
     ink = np.zeros((SIDE, SIDE), np.uint8)
     wrong = int(rng.integers(0, 6))
@@ -326,7 +336,7 @@ _CHIPS = [  # left, top, width, height
 
 
 def _populated(rng: Rng, bad: bool) -> NDArray[np.uint8]:
-    """A board with chips, legs and pads; a chip may be missing, moved or turned over."""
+    """A board with chips, legs and pads. A chip may be missing, moved or turned over."""
     fault = str(rng.choice(["missing", "moved", "misplaced", "surface"])) if bad else ""
     scene = _tint(70 + 3 * _noise(rng, 1, 1) + 4 * _noise(rng, 30, 30), 0.4, 1.1, 0.6)
     wrong = int(rng.integers(0, len(_CHIPS)))
@@ -351,7 +361,7 @@ def _populated(rng: Rng, bad: bool) -> NDArray[np.uint8]:
 
 
 def _plate(rng: Rng, bad: bool) -> NDArray[np.uint8]:
-    """The demo's part, its damage made half as strong."""
+    """The demo's part, with its damage made half as strong."""
     defect = str(rng.choice(DEFECTS)) if bad else None
     if defect in (None, "misprint"):
         image = draw_part(rng, defect).image

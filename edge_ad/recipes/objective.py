@@ -1,12 +1,13 @@
 """What is learned: that a detector made of good parts tells defective parts from good ones.
 
-Each episode is a small PatchCore (Roth et al. 2022) without a coreset: patch features of a few
-good images, whitened by their own covariance (`edge_ad.features.whitening`), are the bank; a
-patch's distance is that to the nearest of them; an image's score that of its largest ones. The loss
-ranks the scores of defective images above those of good ones. Distances count in units of the good
-images' mean distance: shrinking all features gains nothing, nor, with whitening, does letting all
-but a few directions go, and so the features do not collapse, as they do under a loss on distances
-themselves.
+Each episode is a small PatchCore (Roth et al. 2022) without a coreset. Its bank is the patch
+features of a few good images, whitened by their own covariance (`edge_ad.features.whitening`). A
+patch's distance is that to the nearest patch of the bank, and an image's score is that of its
+largest distances. The loss ranks the scores of defective images above those of good ones.
+
+Distances count in units of the good images' mean distance, so shrinking all features gains nothing.
+With whitening, letting all but a few directions go gains nothing either. The features therefore do
+not collapse, as they do under a loss on distances themselves.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from edge_ad.features.aggregation import MeanAggregation
 from edge_ad.features.whitening import SHRINKAGE
 from edge_ad.recipes.episodes import BANK, GOOD
 
-_TAU = 0.15  # of relative distance: differences of more are hardly pushed further
+_TAU = 0.15  # relative distance: larger differences are hardly pushed further
 _PATCHES_WEIGHT = 0.3
 _LARGEST, _LARGEST_DAMAGED = 4, 3  # patches that make an image's score
 _DAMAGED, _TOUCHED = 12, 3  # grey levels changed: what counts as damaged, and as not good
@@ -42,10 +43,10 @@ class Outcome:
 
 
 def outcome(maps: list[Tensor], change: Tensor) -> Outcome | None:
-    """Of one episode; None where no damage shows.
+    """The outcome of one episode, or None where no damage shows.
 
     Args:
-        maps: the backbone's, ``(IMAGES, C_j, h_j, w_j)``.
+        maps: the backbone's maps, ``(IMAGES, C_j, h_j, w_j)`` each.
         change: ``(IMAGES, h, w)``, see `Episode`.
     """
     features = _aggregation([m.float() for m in maps]).permute(0, 2, 3, 1).flatten(1, 2)
@@ -78,8 +79,8 @@ def relative_distances(bank: Tensor, queries: Tensor) -> Tensor:
     """Distances to the nearest whitened bank patch, in units of the mean of the good queries'.
 
     Args:
-        bank: ``(BANK, P, D)``.
-        queries: ``(N, P, D)``, the first `GOOD` of them good.
+        bank: ``(BANK, P, D)``, the patch features of the bank's images.
+        queries: ``(N, P, D)``. The first `GOOD` of them are good.
 
     Returns:
         ``(N, P)``.
@@ -90,11 +91,11 @@ def relative_distances(bank: Tensor, queries: Tensor) -> Tensor:
     covariance = centred.T @ centred / len(rows)
     level = SHRINKAGE * covariance.diagonal().mean() + 1e-6
     shrunk = (1 - SHRINKAGE) * covariance + level * torch.eye(len(mean), device=mean.device)
-    root = torch.linalg.cholesky(shrunk)  # of its inverse: as good as the symmetric root here
+    root = torch.linalg.cholesky(shrunk)  # whitens as well as the symmetric root would here
     white_bank = torch.linalg.solve_triangular(root, centred.T, upper=False).T
     asked = (queries - mean).flatten(0, 1)
     white = torch.linalg.solve_triangular(root, asked.T, upper=False).T
-    with torch.no_grad():  # which one is nearest has no gradient; how far it is has
+    with torch.no_grad():  # which patch is nearest has no gradient, but its distance has
         products = (white.bfloat16() @ white_bank.bfloat16().T).float()
         nearest = ((white_bank**2).sum(dim=1) - 2 * products).argmin(dim=1)
     distances = ((white - white_bank[nearest]) ** 2).sum(dim=1).add(1e-6).sqrt()

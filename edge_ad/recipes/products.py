@@ -24,13 +24,18 @@ Rng = np.random.Generator
 
 @dataclass(frozen=True)
 class Material:
-    """``colours`` ``(textures.SIDE, textures.SIDE, 3)``; ``fresh``: another piece each time."""
+    """What a part is made of.
+
+    Attributes:
+        colours: ``(textures.SIDE, textures.SIDE, 3)``.
+        fresh: whether each instance shows another piece of it.
+    """
 
     colours: Layer
     fresh: bool
 
     def offset(self, rng: Rng) -> tuple[int, int]:
-        """Where the piece that one instance shows begins: x, y."""
+        """The x and y at which the piece that one instance shows begins."""
         x, y = rng.integers(0, ROOM + 1, 2) if self.fresh else (ROOM // 2, ROOM // 2)
         return int(x), int(y)
 
@@ -52,10 +57,10 @@ class Item:
 
 @dataclass(frozen=True)
 class Vary:
-    """How far good ones differ: in px, radians, and shares of what it is.
+    """How far good parts differ, in px, radians, and shares of the value that varies.
 
-    ``blur`` and ``noise`` are standard deviations, in px and grey levels; ``jpeg`` a quality, 0
-    for none; ``shade`` each material's own brightness.
+    ``blur`` and ``noise`` are standard deviations, in px and grey levels. ``jpeg`` is a quality,
+    and 0 is no compression. ``shade`` varies each material's own brightness.
     """
 
     shift: float
@@ -132,7 +137,7 @@ def _material(rng: Rng, bank: NDArray[np.uint8], is_grey: bool) -> Material:
 
 
 def _outline(rng: Rng, radius: float) -> Points:
-    """Closed, around the origin: an ellipse, polygon, gear, rounded box or superformula."""
+    """A closed line around the origin: an ellipse, polygon, gear, rounded box or superformula."""
     t = np.linspace(0, 2 * np.pi, 72, endpoint=False)
     kind = int(rng.integers(5))
     r: Points

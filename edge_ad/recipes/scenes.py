@@ -20,7 +20,7 @@ Y, X = np.mgrid[:SIDE, :SIDE].astype(np.float32)
 
 @dataclass(frozen=True)
 class Placed:
-    """An item where one instance has it; ``cut``: a line that bounds it, as (normal, offset)."""
+    """An item where one instance has it. ``cut`` is a line that bounds it, as (normal, offset)."""
 
     item: Item
     place: Points
@@ -38,12 +38,12 @@ class Instance:
 
     ground: tuple[int, int]
     placed: Sequence[Placed] = field(default_factory=tuple)
-    light: float = 0.0  # its direction, radians
-    shades: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)  # of the materials
+    light: float = 0.0  # the light's direction, radians
+    shades: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)  # the brightness of each material
 
 
 def draw_instance(product: Product, rng: Rng) -> Instance:
-    """A good one."""
+    """A good instance of the product."""
     vary, middle = product.vary, SIDE / 2
     turn, scale = rng.uniform(-1, 1) * vary.turn, 1 + rng.uniform(-1, 1) * vary.scale
     shift = rng.uniform(-1, 1, 2) * vary.shift
@@ -82,6 +82,10 @@ def paint(product: Product, instance: Instance) -> tuple[Layer, Layer]:
 def _paint_item(
     scene: Layer, covered: Layer, product: Product, placed: Placed, instance: Instance
 ) -> None:
+    """Paint one item over the scene, in place.
+
+    It is one recipe, read from top to bottom: outline, cut, shadow, material, bevel.
+    """
     item, light = placed.item, instance.light
     cos, sin = placed.scale * np.cos(placed.angle), placed.scale * np.sin(placed.angle)
     turn = np.array([[cos, -sin], [sin, cos]])
@@ -158,7 +162,7 @@ def _bow(line: Points, notch: tuple[float, float, float]) -> Points:
 
 
 def photograph(product: Product, scene: Layer, rng: Rng, drift: float = 0) -> NDArray[np.uint8]:
-    """Light, tint, focus and noise; ``drift``: how far off exposure and focus are."""
+    """Add light, tint, focus and noise. ``drift`` is how far off exposure and focus are."""
     vary = product.vary
     angle = rng.uniform(0, 2 * np.pi)
     across = ((X - SIDE / 2) * np.cos(angle) + (Y - SIDE / 2) * np.sin(angle)) / (SIDE / 2)

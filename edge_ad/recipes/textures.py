@@ -39,7 +39,7 @@ def _draw_one(rng: Rng) -> Layer:
 
 
 def _bent(grey: Layer, rng: Rng) -> Layer:
-    """Pulled about smoothly, as cloth or wood is."""
+    """The texture pulled about smoothly, as cloth or wood is."""
     scale, by_px = rng.uniform(10, 60), rng.uniform(1, 12)
     dx, dy = (by_px * _noise(rng, scale, scale) for _ in range(2))
     moved = cv2.remap(grey, _X + dx, _Y + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
@@ -47,7 +47,7 @@ def _bent(grey: Layer, rng: Rng) -> Layer:
 
 
 def _noise(rng: Rng, sigma_x: float, sigma_y: float) -> Layer:
-    """Smoothed gaussian noise of unit variance; broad noise is drawn small and enlarged."""
+    """Smoothed gaussian noise of unit variance. Broad noise is drawn small and enlarged."""
     factor = max(1, int(min(sigma_x, sigma_y) / 2))
     side = -(-SIDE // factor)
     white = rng.standard_normal((side, side), dtype=np.float32)

@@ -1,7 +1,7 @@
 """Train the backbone 'procedural': python -m edge_ad.recipes.train --out backbone.
 
-Nothing is read but the code: the images are drawn as they are needed. A checkpoint is written every
-few hundred steps; started again, the run goes on from it.
+Nothing is read but the code, as the images are drawn when they are needed. A checkpoint is written
+every few hundred steps. A run that is started again goes on from it.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class Standardise(nn.Module):
         self.std = nn.Buffer(torch.ones(channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps ``(N, C, h, w)`` to the same."""
+        """Maps ``(N, C, h, w)`` to standardised ones of the same shape."""
         return (x - self.mean) / self.std
 
     def learn(self, batches: Sequence[Tensor]) -> None:
-        """From maps ``(N, C, h, w)``."""
+        """Learn the mean and the deviation from maps ``(N, C, h, w)``."""
         mean = torch.stack([m.mean(dim=(0, 2, 3)) for m in batches]).mean(dim=0)
         square = torch.stack([(m**2).mean(dim=(0, 2, 3)) for m in batches]).mean(dim=0)
         self.mean.copy_(mean[:, None, None])
@@ -66,14 +66,14 @@ class Learner(nn.Module):
         self.standardise = nn.ModuleList(Standardise(count) for count in channels)
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        """From the scattering's maps to the network's."""
+        """The scattering's maps to the network's."""
         return self.network.head([f(m) for f, m in zip(self.standardise, maps, strict=True)])
 
     @torch.no_grad()
     def folded(self) -> Procedural:
-        """The network alone, for the maps as they are.
+        """The network alone, for maps that are not standardised.
 
-        The standardisation goes into the 1 x 1 convolutions that come first; their kernels are
+        The standardisation goes into the 1 x 1 convolutions that come first. Their kernels are
         rounded to half precision before their biases make up for it.
         """
         network = copy.deepcopy(self.network)
@@ -107,7 +107,11 @@ def main() -> None:
 
 
 def train(options: argparse.Namespace) -> None:
-    """Up to ``options.steps``, from the checkpoint if there is one; then write the weights."""
+    """Train up to ``options.steps``, from the checkpoint if there is one, and write the weights.
+
+    It is one recipe, read from top to bottom: prepare or resume, then step, record and save. All of
+    its parts work on the same state.
+    """
     options.out.mkdir(parents=True, exist_ok=True)
     checkpoint = options.out / "checkpoint.pt"
     torch.manual_seed(options.seed)
@@ -167,7 +171,7 @@ def train(options: argparse.Namespace) -> None:
 
 
 def write_weights(network: Procedural, path: Path) -> None:
-    """Kernels in half precision, biases and the fixed filters in single."""
+    """Write kernels in half precision, and biases and the fixed filters in single."""
     state = network.state_dict()
     for name, parameter in network.named_parameters():
         if parameter.ndim > 1:
@@ -203,7 +207,10 @@ def _follow(average: nn.Module, learner: nn.Module, decay: float) -> None:
 
 
 def _stem(scattering: Scattering, device: str) -> Stem:
-    """The fixed maps. On the CPU by OpenVINO, in float32: twice as fast as torch there."""
+    """What computes the fixed maps. On the CPU it is OpenVINO, in float32.
+
+    There OpenVINO is twice as fast as torch.
+    """
     if device != "cpu":
         return torch.no_grad()(scattering)
     import openvino  # of the extra 'bench'

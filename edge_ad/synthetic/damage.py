@@ -1,7 +1,7 @@
 """Synthetic damage for images of good parts: scratches, dents, stains, misprints, with masks.
 
-Used to give ``verify`` images with high scores, to test searches on patches far from the bank,
-and for the demo. Not a model of any line's real defects.
+They give ``verify`` images with high scores, test searches on patches far from the bank, and serve
+the demo. They are not a model of any line's real defects.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def damage(
         image: ``(H, W, 3)`` uint8.
         kind: a key of `KINDS`.
         rng: draws position, size and strength.
-        where: ``(H, W)``, where the damage's centre may lie; None: anywhere but the margins.
+        where: ``(H, W)``, true where the damage's centre may lie. With None it may lie anywhere but
+            in the margins.
 
     Returns:
         The image and an ``(H, W)`` boolean mask.
@@ -42,7 +43,7 @@ def damage(
 
 
 def with_damage(images: Iterable[RGBImage], seed: int) -> Iterator[RGBImage]:
-    """Each image, followed by a damaged copy; the kinds take turns."""
+    """Each image, followed by a damaged copy. The kinds of damage take turns."""
     rng = np.random.default_rng(seed)
     for image, kind in zip(images, cycle(KINDS)):  # noqa: B905  # cycle has no end
         yield image

@@ -1,7 +1,7 @@
 """Draw synthetic parts: a brushed, printed steel plate on a belt, good or defective, with masks.
 
-For the demo and for tests: every part differs in texture, pose, lighting and sensor noise, as
-parts under a camera do. No photograph is involved.
+They serve the demo and the tests. Every part differs in texture, pose, lighting and sensor noise,
+as parts under a camera do. No photograph is involved.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Part:
 
 
 def draw_part(rng: np.random.Generator, defect: str | None = None) -> Part:
-    """Draw one part; ``defect`` is one of `DEFECTS`, or None for a good one."""
+    """Draw one part. ``defect`` is one of `DEFECTS`, or None for a good part."""
     plate = _plate_shape()
     surface = _steel(rng) * _relief()
     ink, wrong = _print(rng, misprinted=defect == "misprint")
@@ -185,7 +185,7 @@ def _warp(layer: Layer, matrix: NDArray[np.float64]) -> Layer:
 
 
 def _photograph(scene: Layer, rng: np.random.Generator) -> RGBImage:
-    """Uneven lighting, a lens a little soft, sensor noise."""
+    """Add uneven lighting, the softness of a lens and sensor noise."""
     y, x = np.mgrid[-1 : 1 : HEIGHT_PX * 1j, -1 : 1 : WIDTH_PX * 1j]
     angle = rng.uniform(0, 2 * np.pi)
     light = rng.uniform(0.94, 1.06) * (1 + 0.06 * (x * np.cos(angle) + y * np.sin(angle)))

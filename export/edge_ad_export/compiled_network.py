@@ -22,13 +22,15 @@ class CompiledNetwork:
     """A graph and what was learned with it.
 
     Attributes:
-        fitted: what was kept, and the threshold, are those of the exported network: a bank of
-            float features searched with int8 features would answer with the quantiser's error.
+        fitted: the fit, whose kept arrays and threshold were learned through the exported network.
+            A bank of float features that is searched with int8 features would answer with the
+            quantiser's error.
         lowered: what a device needs.
-        onnx: image to the network's named outputs; the tail is not in it.
-        run: what is exported: torch in float32, else the engine.
-        made: how its precision was made, for people.
-        difference: of ONNX Runtime's float32 outputs from torch's, relative to the largest value.
+        onnx: the graph from images to the network's named outputs. The tail is not in it.
+        run: what computes the exported outputs: torch in float32, and the engine otherwise.
+        made: how the graph's precision was made, for people.
+        difference: how far ONNX Runtime's float32 outputs are from torch's, relative to the largest
+            value.
     """
 
     fitted: FittedDetector
@@ -42,10 +44,10 @@ class CompiledNetwork:
 def compile_network(
     fitted: FittedDetector, config: ExportConfig, *, progress: bool = False
 ) -> CompiledNetwork:
-    """Export the network; in a reduced precision also learn with it anew.
+    """Export the network, and in a reduced precision also learn with it anew.
 
     Args:
-        fitted: with the rows of `with_rows`.
+        fitted: a fit whose bank has the rows that `with_rows` gives.
         config: the settings.
         progress: show bars on stderr.
 
@@ -85,7 +87,9 @@ def learning_engine(config: ExportConfig) -> EngineName:
 
 
 def with_rows(fitted: FittedDetector, config: ExportConfig) -> FittedDetector:
-    """The same with a bank that ``config.bank_precision`` holds exactly: the truth from here on.
+    """The same fit with a bank that ``config.bank_precision`` holds exactly.
+
+    From here on this bank is the truth that the artifact is compared with.
 
     Raises:
         ExportError: a feature is too large for half precision.

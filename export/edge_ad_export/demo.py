@@ -30,7 +30,7 @@ def run_demo(out: Path, *, overwrite: bool, echo: Echo) -> None:
     """Fill ``out`` with parts, a fit, an artifact, overlays, a report and one picture of it all.
 
     Raises:
-        EdgeADError: any step failed; ``out`` is then as it was.
+        EdgeADError: a step failed. ``out`` is then as it was.
     """
     with atomic_folder(out, overwrite=overwrite, kind=_DEMO) as folder:
         echo("drawing parts: 120 good ones to fit, 12 good and 24 defective ones to test")

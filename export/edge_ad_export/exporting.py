@@ -49,20 +49,20 @@ def export(
     proven here is never there to be deployed.
 
     Args:
-        fitted: from `edge_ad.fit` or `FittedDetector.load`; several: an ensemble, see
+        fitted: a fit from `edge_ad.fit` or `FittedDetector.load`. Several become an ensemble, see
             `edge_ad.fitting.ensemble`.
-        out_path: ``NAME.edgead``.
-        config: the settings; None: the defaults.
+        out_path: the artifact's folder, ``NAME.edgead``.
+        config: the settings. None takes the defaults.
         overwrite: replace an existing artifact.
         progress: show the steps on stderr.
 
     Raises:
         ConfigError: ``out_path`` exists, there is no threshold, or the fits are no ensemble.
         ParityError: an exported network differs from the trained one.
-        ExportError: it cannot be written, does not verify, or this processor cannot learn an int8
-            network of 8-bit weights.
-        EngineError: the engine is not installed; or it is TensorRT, there is a GPU, and no plan can
-            be made for it: the artifact is there, without one.
+        ExportError: the artifact cannot be written, does not verify, or this processor cannot learn
+            an int8 network of 8-bit weights.
+        EngineError: the engine is not installed. Or the engine is TensorRT, there is a GPU, and no
+            plan can be made for it: the artifact is then there, without a plan.
     """
     out_path, config = Path(out_path), config or ExportConfig()
     inputs = [config.labelled] if config.labelled else []
@@ -130,7 +130,7 @@ def _tolerable_loss(
     """What the precision costs.
 
     Raises:
-        ExportError: more than is tolerated, and nobody has accepted that.
+        ExportError: it costs more than is tolerated, and the settings do not accept that.
     """
     runs = [network.run for network in networks]
     lowered = [network.lowered for network in networks]

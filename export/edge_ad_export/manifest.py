@@ -22,7 +22,7 @@ from edge_ad_runtime.artifact.schema import (
 )
 
 # Outputs, distances and scores on another engine or processor. float32: sums in another order.
-# Less: a value may be rounded to the next of the few there are, and so on through the layers.
+# Less than float32: a value may be rounded to a neighbour of the right one, in layer after layer.
 _TOLERANCES = {
     "fp32": (OUTPUT_TOLERANCE, 1e-5, 1e-4),
     "fp16": (0.005, 0.002, 0.002),
@@ -70,14 +70,14 @@ def _tolerances(
     loss: PrecisionLoss | None,
     config: ExportConfig,
 ) -> dict[str, float]:
-    """By stage, in the order of the pipeline.
+    """How far a device may be from the reference at each stage, in the order of the pipeline.
 
-    The first stage of a head is what the network gives; those after it are computed from that.
+    The first stage of a head is what the network gives. The later ones are computed from that.
     """
     outputs, later, score = _TOLERANCES[config.precision]
     searched = [m.head.search for m in members if isinstance(m.head, PatchSearchRecord)]
     if any(isinstance(search, HnswSearchRecord) for search in searched):
-        # the map tolerance is a mean over images; a single one may be farther off
+        # the map tolerance is a mean over images, and a single image may be farther off
         later += 10 * config.map_tolerance
     tolerances = {"preprocess": 1.0}  # OpenCV rounds halves differently on other processors
     for trace in references[0].traces:

@@ -21,7 +21,7 @@ from edge_ad_runtime.engines import Graph, open_engine
 
 
 def describe_search(member: Member) -> str:
-    """What the member searches with and why, for people; empty if it does not search."""
+    """What the member searches with and why, for people. Empty if it does not search."""
     if not isinstance(member.head, PatchSearchRecord):
         return ""
     return f"{member.head.search.kind}: {member.head.search.reason}"
@@ -35,7 +35,7 @@ def write_member(
     references: list[Reference],
     config: ExportConfig,
 ) -> Member:
-    """Write the files of one network; gives its part of the manifest."""
+    """Write the files of one network, and return its part of the manifest."""
     name = "" if len(ensemble.members) == 1 else f"member-{i + 1}"
     folder = artifact / name
     folder.mkdir(exist_ok=True)
@@ -64,7 +64,7 @@ def write_member(
 
 
 def _outputs(path: Path, size: tuple[int, int], config: ExportConfig) -> dict[str, Output]:
-    """What the graph gives, found by running it once."""
+    """The graph's outputs, with shapes and types found by running it once."""
     graph = Graph(onnx=path, precision=config.precision)
     engine = open_engine(learning_engine(config), graph)
     found = engine.run(np.zeros((1, *size, 3), np.uint8))

@@ -1,4 +1,4 @@
-"""What an export made and measured."""
+"""The report that an export returns."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class ExportReport:
 
     Attributes:
         path: the artifact.
-        size_bytes: of all its files.
-        output_difference: largest difference of ONNX Runtime's outputs from torch's, relative to
-            the largest value.
-        searches: the chosen search with its reason, per member that searches.
-        networks: how the graph's precision was made, per member.
-        precision_loss: what it costs; None for ``fp32``.
-        plans: what TensorRT has compiled for this machine's GPU, if it is for that.
+        size_bytes: the size of all its files.
+        output_difference: the largest difference of ONNX Runtime's outputs from torch's, relative
+            to the largest value.
+        searches: for each member that searches the chosen search, with the reason.
+        networks: for each member how the graph's precision was made.
+        precision_loss: what the precision costs. None for ``fp32``.
+        plans: what TensorRT has compiled for this machine's GPU, if the artifact is for TensorRT.
         verification: the artifact replayed with the runtime before it was put in place.
     """
 

@@ -20,30 +20,31 @@ class ExportConfig(Settings):
 
     Attributes:
         engine: what devices are to run the network with. The export proves the artifact with the
-            same if it is an engine for CPUs, else with ONNX Runtime on the CPU. For ``tensorrt`` on
-            a machine with a GPU it also compiles the plan.
-        precision: what the backbone computes in. With less than ``fp32`` the bank and the threshold
-            are learned anew from the images of the fit, and what it costs is measured.
-        target: the processors that an int8 network is for. ``any``: weights of 7 bits, whose sums
-            are the same integers on every processor. ``vnni``, ``aarch64``, ``gpu``: of 8 bits,
-            nearer to float32, for the x86 processors with VNNI, for ARM's, for GPUs; others cut
-            sums off.
-        loss_tolerance: mean error of image scores that a reduced precision may cost.
-        accept_loss: export even if it costs more; the manifest says so.
-        labelled: folder of labelled images (as of ``edge-ad evaluate``) to measure the loss on too.
-        search: ``exact``, ``hnsw``, or ``auto``: time both on this machine and bank and keep the
-            faster of those within ``map_tolerance``. ``graph``: exact, inside the network's graph,
-            for engines on a device of their own.
-        map_tolerance: mean error of the patch distances, relative to their mean, that ``auto`` and
-            ``hnsw`` accept on held-out images and damaged copies of them. (Image scores are exact
-            in every search.)
-        bank_precision: ``float32``, or ``float16``: bank rows of half the size on disk, rounded to
-            11 bits before anything is measured against them.
-        threshold: instead of the one that the fit has found; None: that one.
-        links: HNSW's M.
+            same engine if it is one for CPUs, and otherwise with ONNX Runtime on the CPU. For
+            ``tensorrt`` on a machine with a GPU it also compiles the plan.
+        precision: what the backbone computes in. With less than ``fp32`` the method learns anew
+            from the images of the fit, the threshold is set anew, and the loss is measured.
+        target: the processors that an int8 network is for. With ``any`` weights have 7 bits, and
+            their sums are the same integers on every processor. With ``vnni`` (x86 processors with
+            VNNI), ``aarch64`` (ARM's) and ``gpu`` they have 8 bits. These are nearer to float32,
+            but other processors cut sums off.
+        loss_tolerance: the mean error of image scores that a reduced precision may cost.
+        accept_loss: export even if the precision costs more. The manifest says so.
+        labelled: a folder of labelled images (as for ``edge-ad evaluate``) to measure the loss on
+            too.
+        search: ``exact``, ``hnsw``, ``auto`` or ``graph``. ``auto`` times the first two on this
+            machine and bank, and keeps the faster of those within ``map_tolerance``. ``graph`` is
+            an exact search inside the network's graph, for engines on a device of their own.
+        map_tolerance: the mean error of the patch distances, relative to their mean, that ``auto``
+            and ``hnsw`` accept on held-out images and damaged copies of them. (Image scores are
+            exact in every search.)
+        bank_precision: ``float32`` or ``float16``. The rows of ``float16`` have half the size on
+            disk and are rounded to 11 bits before anything is measured against them.
+        threshold: the threshold to use instead of the one that the fit has found. None keeps that.
+        links: HNSW's M, the links of each bank row.
         ef_construction: HNSW's build breadth.
-        reference_images: how many good images ``verify`` replays; each also damaged once.
-        seed: of the damage.
+        reference_images: how many good images ``verify`` replays. Each is also replayed damaged.
+        seed: draws the damage.
     """
 
     engine: EngineName = setting(

@@ -23,10 +23,10 @@ class Bank:
     """The memory bank M_C.
 
     Attributes:
-        features: ``(n, D)`` float32.
-        neighbours: ``(n, b)`` int32, the b bank rows nearest to each, itself counted (N_b(m*) of
-            equation 7); None where equation 7 is left out.
-        grid: ``(2,)`` int64, rows and columns of the features of an image.
+        features: ``(n, D)`` float32, one row for each patch of the bank.
+        neighbours: ``(n, b)`` int32, the b bank rows nearest to each row, which counts itself
+            (N_b(m*) of equation 7). It is None where equation 7 is left out.
+        grid: ``(2,)`` int64, the rows and columns of the features of an image.
     """
 
     features: NDArray[np.float32]
@@ -34,7 +34,7 @@ class Bank:
     grid: NDArray[np.int64]
 
     def in_half(self) -> Bank:
-        """The same with rows that half precision holds exactly.
+        """The same bank, its rows rounded to what half precision holds exactly.
 
         Raises:
             ExportError: a feature is too large for half precision.
@@ -51,7 +51,7 @@ def build_bank(
 ) -> Bank:
     """Select the coreset of all patches of ``(N, rows, cols, D)``, and the neighbours within it.
 
-    Memory beside the patches: what `greedy_coreset` needs, and after that twice the bank.
+    Beside the patches it needs the memory of `greedy_coreset`, and after that twice the bank's.
 
     Raises:
         FitError: the coreset would be smaller than equation 7's neighbourhood.
@@ -75,7 +75,7 @@ def build_bank(
 def _subsample(
     patches: NDArray[np.float32], count: int, config: PatchCoreConfig, *, progress: bool
 ) -> NDArray[np.float32]:
-    """``(count, D)`` of the patches, or proxies that stand for them."""
+    """Choose ``count`` of the patches, or learn proxies that stand for them: ``(count, D)``."""
     if count == len(patches):
         return np.array(patches)
     if config.subsampler == "proxies":
@@ -93,10 +93,10 @@ def _subsample(
 def nearest_bank_rows(
     bank: NDArray[np.float32], b: int, *, progress: bool = False
 ) -> NDArray[np.int32]:
-    """The ``b`` rows nearest to each row, nearest first, itself counted.
+    """The ``b`` rows nearest to each row, nearest first. A row counts as its own neighbour.
 
-    The exact search proposes b + 8 candidates, whose distances are then taken from the differences
-    in float64: which of two almost equally near rows counts changes equation 7.
+    The exact search proposes b + 8 candidates. Their distances are then taken from the differences
+    in float64, because which of two almost equally near rows counts changes equation 7.
 
     Returns:
         ``(n, b)`` int32.

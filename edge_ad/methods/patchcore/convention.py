@@ -12,9 +12,9 @@ map, enlarged      bilinear               bilinear                    nearest
 map, border        reflect                reflect                     mirror
 =================  =====================  ==========================  ==========================
 
-*inspection* is amazon-science/patchcore-inspection (2023), *anomalib* is anomalib 2.7; both count
-the zeros beyond the border. Border names are scipy's: reflect is d c b a | a b c d, mirror is
-d c b | a b c d.
+*inspection* is amazon-science/patchcore-inspection (2023), and *anomalib* is anomalib 2.7. Both
+count the zeros beyond the border. Border names are scipy's: reflect is d c b a | a b c d, and
+mirror is d c b | a b c d.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class Convention:
     """The defaults that a named convention gives to `PatchCoreConfig`.
 
     Attributes:
-        aggregated_dim: None: a patch is the mean of its neighbourhood, all channels kept.
-            A number: the flattened neighbourhoods are averaged in so many adaptive bins.
-        squared: distances are squared L2.
-        reweight_neighbours: b of equation 7; 0: equation 6.
-        upsampling: of the map.
-        border: of the map's gaussian.
+        aggregated_dim: the number of adaptive bins in which the flattened neighbourhoods are
+            averaged. With None a patch is the mean of its neighbourhood, and all channels are kept.
+        squared: whether distances are squared L2.
+        reweight_neighbours: b of equation 7. With 0 the score is that of equation 6.
+        upsampling: how the map is enlarged.
+        border: how the map's gaussian continues the map beyond its border.
     """
 
     aggregated_dim: int | None

@@ -32,7 +32,7 @@ class PatchCore:
     def train(
         self, images: GoodImages, settings: PatchCoreConfig, *, progress: bool
     ) -> PatchFeatures:
-        """The pretrained network; whitening is learned from the good images where it is wanted."""
+        """The pretrained network. Whitening, where it is wanted, is learned from the images."""
         network = build_network(settings)
         if settings.resolved_whiten:
             features = features_of(TorchRun(network), images, progress=progress)

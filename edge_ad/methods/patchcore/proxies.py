@@ -5,11 +5,12 @@ by a softmax-weighted mean of them:
 
     L(m_i) = | m_i - sum over k of softmax_k(-|m_i - p_k|) p_k |^2
 
-(The paper prints the exponent without the minus; then the farthest proxies would weigh most.) In
-the paper's figure 5 they do worse than the greedy coreset, and far worse at 1%: the mean is a good
-description of what is frequent, and a bank must hold what is rare. (The exponent has no scale: with
-features whose distances are near 1, as ResNet18's, the weights are nearly equal and the proxies
-are far worse than the draw they began at. benchmarks/PAPER.md has the figures.)
+The paper prints the exponent without the minus, but then the farthest proxies would weigh most.
+
+In the paper's figure 5 proxies do worse than the greedy coreset, and far worse at 1%. A mean
+describes well what is frequent, and a bank must hold what is rare. The exponent also has no scale:
+with features whose distances are near 1, as ResNet18's, the weights are nearly equal, and the
+proxies are far worse than the random draw that they began at. benchmarks/PAPER.md has the figures.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from tqdm import trange
 
 _STEPS = 300
 _BATCH = 256
-_RATE = 0.1  # of a feature's standard deviation per step, falling to 0
+_RATE = 0.1  # the step, as a share of a feature's standard deviation. It falls to 0
 
 
 def learn_proxies(

@@ -1,8 +1,8 @@
 """The slow truth: PatchCore's scoring written straight from the paper.
 
-Distances to *every* bank row in float64, equations 6 and 7 as printed, torch's bilinear
-interpolation, scipy's gaussian. Nothing here is shared with what is fast, so that comparing the two
-means something.
+It takes distances to *every* bank row in float64, equations 6 and 7 as printed, torch's bilinear
+interpolation and scipy's gaussian. Nothing here is shared with what is fast, so that comparing the
+two means something.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from edge_ad.networks.run import Run
 
 
 class PatchCoreReference:
-    """What the exported detector must agree with; see `edge_ad.methods.Reference`.
+    """What the exported detector must agree with. See `edge_ad.methods.Reference`.
 
     Args:
         run: the network.
         bank: the memory bank.
-        settings: how it was fitted.
+        settings: the settings that the bank was fitted with.
     """
 
     def __init__(self, run: Run, bank: Bank, settings: PatchCoreConfig) -> None:
@@ -44,7 +44,7 @@ class PatchCoreReference:
     def trace_features(
         self, features: NDArray[np.float32], size: tuple[int, ...]
     ) -> dict[str, NDArray[Any]]:
-        """The same from ``(rows, cols, D)`` features on, for a map of ``size``."""
+        """The same trace, begun at ``(rows, cols, D)`` features, with a map of ``size``."""
         rows, cols, dimension = features.shape
         patches = features.reshape(-1, dimension).astype(np.float64)  # (q, D)
         # float64: float32's expansion of the square would cancel

@@ -17,18 +17,18 @@ BLUR_SIGMA_PX = 4.0  # the paper's, at its 224 px input
 
 @dataclass(frozen=True, kw_only=True)
 class PatchCoreConfig(FeatureSettings, FitSettings):
-    """PatchCore's settings (Roth et al. 2022); the defaults are the paper's where it names one.
+    """PatchCore's settings (Roth et al. 2022). The defaults are the paper's where it names one.
 
     Attributes:
-        convention: ``paper``, ``inspection`` or ``anomalib``: what ``aggregated_dim`` and
-            ``reweight_neighbours`` are where they are None, and more; see
-            `edge_ad.methods.patchcore.convention`.
-        coreset_fraction: share of the patches kept in the bank, in (0, 1].
-        subsampler: ``greedy`` (algorithm 1), or its baselines ``random`` and ``proxies``
-            (equation 8).
-        neighbours: k, a patch's distance is the mean of those to its k nearest bank patches.
-        reweight_neighbours: b of equation 7, the nearest bank patch counted; 0 leaves it out;
-            None: the convention's.
+        convention: ``paper``, ``inspection`` or ``anomalib``. It decides what ``aggregated_dim``
+            and ``reweight_neighbours`` are where they are None, and what the paper leaves open.
+            See `edge_ad.methods.patchcore.convention`.
+        coreset_fraction: the share of the patches that is kept in the bank, in (0, 1].
+        subsampler: how the bank's patches are chosen: ``greedy`` (algorithm 1), or one of its
+            baselines, ``random`` and ``proxies`` (equation 8).
+        neighbours: k, 1-100. A patch's distance is the mean of those to its k nearest bank patches.
+        reweight_neighbours: b of equation 7, which counts the nearest bank patch. 0 leaves the
+            equation out, and None takes the convention's.
     """
 
     method: ClassVar[str] = "patchcore"

@@ -18,9 +18,10 @@ def appended(graph: bytes, module: nn.Module, *, keep: Sequence[str] = ()) -> on
     """The graph with the module's outputs instead of its own.
 
     Args:
-        graph: from images to named outputs.
-        module: its ``forward`` names the outputs that it takes and gives a dict of others.
-        keep: outputs of the graph that stay outputs.
+        graph: a graph from images to named outputs.
+        module: a module whose ``forward`` names the outputs that it takes and gives a dict of
+            others.
+        keep: the outputs of the graph that stay outputs.
 
     Raises:
         ExportError: the exporter or the onnx checker refuses.

@@ -32,7 +32,7 @@ def to_onnx(network: nn.Module, size: tuple[int, int]) -> bytes:
 def to_model(
     module: nn.Module, examples: Sequence[Tensor], names: Sequence[str], results: Sequence[str]
 ) -> onnx.ModelProto:
-    """Inputs and outputs of those names, the first axis dynamic.
+    """The module as a graph with inputs and outputs of those names, whose first axis is dynamic.
 
     Raises:
         ExportError: the exporter refuses.

@@ -20,7 +20,7 @@ def check_parity(run: Run, graph: Graph, images: NDArray[np.uint8]) -> float:
         The largest difference, relative to the largest value of the output.
 
     Raises:
-        ParityError: it is above `OUTPUT_TOLERANCE`.
+        ParityError: the difference is above `OUTPUT_TOLERANCE`.
     """
     engine = open_engine("onnxruntime", graph)
     worst_absolute = worst = 0.0

@@ -1,7 +1,7 @@
 """The exact search as part of the graph: one call of the engine gives features and nearest rows.
 
-For targets where the graph runs on a device of its own (a GPU) and a round trip costs more than
-the search. The bank is in the graph, in pieces, so that no matrix of all distances is held.
+This is for targets where the graph runs on a device of its own (a GPU) and a round trip costs more
+than the search. The bank is in the graph, in pieces, so that no matrix of all distances is held.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ _CHUNK_ROWS = 8192
 
 
 def with_search(graph: bytes, bank: NDArray[np.float32], k: int) -> bytes:
-    """The graph with an output more: ``rows`` int64 ``(N, rows * cols, k)``, nearest bank rows.
+    """The graph with one more output, the nearest bank rows.
+
+    The output is ``rows``, int64 ``(N, rows * cols, k)``.
 
     Args:
-        graph: from images to ``features``, of any precision.
-        bank: ``(n, D)``; the search is float32.
-        k: neighbours.
+        graph: a graph from images to ``features``, of any precision.
+        bank: ``(n, D)``. The search computes in float32.
+        k: how many neighbours each patch is given.
     """
     return checked(appended(graph, _BankSearch(bank, k).eval(), keep=[FEATURES]))
 

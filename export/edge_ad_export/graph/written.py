@@ -14,10 +14,10 @@ _LARGE_BYTES = 1024  # tensors below stay in the graph
 
 
 def write_graph(model: onnx.ModelProto, path: Path) -> Path | None:
-    """Write a graph; what does not fit into one file is in ``NAME.data`` beside it.
+    """Write a graph. What does not fit into one file is put into ``NAME.data`` beside it.
 
     Returns:
-        The path of the external data; None if there is none.
+        The path of the external data, or None if there is none.
 
     Raises:
         ExportError: the onnx checker refuses.

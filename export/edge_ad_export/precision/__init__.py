@@ -23,11 +23,11 @@ def reduce(
     *,
     progress: bool = False,
 ) -> tuple[bytes, str]:
-    """The network's graph in ``config.precision``, and how it was made; ``graph`` is float32.
+    """Turn the float32 ``graph`` into one in ``config.precision``, and say how it was made.
 
     Raises:
-        ExportError: too few held-out images to calibrate with, the quantiser refuses, or the method
-            has no network in that precision.
+        ExportError: there are too few held-out images to calibrate with, the quantiser refuses, or
+            the method has no network in that precision.
     """
     if config.precision == "int8":
         return to_int8(fitted, lowered, graph, config, progress=progress)

@@ -1,15 +1,15 @@
 """Networks that compute in 8-bit integers.
 
-A graph carries Q/DQ pairs: scales per output channel for weights, one per tensor for activations,
-from what held-out good images show. How the ranges are taken, and which convolutions stay in
-float, is decided by the error of image scores on those images and on damaged copies of them: the
-patch that decides the score of a defective part is the one that good images say least about.
-Weights have 7 bits, unless the target is known to have room for sums of 8-bit products
-(`edge_ad_runtime.device.machine.saturates_int8`).
+A graph carries Q/DQ pairs. Weights have a scale per output channel and activations one per tensor,
+taken from what held-out good images show. How the ranges are taken, and which convolutions stay in
+float, is decided by the error of image scores on those images and on damaged copies of them. The
+damaged copies are needed because the patch that decides the score of a defective part is the one
+that good images say least about. Weights have 7 bits, unless the target is known to have room for
+sums of 8-bit products (`edge_ad_runtime.device.machine.saturates_int8`).
 
 What the method wants in float stays in float, and so does whatever comes before the first weight.
-Fixed filters (`edge_ad.networks.scattering`) have no weights: of the square roots of energies, 8
-bits do not hold the small ones beside the large.
+Fixed filters (`edge_ad.networks.scattering`) have no weights. They stay in float because 8 bits do
+not hold the small square roots of energies beside the large.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _IN_FLOAT = {
     "first convolution in float": (0,),
     "first and last convolution in float": (0, -1),
 }
-_NEAR = 1.2  # of the least score error: as good, and then the fewest float layers
+_NEAR = 1.2  # up to so many times the least score error is as good, and fewest float layers win
 
 
 def to_int8(
@@ -66,8 +66,8 @@ def to_int8(
     """The graph in 8-bit integers, and how it was made.
 
     Raises:
-        ExportError: too few held-out images to calibrate with, nothing to quantise, or the
-            quantiser refuses.
+        ExportError: there are too few held-out images to calibrate with, there is nothing to
+            quantise, or the quantiser refuses.
     """
     images = fitted.held_out
     if len(images) < FEWEST_IMAGES:
@@ -106,9 +106,9 @@ def _origin(lowered: Lowered) -> str:
 
 
 def _with_scale_in_weights(graph: bytes) -> bytes:
-    """The division of the input's channels as part of the first convolution's weights.
+    """Move the division of the input's channels into the first convolution's weights.
 
-    A pass over the image less; padding stays what it was, as zero divided is zero.
+    This saves a pass over the image. Padding stays what it was, because zero divided is zero.
     """
     model = onnx.load_from_string(graph)
     nodes, constants = model.graph.node, {c.name: c for c in model.graph.initializer}
@@ -138,7 +138,7 @@ def _quantise(
     folder: Path,
 ) -> bytes:
     method, settings = _RANGES[ranges]
-    # TensorRT takes zero points of 0 only; processors multiply uint8 by int8
+    # TensorRT takes zero points of 0 only, and processors multiply uint8 by int8
     symmetric = config.engine in ("tensorrt", "onnxruntime-tensorrt")
     model = onnx.load_from_string(graph)
     out = folder / "int8.onnx"
@@ -156,7 +156,7 @@ def _quantise(
             else quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
             calibrate_method=method,
-            # nor biases of 32-bit integers
+            # TensorRT takes no biases of 32-bit integers
             extra_options={
                 "ActivationSymmetric": symmetric,
                 "QuantizeBias": not symmetric,
@@ -169,9 +169,10 @@ def _quantise(
 
 
 def _in_float(nodes: Iterable[onnx.NodeProto], modules: Sequence[str]) -> set[str]:
-    """Names of the nodes that are not quantised: those of ``modules``, and what has no weights yet.
+    """The names of the nodes that are not quantised.
 
-    Constants of a graph keep the names that torch gave them, which begin with their module's.
+    These are the nodes of ``modules`` and those that no weight has reached yet. Constants of a
+    graph keep the names that torch gave them, which begin with their module's.
     """
     prefixes = tuple(f"{module}." for module in modules)
     trained: set[str] = set()  # what weights have reached
@@ -189,7 +190,7 @@ def _in_float(nodes: Iterable[onnx.NodeProto], modules: Sequence[str]) -> set[st
 
 
 class _Images:
-    """One at a time, as the quantiser asks for them."""
+    """The images one at a time, as the quantiser asks for them."""
 
     def __init__(self, images: NDArray[np.uint8]) -> None:
         self._each = iter(images)
@@ -201,7 +202,7 @@ class _Images:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the quantiser's advice on how to preprocess, which has been done, and its prints."""
+    """Silence the quantiser's prints, and its advice on how to preprocess, which has been done."""
     logger = logging.getLogger()
     level = logger.level
     logger.setLevel(logging.ERROR)

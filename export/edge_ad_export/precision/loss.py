@@ -39,10 +39,10 @@ def measure_loss(
 
     Args:
         exact: the float32 members.
-        reduced: the same with networks of ``config.precision``, and what they have learned.
+        reduced: the same members with networks of ``config.precision``, and what they have learned.
         lowered: what devices need of the reduced members.
-        runs: their networks.
-        config: ``labelled``, ``loss_tolerance`` and the seed.
+        runs: the networks of the reduced members.
+        config: the settings, of which ``labelled``, ``loss_tolerance`` and the seed are used.
         progress: show bars on stderr.
     """
     originals = [member.network() for member in exact.members]
@@ -71,7 +71,7 @@ def measure_loss(
         score_worst=float(np.max(scores)),
         auroc_fp32=aurocs[0],
         auroc=aurocs[1],
-        accepted=float(np.mean(scores)) > config.loss_tolerance,  # or it is refused
+        accepted=float(np.mean(scores)) > config.loss_tolerance,  # if not, the export refuses it
     )
 
 
@@ -109,7 +109,7 @@ def _aurocs(labelled: Path, *detectors: _Detector, progress: bool) -> tuple[floa
 
 
 def _relative(found: NDArray[Any], expected: NDArray[Any]) -> float:
-    """Mean difference over the mean expected."""
+    """The mean difference, divided by the mean of what was expected."""
     return float(np.abs(found - expected).mean() / max(float(np.abs(expected).mean()), 1e-12))
 
 

@@ -8,7 +8,7 @@ from edge_ad_runtime.errors import ExportError
 
 
 def check_target(config: ExportConfig) -> None:
-    """Refuse 8-bit weights where the bank would be learned through sums that are cut off.
+    """Refuse 8-bit weights where the method would learn through sums that are cut off.
 
     Raises:
         ExportError: this processor cuts them off.

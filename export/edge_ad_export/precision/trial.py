@@ -12,17 +12,17 @@ from edge_ad.methods.judge import Judge
 from edge_ad.networks.run import Run
 from edge_ad.synthetic.damage import with_damage
 
-_QUERIED = 8  # images that are scored, and as many damaged copies; the others are learned from
+_QUERIED = 8  # images that are scored, with as many damaged copies. The others are learned from
 
 
 class Trial:
     """Scores of some held-out images and damaged copies, after learning from the other images.
 
     Args:
-        fitted: at least two held-out images.
-        network: the float32 one, for what `Method.lower` says.
+        fitted: a fit with at least two held-out images.
+        network: the float32 network, which `Method.lower` is given.
         run: the float32 network, which gives the scores that others are compared with.
-        seed: of the damage.
+        seed: draws the damage.
     """
 
     def __init__(self, fitted: FittedDetector, network: nn.Module, run: Run, seed: int) -> None:
@@ -35,7 +35,7 @@ class Trial:
         self._expected = self._scores(run)
 
     def error(self, run: Run) -> float:
-        """Mean relative error of the scores; each network learns for itself."""
+        """The mean relative error of the scores. Each network learns for itself."""
         return float(np.abs(self._scores(run) / self._expected - 1).mean())
 
     def _scores(self, run: Run) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from edge_ad_runtime.artifact.schema import ReferenceImage
 from edge_ad_runtime.heads import MAP, SCORE
 from edge_ad_runtime.images import RGBImage, write_png
 
-_COMBINED = (MAP.name, SCORE.name)  # of all members
+_COMBINED = (MAP.name, SCORE.name)  # the stages that are of all members together
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,13 +28,13 @@ class Reference:
     """One image to replay and what must come of it.
 
     Attributes:
-        entry: what the manifest says of it.
-        image: as the camera gave it.
-        preprocessed: as the networks take it.
-        traces: every stage's value by name, per member.
+        entry: what the manifest says of the image.
+        image: the image as the camera gave it.
+        preprocessed: the image as the networks take it.
+        traces: for each member every stage's value, by name.
         map: the members' maps, combined.
         score: the members' scores, combined.
-        score_fp32: the same of the float32 members.
+        score_fp32: the scores of the float32 members, combined.
     """
 
     entry: ReferenceImage
@@ -56,9 +56,9 @@ def make_references(
 
     Args:
         ensemble: what is exported.
-        runs: its networks, as they are exported.
-        exact: the float32 members; the same, if that is what is exported.
-        config: how many, and the seed.
+        runs: the ensemble's networks, as they are exported.
+        exact: the float32 members. In float32 this is ``ensemble`` itself.
+        config: the settings, which say how many images are made and with which seed.
     """
     pairs = zip(ensemble.members, runs, strict=True)
     detectors = [ReferenceDetector(member, run) for member, run in pairs]

@@ -31,7 +31,7 @@ class CompiledSearch:
     Attributes:
         onnx: the graph, with the search in it where that was asked for.
         head: the record, with the search that was chosen.
-        arrays: what to write beside it, by file name; the index is written already.
+        arrays: what to write beside the graph, by file name. The index is already written.
     """
 
     onnx: bytes
@@ -48,20 +48,20 @@ def compile_search(
     config: ExportConfig,
     folder: Path,
 ) -> CompiledSearch:
-    """Choose the search of a head that searches; other heads are left as they are.
+    """Choose the search of a head that searches. Other heads are left as they are.
 
     Args:
         fitted: what is exported.
-        lowered: what a device needs of it.
-        graph: the network.
-        run: the same, to run.
+        lowered: what a device needs of the fit.
+        graph: the network as a graph.
+        run: the same network, ready to run.
         traces: the reference's values of some images, damaged ones too.
         config: the settings.
         folder: where an index is written.
 
     Raises:
-        ConfigError: a search was asked for of a method that does not search.
-        ExportError: the bank does not fit into a graph, or see `choose_search`.
+        ConfigError: a search was asked for, and the method does not search.
+        ExportError: the bank does not fit into a graph, or `choose_search` has raised it.
     """
     head, arrays = lowered.head, lowered.arrays
     if not isinstance(head, PatchSearchRecord):
@@ -92,7 +92,7 @@ def compile_search(
 def _queries(
     fitted: FittedDetector, run: Run, traces: Sequence[Mapping[str, NDArray[Any]]]
 ) -> Queries:
-    """Patch features of the reference images, damaged ones too, and of held-out images."""
+    """The patch features of the reference images, damaged ones too, and of held-out images."""
     features = [trace[FEATURES] for trace in traces]
     held_out = fitted.held_out[:_HELD_OUT_QUERIES]
     features += [run(image[np.newaxis])[FEATURES][0] for image in held_out]

@@ -38,7 +38,7 @@ _CODE_DIMENSIONS = (64, 128)
 _EF_SEARCHES = (4, 6, 8, 12, 16, 24, 32, 64, 128)
 _CANDIDATES = (4, 8)
 _ROUNDS = (1, 2)
-_IMAGES = 12  # that trials are measured on
+_IMAGES = 12  # the images that trials are measured on
 
 Queries = Sequence[NDArray[np.float32]]  # per image (rows * cols, D)
 
@@ -106,7 +106,7 @@ class _Trial:
 
 @dataclass(frozen=True)
 class _Job:
-    """What trials are made of and with; ``exact`` is what they are compared with."""
+    """What all trials share. ``exact`` is what they are compared with."""
 
     head: PatchSearchRecord
     bank: NDArray[np.float32]
@@ -117,9 +117,9 @@ class _Job:
 
 
 def _trials(job: _Job) -> Iterator[_Trial]:
-    """Settings by rising breadth, per code dimension until the error is small enough.
+    """For each code dimension, try settings of rising breadth until the error is small enough.
 
-    The files of each are left in a folder named for the dimension.
+    The files of each dimension are left in a folder named for it.
     """
     for dimension in sorted({min(d, job.bank.shape[1]) for d in _CODE_DIMENSIONS}):
         settings = HnswSearchRecord(

@@ -30,7 +30,10 @@ def fit_projection(bank: NDArray[np.float32], dimension: int) -> NDArray[np.floa
 def build_index(
     bank: NDArray[np.float32], settings: HnswSearchRecord, seed: int, folder: Path
 ) -> NDArray[np.float32]:
-    """Write ``projection.npy`` and ``index.hnsw``; on one thread: the same bank, the same graph."""
+    """Write ``projection.npy`` and ``index.hnsw``.
+
+    One thread builds the graph, so that the same bank gives the same graph.
+    """
     projection = fit_projection(bank, settings.code_dimension)
     codes = Codes(projection, bank).rows
     index = hnswlib.Index(space="l2", dim=codes.shape[1])
@@ -39,7 +42,7 @@ def build_index(
         random_seed=seed,
     )  # fmt: skip
     index.add_items(codes, np.arange(len(codes)), num_threads=1)
-    index.save_index(str(folder / INDEX))  # which says nothing of a full disk
+    index.save_index(str(folder / INDEX))  # hnswlib says nothing of a full disk
     if (folder / INDEX).stat().st_size != index.index_file_size():
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / INDEX))
     np.save(folder / PROJECTION, projection, allow_pickle=False)
