@@ -130,16 +130,7 @@ class State:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("checkout", type=Path)
-    parser.add_argument("--images", type=int, default=320, help="in the bank")
-    parser.add_argument("--rounds", type=int, default=120, help="images of each format, scored")
-    parser.add_argument("--loads", type=int, default=30)
-    parser.add_argument("--fits", type=int, default=6)
-    add_draft_option(parser)
-    options = parser.parse_args()
+    options = parse()
     commit = check_tree(draft=options.draft)
     before = options.checkout.resolve()
     command = ["git", "-C", str(before), "rev-parse", "HEAD"]
@@ -173,13 +164,21 @@ def main() -> None:
     for name, samples in measured.items():
         wall, cpu = ratios(samples, 0), ratios(samples, 1)
         print(f"{name}: after / before, wall {wall:.3f}, processor {cpu:.3f} (medians of pairs)")
-    content = {
-        "before": earlier,
-        "bank_rows": head.bank.rows,
-        "wall_cpu_score": measured,
-        "fresh_ms": fresh,
-    }
-    write_record("before", commit, content)
+    content = {"before": earlier, "bank_rows": head.bank.rows, "wall_cpu_score": measured}
+    write_record("before", commit, {**content, "fresh_ms": fresh})
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("checkout", type=Path)
+    parser.add_argument("--images", type=int, default=320, help="in the bank")
+    parser.add_argument("--rounds", type=int, default=120, help="images of each format, scored")
+    parser.add_argument("--loads", type=int, default=30)
+    parser.add_argument("--fits", type=int, default=6)
+    add_draft_option(parser)
+    return parser.parse_args()
 
 
 def started(

@@ -16,7 +16,7 @@ from edge_ad_export.compiled_network import (
     learning_engine,
     with_rows,
 )
-from edge_ad_export.manifest import make_manifest
+from edge_ad_export.manifest import write_manifest
 from edge_ad_export.member import describe_search, write_member
 from edge_ad_export.precision.loss import describe, measure_loss
 from edge_ad_export.precision.target import check_target
@@ -24,7 +24,6 @@ from edge_ad_export.proof.reference_set import make_references, write_references
 from edge_ad_export.report import ExportReport
 from edge_ad_export.settings import ExportConfig
 from edge_ad_runtime.artifact.atomic import ARTIFACT, atomic_folder, check_free
-from edge_ad_runtime.artifact.manifest import FILE_NAME
 from edge_ad_runtime.artifact.schema import (
     PrecisionLoss,
 )
@@ -84,16 +83,14 @@ def export(
             ensemble = join([network.fitted for network in networks])
             loss = _tolerable_loss(exact, ensemble, networks, config, progress=progress)
         calibration = ensemble.calibration(config.threshold)
-        runs = [network.run for network in networks]
-        references = make_references(ensemble, runs, exact, config)
+        references = make_references(ensemble, [each.run for each in networks], exact, config)
         steps.update()
         entries = []
-        for i in range(len(networks)):
-            entries.append(write_member(folder, ensemble, i, networks[i], references, config))
+        for i, network in enumerate(networks):
+            entries.append(write_member(folder, ensemble, i, network, references, config))
             steps.update()
         write_references(folder, references, calibration.threshold)
-        manifest = make_manifest(ensemble, entries, calibration, loss, config, references, folder)
-        (folder / FILE_NAME).write_text(manifest.to_text(), encoding="utf-8")
+        write_manifest(folder, ensemble, entries, calibration, loss, config, references)
         verification = _verify(folder, out_path, config)
         steps.update()
     return ExportReport(
@@ -101,7 +98,7 @@ def export(
         size_bytes=verification.checked_bytes,
         output_difference=max(network.difference for network in networks),
         networks=tuple(network.made for network in networks),
-        searches=tuple(describe_search(entry) for entry in entries if describe_search(entry)),
+        searches=tuple(filter(None, map(describe_search, entries))),
         precision_loss=loss,
         plans=_compile_here(out_path, config),
         verification=verification,

@@ -13,6 +13,7 @@ from edge_ad_export.proof.reference_set import Reference
 from edge_ad_export.settings import ExportConfig
 from edge_ad_runtime.artifact.folder import hash_file
 from edge_ad_runtime.artifact.head_records import HnswSearchRecord, PatchSearchRecord
+from edge_ad_runtime.artifact.manifest import FILE_NAME
 from edge_ad_runtime.artifact.schema import (
     SCHEMA,
     Calibration,
@@ -31,18 +32,18 @@ _TOLERANCES = {
 }
 
 
-def make_manifest(
+def write_manifest(
+    folder: Path,
     ensemble: Ensemble,
     members: list[Member],
     calibration: Calibration,
     loss: PrecisionLoss | None,
     config: ExportConfig,
     references: list[Reference],
-    folder: Path,
-) -> Manifest:
-    """The manifest over all files that are in ``folder``, sealed."""
+) -> None:
+    """Write the manifest over all files that are in ``folder``, sealed."""
     first = ensemble.members[0]
-    return Manifest(
+    manifest = Manifest(
         schema=SCHEMA,
         engine=config.engine,
         preprocessing=first.config.preprocessing,
@@ -62,6 +63,7 @@ def make_manifest(
             if path.is_file()
         },
     ).sealed()
+    (folder / FILE_NAME).write_text(manifest.to_text(), encoding="utf-8")
 
 
 def _tolerances(

@@ -79,7 +79,7 @@ def test_a_full_disk_during_fit_is_one_line_too(parts, tmp_path, limit):
 
 
 @pytest.mark.parametrize(
-    "failing", ["exporting.write_references", "search.choose_search", "exporting.hash_file"]
+    "failing", ["exporting.write_references", "search.choose_search", "manifest.hash_file"]
 )
 def test_a_full_disk_is_one_clear_error_and_leaves_nothing(fitted, tmp_path, monkeypatch, failing):
     def full(*args, **kwargs):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_ad_runtime.artifact.folder import Artifact
+from edge_ad_runtime.artifact.folder import Artifact, hash_file
 from edge_ad_runtime.artifact.manifest import FILE_NAME, read_manifest
 
 TINY = Path(__file__).with_name("tiny.edgead")
@@ -42,3 +42,15 @@ def resign():
 @pytest.fixture(scope="session")
 def good_image(tiny: Path) -> Path:
     return tiny / Artifact.open(tiny).manifest.reference[0].file
+
+
+@pytest.fixture
+def reseal(artifact, resign):
+    """Give a file other content, and seal the manifest over it."""
+
+    def change(name: str, content: bytes) -> None:
+        (artifact / name).write_bytes(content)
+        entry = vars(hash_file(artifact / name))
+        resign(artifact, lambda manifest: manifest["files"].update({name: entry}))
+
+    return change

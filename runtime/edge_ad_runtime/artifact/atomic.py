@@ -1,9 +1,8 @@
-"""Write a folder or a file wholly or not at all, so that its name always has the old or the new.
+"""Write a folder or a file wholly or not at all: its name always has the old or the new.
 
 A folder is made under another name beside its own and flushed to disk. The kernel then exchanges it
-with the old one in one step (``renameat2``), so that at every moment and after every error one of
-the two is there. Where a file system cannot exchange, two renames take the place of that step, and
-the old folder gets its name back if the second rename fails.
+with the old one in one step (``renameat2``), so that one of the two is always there. Where a file
+system cannot exchange, there are two renames, and the old name comes back if the second fails.
 
 The temporary folder is locked by the process that writes it. The kernel drops the lock when the
 process dies, however it dies, so that the next run knows which leftovers are nobody's.

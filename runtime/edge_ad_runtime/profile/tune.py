@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,9 +80,15 @@ def tune(folder: Path | str, *, tick: Callable[[], None] = lambda: None) -> Tune
         Option(search=search, threads=threads, ms=float(np.median(values)))
         for (search, threads), values in times.items()
     )
+    settings = _fastest(options, artifact, cores)
+    write_device_settings(artifact, settings)
+    return TuneReport(options=options, settings=settings)
+
+
+def _fastest(options: Sequence[Option], artifact: Artifact, cores: int) -> DeviceSettings:
     best = min(options, key=lambda option: option.ms)
     others = ", ".join(f"{o.search} on {o.threads} {o.ms:.1f} ms" for o in options if o != best)
-    settings = DeviceSettings(
+    return DeviceSettings(
         artifact_sha256=artifact.manifest.sha256,
         cpu=str(machine()["cpu"]),
         cores=cores,
@@ -90,8 +96,6 @@ def tune(folder: Path | str, *, tick: Callable[[], None] = lambda: None) -> Tune
         threads=best.threads,
         reason=f"{best.ms:.1f} ms per image; {others}",
     )
-    write_device_settings(artifact, settings)
-    return TuneReport(options=options, settings=settings)
 
 
 def _check_same(

@@ -10,7 +10,6 @@ from xml.etree import ElementTree
 import pytest
 from click.testing import CliRunner
 
-from edge_ad_runtime import Detector
 from edge_ad_runtime.commands.main import main
 
 
@@ -222,42 +221,6 @@ def test_profile_times_images_of_the_users_own(tiny, good_image):
     assert "cold start" in result.stdout
 
 
-def test_info_says_what_the_artifact_is(tiny):
-    text = run("info", tiny).stdout
-    assert "fp32, backbone resnet18, weights untrained, layers 1" in text
-    assert "patchcore (patch-search)" in text
-    assert "engine         onnxruntime" in text
-    assert "hnsw" in text
-    assert "not tuned: the artifact's search, all cores" in text
-    record = json.loads(run("info", tiny, "--json").stdout)
-    assert record["members"][0]["head"]["dimension"] == 64
-    assert record["machine"]["cores"] >= 1
-    assert record["runtime_version"]
-    assert record["tuned"] is None
-
-
-def test_info_says_what_a_reduced_precision_costs(artifact, resign):
-    loss = {
-        "images": 6, "stages": {"features": 0.01, "distances": 0.02}, "score_mean": 0.004,
-        "score_worst": 0.012, "auroc_fp32": 0.991, "auroc": 0.9875, "accepted": True,
-    }  # fmt: skip
-    resign(artifact, lambda manifest: manifest.update(precision_loss=loss))
-    assert (
-        "precision loss scores off by 0.40%, worst 1.20%, against float32; image AUROC 0.9875, "
-        "float32 0.9910; accepted by hand"
-    ) in run("info", artifact).stdout
-
-
-def test_info_says_what_tune_has_found(artifact, monkeypatch):
-    monkeypatch.setattr("edge_ad_runtime.profile.tune.ROUNDS", 1)
-    run("tune", artifact)
-    tuned = json.loads((artifact / "device.json").read_text())
-    assert json.loads(run("info", artifact, "--json").stdout)["tuned"] == tuned
-    assert f"tuned: {tuned['search']} search on {tuned['threads']} threads" in (
-        run("info", artifact).stdout
-    )
-
-
 def test_the_record_of_a_verification_says_on_what(tiny):
     record = json.loads(run("verify", tiny, "--json", "--threads", 1).stdout)
     assert (record["engine"], record["device"], record["precision"], record["threads"]) == (
@@ -296,34 +259,6 @@ def test_stdout_that_is_closed_early_is_no_traceback(tiny, good_image):
         child.stdout.readline()
         child.stdout.close()
         assert b"Traceback" not in child.stderr.read()
-
-
-def test_an_overlay_shows_where_the_defect_is(tiny):
-    import numpy as np
-
-    from edge_ad_runtime.images import read_image
-    from edge_ad_runtime.pictures.overlay import draw_overlay
-
-    detector = Detector.load(tiny)
-    image = read_image(tiny / "reference/0-stain.png")
-    picture = draw_overlay(image, detector.predict(image), detector.manifest.preprocessing)
-    assert picture.shape == (256 + 30, 2 * 320, 3)
-    left, right = picture[30:, :320].astype(int), picture[30:, 320:].astype(int)
-    assert np.array_equal(left, image)
-    assert np.abs(right - left).max() > 50
-
-
-def test_an_overlay_darkens_what_was_not_inspected(tiny):
-    import numpy as np
-
-    from edge_ad_runtime.images.preprocess import Preprocessing
-    from edge_ad_runtime.pictures.overlay import draw_overlay
-
-    image = np.full((60, 120, 3), 90, np.uint8)
-    prediction = Detector.load(tiny).predict(image)
-    cut = Preprocessing(size=(64, 80), resize_px=80)
-    right = draw_overlay(image, prediction, cut)[30:, 120:]
-    assert (right[:, :10] == 30).all()
 
 
 def test_without_maps_the_scores_are_the_same(tiny, good_image, tmp_path):
