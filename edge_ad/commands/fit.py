@@ -159,4 +159,4 @@ def _isolated_lines(fitted: FittedDetector) -> list[str]:
         f"most isolated good image: {first.path} ({first.relative:.2f} times the median; if it is "
         "not good, nothing like it will be found: see --contact-sheet)"
     ]
-    return lines + [f"excluded from the bank: {path}" for path in excluded]
+    return lines + [f"left out: {path}" for path in excluded]

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from edge_ad.features.isolation import IsolatedPatch
 from edge_ad.methods import Lowered, Method, load_method, settings_class
+from edge_ad.methods.settings import FitSettings
 from edge_ad_runtime.artifact import strict
 from edge_ad_runtime.artifact.atomic import FolderKind, atomic_folder
 from edge_ad_runtime.artifact.folder import hash_file
@@ -94,7 +95,7 @@ class FittedDetector:
             size.
     """
 
-    config: Any
+    config: FitSettings
     record: FitRecord
     state: dict[str, Tensor]
     kept: Any

@@ -20,6 +20,7 @@ from edge_ad.fitting.fitted import SCHEMA, FitImage, FitRecord, FittedDetector
 from edge_ad.images.good import GoodImages, list_images, load_preprocessed
 from edge_ad.methods import Method, load_method
 from edge_ad.methods.judge import Judge
+from edge_ad.methods.settings import FitSettings
 from edge_ad.networks.run import Run, TorchRun
 from edge_ad_runtime.artifact.schema import Calibration
 from edge_ad_runtime.errors import ConfigError, EdgeADWarning, FitError
@@ -30,7 +31,7 @@ _KEPT_ORIGINALS = 3
 
 
 def fit(
-    images: Path | str | Iterable[Path | str], config: Any, *, progress: bool = False
+    images: Path | str | Iterable[Path | str], config: FitSettings, *, progress: bool = False
 ) -> FittedDetector:
     """Learn what good looks like, by the method that the settings are of.
 
@@ -94,8 +95,8 @@ def fit_again(fitted: FittedDetector, run: Run, *, progress: bool = False) -> Fi
         path = Path(image.path)
         if not path.is_file() or _sha256(path) != image.sha256:
             raise FitError(
-                f"{path}: {'changed since the fit' if path.is_file() else 'not found'}; the bank "
-                "must be learned anew from the images of the fit, run where they are"
+                f"{path}: {'changed since the fit' if path.is_file() else 'not found'}; "
+                "a reduced network learns from the images of the fit, so export where they are"
             )
     excluded = {patch.path for patch in record.isolated if patch.excluded}
     held_out = [Path(i.path) for i in record.images if i.held_out_score is not None]
@@ -129,7 +130,7 @@ def _learn(
     run: Run,
     good: GoodImages,
     held_out: list[Path],
-    config: Any,
+    config: FitSettings,
     *,
     progress: bool,
 ) -> _Learned:
@@ -141,7 +142,7 @@ def _learn(
     return _Learned(kept=gathered.kept, isolated=gathered.isolated, scores=scores)
 
 
-def _split(paths: list[Path], config: Any) -> tuple[list[Path], list[Path]]:
+def _split(paths: list[Path], config: FitSettings) -> tuple[list[Path], list[Path]]:
     """Draw by the seed the images to learn from and those to hold out."""
     count = len(paths) if config.shots is None else config.shots
     if count > len(paths):
@@ -151,7 +152,7 @@ def _split(paths: list[Path], config: Any) -> tuple[list[Path], list[Path]]:
         held_out = min(max(round(count * config.holdout_fraction), 1), count - 1)
     if count < 1 or held_out < (config.holdout_fraction > 0):
         raise FitError(
-            f"{count} good images; at least 2 are needed, one for the bank and one to set the "
+            f"{count} good images; at least 2 are needed, one to learn from and one to set the "
             "threshold, and 50 or more are wise (with --holdout-fraction 0 one is enough, and the "
             "export must be given a --threshold)"
         )
@@ -165,19 +166,19 @@ def _warn_of_copies(images: Iterable[FitImage]) -> None:
     With a bank such an image scores nearly 0.
     """
     images = list(images)
-    in_bank = {image.sha256 for image in images if image.held_out_score is None}
+    learned_from = {image.sha256 for image in images if image.held_out_score is None}
     held_out = [image for image in images if image.held_out_score is not None]
-    if copies := [image.path for image in held_out if image.sha256 in in_bank]:
+    if copies := [image.path for image in held_out if image.sha256 in learned_from]:
         warnings.warn(
-            f"{len(copies)} of {len(held_out)} held-out images are copies of images in the bank "
-            f"({copies[0]} is one), so that the threshold may be too low and the rate means less; "
-            "remove copies and fit again",
+            f"{len(copies)} of {len(held_out)} held-out images are copies of images that were "
+            f"learned from ({copies[0]} is one), so that the threshold may be too low and the rate "
+            "means less; remove copies and fit again",
             EdgeADWarning,
             stacklevel=3,
         )
 
 
-def _calibration(scores: dict[Path, float], config: Any) -> Calibration | None:
+def _calibration(scores: dict[Path, float], config: FitSettings) -> Calibration | None:
     if not scores:
         return None
     return split_conformal(np.array(list(scores.values())), config.false_reject_rate)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from edge_ad.images.settings import ImageSettings
 from edge_ad_runtime.artifact.bounds import Above, AtLeast, Below
@@ -17,6 +17,7 @@ class FitSettings(ImageSettings):
     """How many images a method learns from, and how the others set the threshold.
 
     Attributes:
+        method: the name of the method in `edge_ad.methods.METHODS`.
         shots: how many of the good images are used, drawn by the seed. With None all are used.
         holdout_fraction: the share of the good images that the method does not learn from, in
             [0, 1). They set the threshold. With 0 there is no threshold, so the export must be
@@ -24,6 +25,8 @@ class FitSettings(ImageSettings):
         false_reject_rate: the share of good parts that may be rejected, in (0, 1). With None it is
             the smallest that the held-out images support.
     """
+
+    method: ClassVar[str]
 
     shots: Annotated[int, AtLeast(1)] | None = setting(
         None,

@@ -183,5 +183,7 @@ def test_copies_on_both_sides_of_the_hold_out_are_a_warning(parts, small, tmp_pa
     good = shutil.copytree(parts / "train/good", tmp_path / "good")
     for path in sorted(good.iterdir()):
         shutil.copy(path, path.with_name(f"copy-{path.name}"))
-    with pytest.warns(EdgeADWarning, match="held-out images are copies of images in the bank"):
+    with pytest.warns(
+        EdgeADWarning, match="held-out images are copies of images that were learned"
+    ):
         fit(good, small)

@@ -69,7 +69,7 @@ def test_a_toy_method_scores_on_the_device_as_its_reference_does(artifact, parts
 
 def test_its_settings_come_back_with_the_fit_folder(artifact):
     fitted = FittedDetector.load(artifact.parent / "a.fit")
-    assert (fitted.record.method, fitted.config.bins, fitted.config.size) == (
+    assert (fitted.record.method, vars(fitted.config)["bins"], fitted.config.size) == (
         *("histogram", 8), (64, 80),
     )  # fmt: skip
 
