@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.backbones import table as backbones
+from benchmarks.before import table as before
 from benchmarks.coreset import table as coreset
 from benchmarks.engines import table as engines
 from benchmarks.harness.record import read_record
@@ -19,6 +20,7 @@ from benchmarks.robustness import table as robustness
 from benchmarks.scale import table as scale
 from benchmarks.search import table as search
 from benchmarks.search import tried_table as tried
+from benchmarks.together import table as together
 
 _INTRO = """# Benchmarks
 
@@ -39,6 +41,8 @@ _SECTIONS = {  # by the record's name, in the page's order
     "engines": engines.section,
     "int8": int8.section,
     "peers": peers.section,
+    "together": together.section,
+    "before": before.section,
     "robustness": robustness.section,
 }
 
