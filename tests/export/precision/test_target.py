@@ -195,7 +195,7 @@ def test_the_device_warns_of_sums_that_it_cuts_off_and_of_nothing_else(
     (artifact / FILE_NAME).write_text(sealed.to_text(), encoding="utf-8")
     assert ("quantised_for" in strict.dumps(sealed)) == (quantised_for is not None)
 
-    monkeypatch.setattr("edge_ad_runtime.detector.saturates_int8", lambda: saturates)
+    monkeypatch.setattr("edge_ad_runtime.device.saturation.saturates_int8", lambda: saturates)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         Detector.load(artifact)
@@ -205,6 +205,6 @@ def test_the_device_warns_of_sums_that_it_cuts_off_and_of_nothing_else(
 
 
 def test_a_float32_artifact_warns_of_nothing(many_held_out, tmp_path, monkeypatch):
-    monkeypatch.setattr("edge_ad_runtime.detector.saturates_int8", lambda: True)
+    monkeypatch.setattr("edge_ad_runtime.device.saturation.saturates_int8", lambda: True)
     report = export(many_held_out, tmp_path / "plate.edgead")
     Detector.load(report.path)  # a warning would be an error here
