@@ -14,9 +14,8 @@ from edge_ad.features.patches import PatchFeatures, build_network, restore_netwo
 from edge_ad.features.store import features_of
 from edge_ad.features.whitening import learn_whitening, whiten_in_place
 from edge_ad.images.good import GoodImages
-from edge_ad.methods import Gathered, Lowered
+from edge_ad.methods import Gathered, Lowered, Reference
 from edge_ad.methods.patchcore.bank import Bank, build_bank
-from edge_ad.methods.patchcore.reference import PatchCoreReference
 from edge_ad.methods.patchcore.settings import PatchCoreConfig
 from edge_ad.networks.run import Run, TorchRun
 from edge_ad.networks.weights import fingerprint
@@ -63,8 +62,10 @@ class PatchCore:
         bank = build_bank(features[: len(kept)], settings, progress=progress)
         return Gathered(kept=bank, isolated=tuple(isolated))
 
-    def reference(self, run: Run, kept: Bank, settings: PatchCoreConfig) -> PatchCoreReference:
+    def reference(self, run: Run, kept: Bank, settings: PatchCoreConfig) -> Reference:
         """See `edge_ad.methods.Method.reference`."""
+        from edge_ad.methods.patchcore.reference import PatchCoreReference  # scipy takes a while
+
         return PatchCoreReference(run, kept, settings)
 
     def lower(self, network: nn.Module, kept: Bank, settings: PatchCoreConfig) -> Lowered:
