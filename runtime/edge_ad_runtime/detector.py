@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -92,13 +92,13 @@ class Detector:
         """
         artifact = Artifact.open(path)
         tuned = read_device_settings(artifact) if search == "auto" else None
+        if tuned is not None:
+            search, threads = tuned.search, tuned.threads if threads is None else threads
         options = RunOptions(
             engine=artifact.manifest.engine if engine == "auto" else engine,
-            threads=threads if threads is not None or tuned is None else tuned.threads,
+            threads=threads,
             search="artifact" if search == "auto" else search,
         )
-        if tuned is not None:
-            options = replace(options, search=tuned.search)
         return cls.open(artifact, options)
 
     @classmethod
@@ -149,6 +149,8 @@ class Detector:
 
     def close(self) -> None:
         """Give back threads and memory, a GPU's too. Nothing can be predicted afterwards."""
+        if self._is_closed:  # an engine is closed once
+            return
         self._is_closed = True
         for member in self.members:
             member.close()

@@ -236,7 +236,7 @@ def test_the_search_in_the_graph_finds_the_exact_searchs_rows(
 
 
 def test_a_bank_too_large_for_a_graph_is_refused(fitted, tmp_path, monkeypatch):
-    monkeypatch.setattr("edge_ad_export.search._LARGEST_IN_GRAPH_BYTES", 1000)
+    monkeypatch.setattr("edge_ad_export.search.MOST_IN_GRAPH_BYTES", 1000)
     with pytest.raises(ExportError, match="does not fit into a graph"):
         export(fitted, tmp_path / "a.edgead", ExportConfig(search="graph"))
     assert list(tmp_path.iterdir()) == []

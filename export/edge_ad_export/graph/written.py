@@ -9,7 +9,7 @@ import onnx
 from edge_ad_export.graph.onnx_graph import checked
 from edge_ad_runtime.errors import ExportError
 
-_MOST_IN_GRAPH_BYTES = 1_800_000_000  # ONNX is protobuf, which ends at 2 GiB
+MOST_IN_GRAPH_BYTES = 1_800_000_000  # ONNX is protobuf, which ends at 2 GiB
 _LARGE_BYTES = 1024  # tensors below stay in the graph
 
 
@@ -22,7 +22,7 @@ def write_graph(model: onnx.ModelProto, path: Path) -> Path | None:
     Raises:
         ExportError: the onnx checker refuses.
     """
-    if sum(len(tensor.raw_data) for tensor in model.graph.initializer) <= _MOST_IN_GRAPH_BYTES:
+    if sum(len(tensor.raw_data) for tensor in model.graph.initializer) <= MOST_IN_GRAPH_BYTES:
         path.write_bytes(checked(model))
         return None
     data = path.with_name(f"{path.name}.data")

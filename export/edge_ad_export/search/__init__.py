@@ -14,6 +14,7 @@ from edge_ad.fitting.fitted import FittedDetector
 from edge_ad.methods import Lowered
 from edge_ad.networks.run import Run
 from edge_ad_export.graph.search_in_graph import with_search
+from edge_ad_export.graph.written import MOST_IN_GRAPH_BYTES
 from edge_ad_export.search.choice import Queries, choose_search
 from edge_ad_export.settings import ExportConfig
 from edge_ad_runtime.artifact.head_records import BankRecord, HeadRecord, PatchSearchRecord
@@ -21,7 +22,6 @@ from edge_ad_runtime.errors import ConfigError, ExportError
 from edge_ad_runtime.heads.patch_search import BANK, FEATURES
 
 _HELD_OUT_QUERIES = 8
-_LARGEST_IN_GRAPH_BYTES = 1_800_000_000  # ONNX is protobuf, which ends at 2 GiB
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,7 +73,7 @@ def compile_search(
         return CompiledSearch(onnx=graph, head=head, arrays=arrays)
     bank = np.asarray(arrays[BANK], np.float32)
     if config.search == "graph":
-        if bank.nbytes > _LARGEST_IN_GRAPH_BYTES:
+        if bank.nbytes > MOST_IN_GRAPH_BYTES:
             raise ExportError(
                 f"a bank of {bank.nbytes / 1e9:.1f} GB does not fit into a graph (2 GB at most); "
                 "fit with a smaller --coreset-fraction, or export with another --search"

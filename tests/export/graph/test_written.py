@@ -28,7 +28,7 @@ def fitted_histogram(parts, monkeypatch):
 @pytest.fixture
 def artifact(fitted_histogram, tmp_path, monkeypatch):
     """One whose tail, of 7,680 bytes, does not fit."""
-    monkeypatch.setattr("edge_ad_export.graph.written._MOST_IN_GRAPH_BYTES", 2000)
+    monkeypatch.setattr("edge_ad_export.graph.written.MOST_IN_GRAPH_BYTES", 2000)
     export(fitted_histogram, tmp_path / "a.edgead")
     return tmp_path / "a.edgead"
 
