@@ -10,7 +10,7 @@ help: ## say what each target does
 # Set-up: both distributions, editable, at the versions of constraints.txt.
 .venv/.ready: pyproject.toml runtime/pyproject.toml constraints.txt
 	$(INTERPRETER) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt -e './runtime[cpu]' -e '.[dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt -e './runtime[cpu]' -e '.[dev,lite]'
 	touch $@
 
 .PHONY: demo

@@ -43,13 +43,20 @@ from edge_ad.methods.judge import Judge
 from edge_ad.methods.patchcore.bank import build_bank
 from edge_ad.methods.patchcore.method import METHOD
 from edge_ad.networks.run import TorchRun
-from edge_ad.recipes.generated_parts import KINDS, Category, draw_category
+from edge_ad.recipes.generated_parts import KINDS, SIDE, Category, draw_category
 from edge_ad_export.graph.onnx_graph import to_onnx
 from edge_ad_runtime.artifact.words import EngineName, Precision
 from edge_ad_runtime.engines import Graph, open_engine
 
 _FEW_GOOD, _FOLDS = 20, 5  # good test images: with fewer, all good ones take turns
-_TIMED, _ROUNDS = ("procedural (the default)", "scattering", "ResNet18, untrained"), 200
+_TIMED = (
+    "EfficientNet-Lite0",
+    "EfficientNet-Lite2",
+    "procedural",
+    "scattering",
+    "ResNet18, untrained",
+)
+_ROUNDS = 200
 _ENGINES: tuple[tuple[EngineName, Precision], ...] = (
     ("onnxruntime", "fp32"),
     ("openvino", "fp32"),
@@ -63,15 +70,24 @@ Test = Callable[[PatchCoreConfig], dict[str, Any]]
 def candidates() -> dict[str, PatchCoreConfig]:
     base = PatchCoreConfig(coreset_fraction=0.01, holdout_fraction=0.05)
     networks = {
-        "procedural (the default)": ("procedural", "default"),
+        "EfficientNet-Lite0": ("efficientnet_lite0", "imagenet"),
+        "EfficientNet-Lite1": ("efficientnet_lite1", "imagenet"),
+        "EfficientNet-Lite2": ("efficientnet_lite2", "imagenet"),
+        "procedural": ("procedural", "default"),
         "scattering": ("scattering", "default"),
         "ResNet18, untrained": ("resnet18", "untrained"),
         "ResNet18, ImageNet": ("resnet18", imagenet_resnet18()),
     }
     found = {n: replace(base, backbone=b, weights=w) for n, (b, w) in networks.items()}
     for name in networks:
+        if name in ("EfficientNet-Lite1", "EfficientNet-Lite2"):
+            continue
         other = replace(found[name], whiten=not found[name].resolved_whiten)
         found[f"{name}, {'' if other.whiten else 'not '}whitened"] = other
+    lite = found["EfficientNet-Lite0"]
+    found["EfficientNet-Lite0, two taps"] = replace(lite, taps=2)
+    found["EfficientNet-Lite0, three stages"] = replace(lite, layers=(1, 2, 3), stride=2)
+    found["EfficientNet-Lite0, 256 px"] = replace(lite, size=(256, 256))
     return found
 
 
@@ -89,6 +105,8 @@ def main() -> None:
     for where in sorted({*options.on} - {"time"}):
         tests = GENERATED if where == "generated" else _real_sets()
         for name, config in candidates().items():
+            if where == "generated" and config.size != (SIDE, SIDE):
+                continue
             found = content.setdefault(where, {}).setdefault(name, {})
             for data, test in tests.items():
                 if data not in found:  # recorded one by one: they take minutes each

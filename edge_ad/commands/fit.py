@@ -110,15 +110,18 @@ def fit(
     from edge_ad.fitting.fitted import FIT
     from edge_ad.fitting.fitting import fit as fit_detector
     from edge_ad.images.good import list_images
-    from edge_ad.networks.weights import WARNINGS
+    from edge_ad.networks.weights import warning_of
     from edge_ad_runtime.artifact.atomic import check_free
     from edge_ad_runtime.images import write_png
 
-    weights = config.weights if isinstance(config, NetworkSettings) else None
-    inputs = [good_dir, *([Path(weights)] if weights else [])]
+    inputs = [good_dir]
+    if isinstance(config, NetworkSettings):
+        inputs.append(Path(config.weights))
+        resolved = config.resolved()
+        click.echo(f"network {resolved.backbone}, weights {resolved.weights}", err=True)
+        if warning := warning_of(resolved):
+            click.secho(warning, err=True, fg="yellow")
     check_free(out, overwrite=overwrite, kind=FIT, inputs=inputs)
-    if weights in WARNINGS:
-        click.secho(WARNINGS[weights], err=True, fg="yellow")
     fitted = fit_detector(list_images(good_dir, pattern), config, progress=True)
     fitted.save(out, overwrite=overwrite)
     click.echo(_describe(fitted, out))

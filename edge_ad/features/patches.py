@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from edge_ad.features.aggregation import BinAggregation, MeanAggregation
 from edge_ad.features.settings import FeatureSettings
 from edge_ad.features.whitening import Whitening
-from edge_ad.networks import imagenet
 from edge_ad.networks.registry import Backbone, build_backbone
 from edge_ad.networks.weights import load_weights
 from edge_ad_runtime.heads.patch_search import FEATURES
@@ -26,14 +25,15 @@ class PatchFeatures(nn.Module):
     ``whitening`` is None until it is learned, and stays None where none is wanted.
     """
 
-    def __init__(self, backbone: nn.Module, aggregation: nn.Module) -> None:
+    def __init__(self, backbone: Backbone, aggregation: nn.Module) -> None:
         super().__init__()
         self.dtype = torch.float32
         self.backbone = backbone
         self.aggregation = aggregation
         self.whitening: Whitening | None = None
-        self.mean = nn.Buffer(255 * torch.tensor(imagenet.MEAN).view(3, 1, 1), persistent=False)
-        self.std = nn.Buffer(255 * torch.tensor(imagenet.STD).view(3, 1, 1), persistent=False)
+        mean, std = backbone.normalisation
+        self.mean = nn.Buffer(mean.view(3, 1, 1), persistent=False)
+        self.std = nn.Buffer(std.view(3, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:  # noqa: D102
         x = image.to(torch.float32).permute(0, 3, 1, 2)  # (N, 3, H, W)
@@ -58,7 +58,7 @@ def build_network(settings: FeatureSettings) -> PatchFeatures:
         ConfigError, FitError: see `load_weights`.
     """
     name = settings.resolved_backbone
-    backbone = build_backbone(name, settings.layers, settings.size)
+    backbone = build_backbone(name, settings.layers, settings.size, taps=settings.taps)
     load_weights(backbone, name, settings.weights, seed=settings.seed)
     return _network(backbone, settings)
 
@@ -66,7 +66,8 @@ def build_network(settings: FeatureSettings) -> PatchFeatures:
 def restore_network(settings: FeatureSettings, state: Mapping[str, Tensor]) -> PatchFeatures:
     """The network of a fit folder. ``state`` is its ``state_dict()``, no tensor more or less."""
     name = settings.resolved_backbone
-    network = _network(build_backbone(name, settings.layers, settings.size), settings)
+    backbone = build_backbone(name, settings.layers, settings.size, taps=settings.taps)
+    network = _network(backbone, settings)
     if _WHITENING_BIAS in state:
         network.whitening = Whitening(len(state[_WHITENING_BIAS]))
     network.load_state_dict(state, strict=True)

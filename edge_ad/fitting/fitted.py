@@ -37,7 +37,7 @@ from edge_ad_runtime.images import RGBImage
 from edge_ad_runtime.regular_file import read_regular
 
 FIT = FolderKind(name="a fit", marker="fit.json", keys=frozenset({"schema", "config", "images"}))
-SCHEMA = 2
+SCHEMA = 3
 
 _FILES = ("network.safetensors", "kept.safetensors", "held_out.safetensors")
 

@@ -48,7 +48,7 @@ def fit(
         ImageError: an image cannot be read. The error names it, and fitting stops.
         ConfigError: the settings cannot work with so many images.
     """
-    method = load_method(config.method)
+    method, config = load_method(config.method), config.resolved()
     learned_from, held_out = _split(list_images(images), config)
     if config.holdout_fraction:
         check_rate(config.false_reject_rate, len(held_out))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Self
 
 from edge_ad_runtime.artifact.bounds import AtLeast
 from edge_ad_runtime.images.preprocess import Preprocessing
@@ -71,3 +71,7 @@ class ImageSettings(Settings):
     def preprocessing(self) -> Preprocessing:
         """How images are brought to the network's input size."""
         return Preprocessing(size=self.size, resize_px=self.resize_px, keep_aspect=self.keep_aspect)
+
+    def resolved(self) -> Self:
+        """The same settings, with what they leave to the machine decided as on this one."""
+        return self

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from edge_ad.networks.normalisation import IMAGENET
+
 _DEPTHS = (6, 12, 48, 32)
 _GROWTH = 32
 _BOTTLENECK = 4 * _GROWTH
@@ -42,6 +44,8 @@ class DenseNet(nn.Module):
         layers: the dense blocks whose outputs `forward` gives. ``channels`` says how many channels
             each output has.
     """
+
+    normalisation = IMAGENET
 
     def __init__(self, layers: Sequence[int]) -> None:
         super().__init__()

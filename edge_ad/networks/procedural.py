@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edge_ad.networks.normalisation import IMAGENET
 from edge_ad.networks.scattering import Scattering
 from edge_ad_runtime.errors import ConfigError
 
@@ -29,6 +30,8 @@ class Procedural(nn.Module):
     Raises:
         ConfigError: other layers are asked for.
     """
+
+    normalisation = IMAGENET
 
     def __init__(self, layers: Sequence[int] = LAYERS) -> None:
         super().__init__()

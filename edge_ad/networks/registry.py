@@ -1,16 +1,18 @@
-"""The backbones, by torchvision's names, by timm's, and our own, and the files of their weights."""
+"""The backbones: torchvision's, timm's and EfficientNet-Lite by their names, and our own."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from edge_ad.networks.densenet import DenseNet
+from edge_ad.networks.efficientnet_lite import EfficientNetLite
 from edge_ad.networks.procedural import Procedural
 from edge_ad.networks.resnet import ResNet
 from edge_ad.networks.scattering import Scattering
+from edge_ad.networks.settings import LITE
 from edge_ad.networks.timm_backbone import PREFIX, TimmBackbone
 
-Backbone = ResNet | DenseNet | Procedural | Scattering | TimmBackbone
+Backbone = ResNet | DenseNet | EfficientNetLite | Procedural | Scattering | TimmBackbone
 
 IMAGENET_FILES = {  # torchvision's IMAGENET1K_V1. Names end in the SHA-256's first digits
     "resnet18": "resnet18-f37072fd.pth",
@@ -25,9 +27,11 @@ IMAGENET_FILES = {  # torchvision's IMAGENET1K_V1. Names end in the SHA-256's fi
 
 
 def build_backbone(
-    name: str, layers: Sequence[int], size: tuple[int, int] = (224, 224)
+    name: str, layers: Sequence[int], size: tuple[int, int] = (224, 224), *, taps: int = 1
 ) -> Backbone:
     """A network truncated after the last of ``layers``, its weights not yet loaded.
+
+    See `edge_ad.networks.settings.NetworkSettings` for what the arguments mean.
 
     Raises:
         ConfigError: see `TimmBackbone`, `Procedural`.
@@ -38,4 +42,6 @@ def build_backbone(
         return Procedural(layers)
     if name == "scattering":
         return Scattering(layers)
-    return DenseNet(layers) if name == "densenet201" else ResNet(name, layers)
+    if name in LITE:
+        return EfficientNetLite(name, layers, taps)
+    return DenseNet(layers) if name == "densenet201" else ResNet(name, layers, taps)

@@ -11,6 +11,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from edge_ad.networks.normalisation import IMAGENET
+from edge_ad.networks.taps import tapped
+
 _STAGE_WIDTHS = (64, 128, 256, 512)
 
 # The blocks of each stage, and of bottlenecks the width per 64 channels and the groups. None stands
@@ -73,14 +76,20 @@ class ResNet(nn.Module):
         name: a key of the table above.
         layers: the stages whose outputs `forward` gives. ``channels`` says how many channels each
             output has.
+        taps: how many outputs each stage has, see `edge_ad.networks.taps`.
     """
 
-    def __init__(self, name: str, layers: Sequence[int]) -> None:
+    normalisation = IMAGENET
+
+    def __init__(self, name: str, layers: Sequence[int], taps: int = 1) -> None:
         super().__init__()
         depths, bottleneck = _ARCHITECTURES[name]
         expansion = 4 if bottleneck else 1
         self.layers = tuple(layers)
-        self.channels = [_STAGE_WIDTHS[j - 1] * expansion for j in self.layers]
+        self._used = {j: tapped(range(depths[j - 1]), taps) for j in layers}
+        self.channels = [
+            _STAGE_WIDTHS[j - 1] * expansion for j in self.layers for _ in self._used[j]
+        ]
         self.conv1 = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.maxpool = nn.MaxPool2d(3, 2, padding=1)
@@ -99,13 +108,14 @@ class ResNet(nn.Module):
             self.add_module(f"layer{stage}", nn.Sequential(*blocks))
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Normalised images ``(N, 3, H, W)`` to one ``(N, C, h, w)`` map per layer in use."""
+        """Normalised images ``(N, 3, H, W)`` to a ``(N, C, h, w)`` map per tap, in order."""
         x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
         maps = []
         for stage in range(1, max(self.layers) + 1):
-            x = self.get_submodule(f"layer{stage}")(x)
-            if stage in self.layers:
-                maps.append(x)
+            for i, block in enumerate(self.get_submodule(f"layer{stage}").children()):
+                x = block(x)
+                if i in self._used.get(stage, ()):
+                    maps.append(x)
         return maps
 
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edge_ad.networks import imagenet
+from edge_ad.networks.normalisation import IMAGENET, IMAGENET_MEAN, IMAGENET_STD
 
 _ORIENTATIONS = 8
 _RADIUS_PX = 4  # of the wavelets: 9 x 9
@@ -46,13 +46,15 @@ class Scattering(nn.Module):
             has.
     """
 
+    normalisation = IMAGENET
+
     def __init__(self, layers: Sequence[int]) -> None:
         super().__init__()
         self.layers = tuple(layers)
         per_scale = 4 * _ORIENTATIONS + 4  # three and one of luminance, two of each opponent
         self.channels = [3 + per_scale * (layer + 2) for layer in layers]
-        self.mean = nn.Buffer(torch.tensor(imagenet.MEAN).view(3, 1, 1))
-        self.std = nn.Buffer(torch.tensor(imagenet.STD).view(3, 1, 1))
+        self.mean = nn.Buffer(torch.tensor(IMAGENET_MEAN).view(3, 1, 1))
+        self.std = nn.Buffer(torch.tensor(IMAGENET_STD).view(3, 1, 1))
         self.opponents = nn.Buffer(torch.tensor(_OPPONENTS)[:, :, None, None])  # (3, 3, 1, 1)
         self.wavelets = nn.Buffer(torch.from_numpy(morlets())[:, None])  # (2 L, 1, 9, 9)
         binomial = torch.tensor([1.0, 4, 6, 4, 1]) / 16

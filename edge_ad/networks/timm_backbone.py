@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edge_ad.networks import imagenet
+from edge_ad.networks.normalisation import of_unit_range
 from edge_ad_runtime.errors import ConfigError
 
 PREFIX = "timm:"
@@ -55,15 +55,12 @@ class TimmBackbone(nn.Module):
         self.channels: list[int] = self.network.feature_info.channels()
         last = getattr(self.network, "output_fmt", "NCHW") == "NHWC"
         self._channels_last = last and maps[0].shape[-1] == self.channels[0]
-        mean, std = (self.network.pretrained_cfg[key] for key in ("mean", "std"))
-        scale = [ours / its for ours, its in zip(imagenet.STD, std, strict=True)]
-        shift = [(o - i) / s for o, i, s in zip(imagenet.MEAN, mean, std, strict=True)]
-        self._scale = nn.Buffer(torch.tensor(scale).view(3, 1, 1), persistent=False)
-        self._shift = nn.Buffer(torch.tensor(shift).view(3, 1, 1), persistent=False)
+        trained_with = self.network.pretrained_cfg
+        self.normalisation = of_unit_range(trained_with["mean"], trained_with["std"])
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Images ``(N, 3, H, W)`` normalised as ImageNet's to a ``(N, C, h, w)`` map per layer."""
-        maps: list[Tensor] = self.network(x * self._scale + self._shift)
+        """Normalised images ``(N, 3, H, W)`` to one ``(N, C, h, w)`` map per layer in use."""
+        maps: list[Tensor] = self.network(x)
         return [m.permute(0, 3, 1, 2) for m in maps] if self._channels_last else maps
 
     def load(self, weights: str, seed: int) -> None:

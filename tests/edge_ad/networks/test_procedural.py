@@ -79,16 +79,17 @@ def test_backbones_and_weights_that_do_not_go_together_are_refused(settings):
 
 
 def test_auto_is_resolved_by_the_weights():
-    assert PatchCoreConfig().resolved_backbone == "procedural"
+    assert PatchCoreConfig().resolved_backbone in ("efficientnet_lite0", "procedural")
     assert PatchCoreConfig(weights="untrained").resolved_backbone == "resnet18"
-    assert PatchCoreConfig().resolved_whiten
-    assert not PatchCoreConfig(whiten=False).resolved_whiten
+    assert PatchCoreConfig(backbone="procedural").resolved_whiten
+    assert not PatchCoreConfig(backbone="procedural", whiten=False).resolved_whiten
+    assert not PatchCoreConfig(backbone="efficientnet_lite0").resolved_whiten
     assert not PatchCoreConfig(weights="untrained").resolved_whiten
 
 
 def test_it_sees_parts_that_are_missing_moved_or_turned_over():
     category = draw_category("populated", seed=0)
-    config = PatchCoreConfig(coreset_fraction=0.01)
+    config = PatchCoreConfig(backbone="procedural", coreset_fraction=0.01)
     network = build_network(config)
     run = TorchRun(network)
     good = run(category.good)["features"]

@@ -6,11 +6,11 @@ import torch
 from safetensors.torch import save_file
 
 from edge_ad.networks.registry import IMAGENET_FILES, build_backbone
-from edge_ad.networks.settings import BACKBONES, OWN
+from edge_ad.networks.settings import BACKBONES, LITE, OWN
 from edge_ad.networks.weights import fingerprint, load_weights
 from edge_ad_runtime.errors import ConfigError, FitError
 
-# torchvision's own counts of parameters, without the classifier (fc: 1000 x channels + 1000)
+# published counts of parameters, without the classifier (fc: 1000 x channels + 1000)
 PARAMETERS = {
     "resnet18": 11_689_512 - 513_000,
     "resnet34": 21_797_672 - 513_000,
@@ -20,6 +20,10 @@ PARAMETERS = {
     "wide_resnet101_2": 126_886_696 - 2_049_000,
     "resnext101_32x8d": 88_791_336 - 2_049_000,
     "densenet201": 20_013_928 - 1_921_000 - 2 * 1920,  # nor the last batch norm
+    # nor the last convolution and its batch norm
+    "efficientnet_lite0": 4_652_008 - 1_281_000 - 320 * 1280 - 2 * 1280,
+    "efficientnet_lite1": 5_416_680 - 1_281_000 - 320 * 1280 - 2 * 1280,
+    "efficientnet_lite2": 6_092_072 - 1_281_000 - 352 * 1280 - 2 * 1280,
 }
 
 
@@ -35,11 +39,11 @@ def load(path):
 
 
 @pytest.mark.parametrize("name", sorted({*BACKBONES} - {*OWN}))
-def test_architectures_have_torchvisions_parameter_counts(name):
+def test_architectures_have_the_published_parameter_counts(name):
     with torch.device("meta"):
         backbone = build_backbone(name, (1, 2, 3, 4))
     assert sum(p.numel() for p in backbone.parameters()) == PARAMETERS[name]
-    assert name in IMAGENET_FILES
+    assert name in {*IMAGENET_FILES, *LITE}
 
 
 def test_names_are_torchvisions():

@@ -31,11 +31,12 @@ def artifact(parts, tmp_path_factory):
     return folder / "plate.edgead"
 
 
-def test_the_default_weights_need_no_download_and_info_names_them(parts, tmp_path):
-    settings = (*FIT, "--weights", "default", "--layers", "2,3")
+def test_the_packages_own_weights_need_no_download_and_info_names_them(parts, tmp_path):
+    own = ("--backbone", "procedural", "--weights", "default", "--layers", "2,3")
+    settings = (*FIT, *own)
     result = run("fit", parts / "train/good", "--out", tmp_path / "plate.fit", *settings)
     assert result.exit_code == 0, result.output
-    assert "weights: DEFAULT (trained on drawn images alone)" in result.stderr
+    assert "weights: DEFAULT (of drawn images alone)" in result.stderr
     result = run("export", tmp_path / "plate.fit", "--out", tmp_path / "plate.edgead")
     assert result.exit_code == 0, result.output
     assert (

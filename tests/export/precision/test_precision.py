@@ -109,7 +109,9 @@ def test_int8_graphs(many_held_out, engine):
 
 
 def test_int8_leaves_fixed_filters_in_float(good, small):
-    config = replace(small, weights="default", layers=(2, 3), holdout_fraction=0.7)
+    config = replace(
+        small, backbone="procedural", weights="default", layers=(2, 3), holdout_fraction=0.7
+    )
     fitted = fit(good, config)
     network = fitted.network()
     plain = to_onnx(network, config.size)
