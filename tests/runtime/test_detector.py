@@ -175,7 +175,7 @@ def test_a_stream_reads_ahead_only_a_little(tiny, good_image):
 def test_a_closed_detector_has_given_its_threads_back_and_predicts_no_more(tiny, good_image):
     with Detector.load(tiny, threads=2) as detector:
         assert detector.predict(good_image).verdict == "good"
-        pool = vars(detector.members[0].head)["_search"]._pool
+        pool = vars(detector.members[0].head)["_search"]._helpers
         assert any(thread.is_alive() for thread in pool._threads)
     assert not any(thread.is_alive() for thread in pool._threads)
     with pytest.raises(EngineError, match="closed; load the artifact again"):
