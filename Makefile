@@ -56,6 +56,7 @@ bench: .venv/.ready ## measure on real data (needs EDGE_AD_DATA); records in ben
 	$(BIN)/python -m benchmarks.magnetic_tile.measure
 	$(BIN)/python -m benchmarks.mvtec_mini.measure
 	$(BIN)/python -m benchmarks.backbones.measure --on generated real time
+	$(BIN)/python -m benchmarks.edge.measure
 	$(BIN)/python -m benchmarks.engines.measure
 	$(BIN)/python -m benchmarks.int8.measure
 	$(BIN)/python -m benchmarks.peers.measure

@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.backbones import table as backbones
 from benchmarks.before import table as before
 from benchmarks.coreset import table as coreset
+from benchmarks.edge import table as edge
 from benchmarks.engines import table as engines
 from benchmarks.harness.record import read_record
 from benchmarks.int8 import table as int8
@@ -38,6 +39,7 @@ _SECTIONS = {  # by the record's name, in the page's order
     "magnetic_tile": magnetic_tile.section,
     "mvtec_mini": mvtec_mini.section,
     "backbones": backbones.section,
+    "edge": edge.section,
     "engines": engines.section,
     "int8": int8.section,
     "peers": peers.section,

