@@ -75,7 +75,7 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         searches[name], ours = our_way(fitted, name, own)
         theirs = prepare(made["anomalib"], own, "anomalib", "bank", str(own), weights[name], name)
         ways += [ours, _anomalib(f"torch, {name}", "torch", own, "weights/torch/model.pt", theirs)]
-    there = prepare(made["anomalib"], folder, "anomalib", "efficientad", str(folder))
+    there = prepare(made["anomalib"], folder, "anomalib", "export-efficientad", str(folder))
     ways.append(_anomalib("EfficientAD-S", "efficientad", folder, "weights/onnx/model.onnx", there))
     test = draw(data.test, options.test_images)
     images = [load_preprocessed(image.path, configs[LITE].preprocessing) for image in test]

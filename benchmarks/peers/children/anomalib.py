@@ -2,7 +2,7 @@
 
     python -m benchmarks.peers.children.anomalib prepare FOLDER WEIGHTS PICKS
     python -m benchmarks.peers.children.anomalib bank FOLDER WEIGHTS BACKBONE
-    python -m benchmarks.peers.children.anomalib efficientad FOLDER
+    python -m benchmarks.peers.children.anomalib export-efficientad FOLDER
     python -m benchmarks.peers.children.anomalib WAY MODEL IMAGES.npy
 
 The first fits, exports and prints JSON, and the next two export alone: PatchCore with our choice of
@@ -56,7 +56,7 @@ def main() -> None:
         folder, weights, backbone = arguments
         answers = take_stdout()
         print(json.dumps(bank(Path(folder), Path(weights), backbone)), file=answers)
-    elif task == "efficientad":
+    elif task == "export-efficientad":
         answers = take_stdout()
         print(json.dumps(efficientad(Path(arguments[0]))), file=answers)
     else:
