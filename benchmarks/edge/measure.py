@@ -110,10 +110,10 @@ def our_way(fitted: FittedDetector, name: str, folder: Path) -> tuple[str, Way]:
 
 
 def _anomalib(name: str, kind: str, folder: Path, model: str, made: dict[str, Any]) -> Way:
-    """Anomalib's way, in the environment that made its model."""
+    """A way of anomalib's: its torch model, or its ONNX graph where there is no torch."""
     return Way(
         name=f"anomalib, {name}",
-        environment="anomalib",
+        environment="anomalib" if kind == "torch" else "onnxruntime alone",
         command=("anomalib", kind, str(folder / model)),
         truth=f"anomalib, {name}",
         refused=made.get("refused"),
