@@ -2,7 +2,8 @@
 
     python -m benchmarks.backbones.measure --on generated real time
 
-Choices are made on generated parts (``--on generated``); real data are read to report (``--on
+Choices are made on generated parts (``--on generated``), and on real good images, held out, beside
+faintly damaged copies of themselves (``--on damaged``); labelled data are read to report (``--on
 real``). Both by the path of `fit` with a 1% coreset and the default settings: the whole image
 stretched to 224 px, nothing set per data set. What is recorded already is not measured again.
 ``--on time`` runs the exported networks beside each other.
@@ -44,6 +45,7 @@ from edge_ad.methods.patchcore.bank import build_bank
 from edge_ad.methods.patchcore.method import METHOD
 from edge_ad.networks.run import TorchRun
 from edge_ad.recipes.generated_parts import KINDS, SIDE, Category, draw_category
+from edge_ad.synthetic.damage import with_damage
 from edge_ad_export.graph.onnx_graph import to_onnx
 from edge_ad_runtime.artifact.words import EngineName, Precision
 from edge_ad_runtime.engines import Graph, open_engine
@@ -62,7 +64,9 @@ _ENGINES: tuple[tuple[EngineName, Precision], ...] = (
     ("openvino", "fp32"),
     ("openvino", "bf16"),
 )
-_PARTS = ("explored", "generated", "real", "time")
+_PARTS = ("explored", "generated", "damaged", "real", "time")
+_FAINT = 0.3  # the share of the damage that is left: all of it is found by every network
+_DAMAGED_GOOD = 300  # of a set's good images at most
 
 Test = Callable[[PatchCoreConfig], dict[str, Any]]
 
@@ -88,12 +92,16 @@ def candidates() -> dict[str, PatchCoreConfig]:
     found["EfficientNet-Lite0, two taps"] = replace(lite, taps=2)
     found["EfficientNet-Lite0, three stages"] = replace(lite, layers=(1, 2, 3), stride=2)
     found["EfficientNet-Lite0, 256 px"] = replace(lite, size=(256, 256))
+    found["EfficientNet-Lite0, two taps, 256 px"] = replace(lite, taps=2, size=(256, 256))
     return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--on", choices=("generated", "real", "time"), nargs="+", required=True)
+    parser.add_argument(
+        "--on", choices=("generated", "damaged", "real", "time"), nargs="+", required=True
+    )
+    parser.add_argument("--only", nargs="+", help="some of the networks, by their names here")
     add_draft_option(parser)
     options = parser.parse_args()
     commit = check_tree(draft=options.draft)
@@ -103,9 +111,11 @@ def main() -> None:
         content["time"] = time_exported()
         write_record("backbones", commit, content)
     for where in sorted({*options.on} - {"time"}):
-        tests = GENERATED if where == "generated" else _real_sets()
+        tests = _tests(where)
         for name, config in candidates().items():
             if where == "generated" and config.size != (SIDE, SIDE):
+                continue
+            if options.only and name not in options.only:
                 continue
             found = content.setdefault(where, {}).setdefault(name, {})
             for data, test in tests.items():
@@ -172,10 +182,33 @@ def _scored(category: Category, config: PatchCoreConfig) -> float:
     return auroc(np.array(scores), category.is_defective)
 
 
-def _real_sets() -> dict[str, Test]:
-    """Every real data set that is there."""
-    sets = find_data_sets(data_root() / "data")
-    return {data.name: partial(on_real, data=data) for data in sets}
+def _tests(where: str) -> dict[str, Test]:
+    if where == "generated":
+        return GENERATED
+    on = on_damaged if where == "damaged" else on_real
+    return {data.name: partial(on, data=data) for data in find_data_sets(data_root() / "data")}
+
+
+def on_damaged(config: PatchCoreConfig, data: DataSet) -> dict[str, Any]:
+    """Image AUROC of good images, held out, beside faintly damaged copies; no defect is seen.
+
+    All good images that the set gives to fit take turns, in five folds.
+    """
+    order = np.random.default_rng(0).permutation(len(data.good))[:_DAMAGED_GOOD]
+    aurocs = []
+    for i in range(_FOLDS):
+        held_out = [data.good[j] for j in order[i::_FOLDS]]
+        fitted = fit([data.good[j] for j in order if data.good[j] not in held_out], config)
+        network = fitted.network()
+        judge = Judge(TorchRun(network), fitted.lower(network), config.size)
+        original = replace(config.preprocessing, size=(SIDE, SIDE))  # the same damage at any size
+        damaged = with_damage((load_preprocessed(p, original) for p in held_out), seed=i)
+        scores = []
+        for good, bad in zip(damaged, damaged, strict=True):
+            faint = np.round(good + _FAINT * (bad.astype(np.float32) - good)).astype(np.uint8)
+            scores += [judge.score(config.preprocessing.apply(image)) for image in (good, faint)]
+        aurocs.append(auroc(np.array(scores), np.arange(len(scores)) % 2 == 1))
+    return {"folds": _FOLDS, "images": len(order), "image_auroc": float(np.mean(aurocs))}
 
 
 def on_real(config: PatchCoreConfig, data: DataSet) -> dict[str, Any]:
