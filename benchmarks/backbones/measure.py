@@ -65,7 +65,7 @@ _ENGINES: tuple[tuple[EngineName, Precision], ...] = (
     ("openvino", "bf16"),
 )
 _PARTS = ("explored", "generated", "damaged", "real", "time")
-_FAINT = 0.3  # the share of the damage that is left: all of it is found by every network
+_FAINT = 0.3  # the share of the damage that is left
 _DAMAGED_GOOD = 300  # of a set's good images at most
 
 Test = Callable[[PatchCoreConfig], dict[str, Any]]

@@ -106,7 +106,7 @@ def _damaged(record: dict[str, Any]) -> str:
     return (
         "### On real good images, faintly damaged\n\n"
         "What choices are made on too, since no defect is seen: good images of the real sets, held out in five folds, beside copies of themselves with 30% of the "
-        "strength of a drawn scratch, dent, stain or misprint. At full strength every network finds all. "
+        "strength of a drawn scratch, dent, stain or misprint. "
         + ", ".join(f"{s}: {found['images']} images" for s, found in sets.items())
         + ".\n\n"
         + table(["network", *sets, "mean"], lines)
