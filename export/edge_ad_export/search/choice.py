@@ -44,6 +44,7 @@ _CANDIDATES = (4, 8)
 _ROUNDS = (1, 2)
 _IMAGES = 12  # the images that trials are measured on
 _PAUSE_S = 0.05  # between the images of the last comparison
+_WORTHWHILE = 0.8  # of the exact search's time at most, for a map that is not exact and more files
 
 Queries = Sequence[NDArray[np.float32]]  # per image (rows * cols, D)
 
@@ -97,8 +98,8 @@ def _decide(trials: list[_Trial], job: _Job) -> SearchRecord:
             f"hnsw misses the map tolerance {config.map_tolerance:g}: at best {compared}; use "
             "--search auto or exact, or raise --links, --ef-construction or --map-tolerance"
         )
-    if config.search == "auto" and not (fitting and hnsw_ms < exact_ms):
-        why = "not faster" if fitting else "not within tolerance"
+    if config.search == "auto" and not (fitting and hnsw_ms < _WORTHWHILE * exact_ms):
+        why = "not faster by a fifth" if fitting else "not within tolerance"
         return ExactSearchRecord(reason=f"{why}: {compared}")
     why = "faster" if config.search == "auto" else "asked for"
     return replace(best.settings, reason=f"{why}: {compared}")
