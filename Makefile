@@ -55,7 +55,7 @@ bench: .venv/.ready ## measure on real data (needs EDGE_AD_DATA); records in ben
 	$(BIN)/python -m benchmarks.search.tried
 	$(BIN)/python -m benchmarks.magnetic_tile.measure
 	$(BIN)/python -m benchmarks.mvtec_mini.measure
-	$(BIN)/python -m benchmarks.backbones.measure --on generated real time
+	$(BIN)/python -m benchmarks.backbones.measure --on generated damaged real time
 	$(BIN)/python -m benchmarks.edge.measure
 	$(BIN)/python -m benchmarks.engines.measure
 	$(BIN)/python -m benchmarks.int8.measure

@@ -1,10 +1,10 @@
 """The package's backbones beside untrained and ImageNet ResNet18.
 
-    python -m benchmarks.backbones.measure --on generated real time
+    python -m benchmarks.backbones.measure --on generated damaged real time
 
 Choices are made on generated parts (``--on generated``), and on real good images, held out, beside
 faintly damaged copies of themselves (``--on damaged``); labelled data are read to report (``--on
-real``). Both by the path of `fit` with a 1% coreset and the default settings: the whole image
+real``). All by the path of `fit` with a 1% coreset and the default settings: the whole image
 stretched to 224 px, nothing set per data set. What is recorded already is not measured again.
 ``--on time`` runs the exported networks beside each other.
 """

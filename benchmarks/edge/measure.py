@@ -23,7 +23,7 @@ from benchmarks.harness.record import (
     imagenet_resnet18,
     write_record,
 )
-from benchmarks.peers.environments import ENVIRONMENTS, environments
+from benchmarks.peers.environments import add_options, environments
 from benchmarks.peers.in_turn import judge, measure
 from benchmarks.peers.measure import fit_edge_ad, prepare
 from benchmarks.peers.ways import Way
@@ -39,19 +39,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--images", type=int, default=320, help="in the bank; a multiple of 16")
-    parser.add_argument("--test-images", type=int, default=100, help="half of them defective")
-    parser.add_argument(
-        "--python",
-        nargs=2,
-        action="append",
-        default=[],
-        metavar=("ENVIRONMENT", "INTERPRETER"),
-        help=f"instead of making it: an environment that is there ({', '.join(ENVIRONMENTS)})",
-    )
+    add_options(parser)
     add_draft_option(parser)
     options = parser.parse_args()
-    options.inspection = None
     commit = check_tree(draft=options.draft)
     with tempfile.TemporaryDirectory() as name:
         record = compare(options, Path(name))
@@ -59,7 +49,8 @@ def main() -> None:
 
 
 def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    made = environments(options, folder / "environments")
+    names = ("onnxruntime", "anomalib", "onnxruntime alone")
+    made = environments(names, options, folder / "environments")
     data = read_data_set(data_root() / "data/magnetic-tile")
     configs = {
         LITE: PatchCoreConfig(backbone=LITE),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,15 +45,30 @@ class Environment:
         return Module(self.python, folder, *command)
 
 
-def environments(options: argparse.Namespace, folder: Path) -> dict[str, Environment]:
-    """Each environment by its name; those that are not there yet are made."""
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """How many images are fitted and scored, and which environments are there."""
+    parser.add_argument("--images", type=int, default=320, help="in the bank; a multiple of 16")
+    parser.add_argument("--test-images", type=int, default=100, help="half of them defective")
+    parser.add_argument(
+        "--python",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("ENVIRONMENT", "INTERPRETER"),
+        help=f"instead of making it: an environment that is there ({', '.join(ENVIRONMENTS)})",
+    )
+
+
+def environments(
+    names: Iterable[str], options: argparse.Namespace, folder: Path
+) -> dict[str, Environment]:
+    """The environments of these names; those that are not there yet are made."""
     there = {name: Environment(python=Path(p).absolute()) for name, p in options.python}
     if unknown := there.keys() - ENVIRONMENTS.keys():
         raise SystemExit(f"no such environment: {', '.join(unknown)}")
     return {
-        name: there.get(name) or make_environment(folder / name, requirements)
-        for name, requirements in ENVIRONMENTS.items()
-        if name != INSPECTION or options.inspection
+        name: there.get(name) or make_environment(folder / name, ENVIRONMENTS[name])
+        for name in names
     }
 
 

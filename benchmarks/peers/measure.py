@@ -39,6 +39,7 @@ from benchmarks.peers.environments import (
     ENVIRONMENTS,
     INSPECTION,
     Environment,
+    add_options,
     environments,
     size_bytes,
 )
@@ -58,18 +59,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--images", type=int, default=320, help="in the bank; a multiple of 16")
-    parser.add_argument("--test-images", type=int, default=100, help="half of them defective")
+    add_options(parser)
     parser.add_argument("--picks", type=int, default=100, help="of the others' coresets, to time")
     parser.add_argument("--inspection", type=Path, help="checkout of patchcore-inspection")
-    parser.add_argument(
-        "--python",
-        nargs=2,
-        action="append",
-        default=[],
-        metavar=("ENVIRONMENT", "INTERPRETER"),
-        help=f"instead of making it: an environment that is there ({', '.join(ENVIRONMENTS)})",
-    )
     add_draft_option(parser)
     options = parser.parse_args()
     commit = check_tree(draft=options.draft)
@@ -79,7 +71,8 @@ def main() -> None:
 
 
 def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    made = environments(options, folder / "environments")
+    names = [name for name in ENVIRONMENTS if name != INSPECTION or options.inspection]
+    made = environments(names, options, folder / "environments")
     data = read_data_set(data_root() / "data/magnetic-tile")
     config = PatchCoreConfig(weights=imagenet_resnet18())
     fitted, our_fit = fit_edge_ad(data.good, options.images, folder, config)

@@ -22,6 +22,7 @@ from edge_ad.networks.normalisation import Normalisation
 from edge_ad.networks.taps import tapped
 
 _STEM_CHANNELS = 32
+_FIRST_CHANNELS = 16  # of the block after the stem, which does not widen
 _EPSILON = 1e-3  # the batch norms' of the published weights
 
 
@@ -35,7 +36,6 @@ class _Group(NamedTuple):
     channels: int
 
 
-_STEM_GROUP = _Group(0, 1, 3, 1, 16)  # the same in every network, and not widened
 _LAST_GROUP = _Group(4, 1, 3, 1, 320)  # one block in every network
 _GROUPS = (  # of EfficientNet-B0 (table 1 of the paper)
     _Group(1, 2, 3, 2, 24),
@@ -71,8 +71,8 @@ class EfficientNetLite(nn.Module):
         self.layers = tuple(layers)
         self._conv_stem = nn.Conv2d(3, _STEM_CHANNELS, 3, 2, bias=False)
         self._bn0 = nn.BatchNorm2d(_STEM_CHANNELS, eps=_EPSILON)
-        channels = _STEM_GROUP.channels
-        blocks = [_Block(_STEM_CHANNELS, channels, _STEM_GROUP.kernel, 1, widening=1)]
+        channels = _FIRST_CHANNELS
+        blocks = [_Block(_STEM_CHANNELS, channels, 3, 1, widening=1)]
         widths = [channels]  # of each block's output
         stages: dict[int, list[int]] = {}  # the numbers of each stage's blocks
         for group in _GROUPS:

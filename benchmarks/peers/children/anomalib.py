@@ -72,12 +72,9 @@ def prepare(folder: Path, weights: Path, picks: int) -> dict[str, Any]:
 
     model = build(weights)
     with torch.inference_mode():
-        images = torch.from_numpy(np.load(folder / "good.npy")).permute(0, 3, 1, 2)
+        images = _good(folder)
         elapsed_s = stopwatch()
-        model.train()
-        for batch in torch.split(images, BATCH):
-            model.model(model.pre_processor(batch / 255))
-        embedding = torch.vstack(model.model.embedding_store)  # (N, D)
+        embedding = _embedding(model, images)
         features_s = elapsed_s()
         seconds = []
         for count in (1, picks):  # the first is drawn: all before it is the projection
@@ -86,9 +83,7 @@ def prepare(folder: Path, weights: Path, picks: int) -> dict[str, Any]:
             elapsed_s = stopwatch()
             sampler.select_coreset_idxs()
             seconds.append(elapsed_s())
-    model.model.embedding_store.clear()
-    model.model.memory_bank = embedding[np.load(folder / "rows.npy")]
-    model.eval()
+    _remember(model, embedding, folder)
     size = tuple(images.shape[2:])
     model.to_torch(folder)
     as_exported = model.to_openvino(folder / "default", input_size=size)
@@ -111,15 +106,34 @@ def bank(folder: Path, weights: Path, backbone: str) -> dict[str, Any]:
 
     model = build(weights, backbone)
     with torch.inference_mode():
-        model.train()
-        for batch in torch.split(torch.from_numpy(np.load(folder / "good.npy")), BATCH):
-            model.model(model.pre_processor(batch.permute(0, 3, 1, 2) / 255))
-        embedding = torch.vstack(model.model.embedding_store)  # (N, D)
+        embedding = _embedding(model, _good(folder))
+    _remember(model, embedding, folder)
+    model.to_torch(folder)
+    return {"patches": len(embedding), "dimension": embedding.shape[1]}
+
+
+def _good(folder: Path) -> Any:
+    """The images of ``good.npy``, ``(N, 3, H, W)`` uint8."""
+    import torch
+
+    return torch.from_numpy(np.load(folder / "good.npy")).permute(0, 3, 1, 2)
+
+
+def _embedding(model: Any, images: Any) -> Any:
+    """The patch features of all images, ``(N, D)``, which leaves the model in training."""
+    import torch
+
+    model.train()
+    for batch in torch.split(images, BATCH):
+        model.model(model.pre_processor(batch / 255))
+    return torch.vstack(model.model.embedding_store)
+
+
+def _remember(model: Any, embedding: Any, folder: Path) -> None:
+    """Make the patches of ``rows.npy`` the memory bank, and end the training."""
     model.model.embedding_store.clear()
     model.model.memory_bank = embedding[np.load(folder / "rows.npy")]
     model.eval()
-    model.to_torch(folder)
-    return {"patches": len(embedding), "dimension": embedding.shape[1]}
 
 
 def efficientad(folder: Path) -> dict[str, Any]:
