@@ -128,7 +128,7 @@ def fit_edge_ad(
     """
     config = replace(config, holdout_fraction=1 / (HELD_OUT + 1))
     fit_s, fitted = seconds(lambda: fit(good[: count + count // HELD_OUT], config))
-    in_bank = [Path(i.path) for i in fitted.record.images if i.held_out_score is None]
+    in_bank = [Path(i.path) for i in fitted.record.images if not i.held_out]
     run = TorchRun(fitted.network())
     features_s, features = seconds(
         lambda: features_of(run, GoodImages(in_bank, config.preprocessing), progress=False)

@@ -133,21 +133,22 @@ def fit(
 
 def _describe(fitted: FittedDetector, out: Path) -> str:
     kept = fitted.method.describe(fitted.kept)
-    images = sum(image.held_out_score is None for image in fitted.record.images)
+    images = sum(not image.held_out for image in fitted.record.images)
     lines = [f"{out}: {kept} from {images} images"]
     return "\n".join([*lines, _threshold_line(fitted.record.calibration), *_isolated_lines(fitted)])
 
 
 def _threshold_line(calibration: Calibration | None) -> str:
     if calibration is None:
-        return "no threshold, no image was held out: give edge-ad export a --threshold"
+        return "no threshold, no image was left out: give edge-ad export a --threshold"
     low, high = calibration.interval
     rate = f"{calibration.false_reject_rate:.2%}"
     smallest = calibration.requested_rate is None
+    is_estimate = calibration.method == "leave-one-out"
     return (
-        f"threshold {calibration.threshold:.6g} from {calibration.images} held-out images "
-        f"({calibration.method}): at most {rate} of good parts rejected on average "
-        f"(90% interval {low:.2%} to {high:.2%})"
+        f"threshold {calibration.threshold:.6g} from {calibration.images} good images "
+        f"({calibration.method}): {'about' if is_estimate else 'at most'} {rate} of good parts "
+        f"rejected on average (90% interval {low:.2%} to {high:.2%})"
         + (f"; {rate} is the smallest rate so many images support" if smallest else "")
     )
 

@@ -1,4 +1,4 @@
-"""A threshold from good images alone, with a guarantee (split conformal prediction).
+"""A threshold from good images alone (conformal prediction).
 
 Vovk, Gammerman & Shafer, *Algorithmic Learning in a Random World* (2005); Lei et al. 2018. Let n
 good images be held out of the fit, with scores S_1..S_n, and take the k-th smallest as threshold.
@@ -8,15 +8,22 @@ If a new good part is exchangeable with them, then over the draw of both
 
 with equality where scores do not tie. For a rate alpha, k = ceil((n + 1)(1 - alpha)). As k is at
 most n, n images support no rate below 1 / (n + 1). Given one particular hold-out, the realised
-rate is Beta(n + 1 - k, k) distributed (Vovk 2012), whence the interval.
+rate is Beta(n + 1 - k, k) distributed (Vovk 2012), whence the interval. This is *split* conformal
+prediction.
 
-A threshold that somebody gives is held to the same mathematics: k of the held-out scores are not
+*Leave-one-out* scores are those that each image would have had if it had not been learned from, so
+that no image is spared. The rank is the same, and so is the rate that is stated, but it is no
+theorem any more: every score is of a detector that has learned from one image fewer. What is proved
+(jackknife+, Barber et al. 2021) is twice the rate, of a detector that keeps all n of those fits.
+
+A threshold that somebody gives is held to the same mathematics: k of the scores are not
 above it. (If it was chosen by looking at those very scores, the rate is optimistic.)
 """
 
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +32,13 @@ from scipy.stats import beta
 from edge_ad_runtime.artifact.schema import MOST_SCORES, Calibration
 from edge_ad_runtime.errors import ConfigError, FitError
 
+LearnedFrom = Literal["split-conformal", "leave-one-out"]
+
 _INTERVAL = (0.05, 0.95)
 
 
 def check_rate(rate: float | None, images: int) -> None:
-    """Refuse a rate that ``images`` held-out images cannot support, before any work is done.
+    """Refuse a rate that so many left-out images cannot support, before any work is done.
 
     Raises:
         ConfigError: they cannot. The error names the smallest rate that they support, and how many
@@ -38,36 +47,40 @@ def check_rate(rate: float | None, images: int) -> None:
     if rate is not None and rate < _smallest_rate(images):
         needed = math.ceil(1 / rate) - 1
         raise ConfigError(
-            f"false_reject_rate {rate:g} needs {needed} held-out good images, there are {images}; "
-            f"the smallest rate they support is {_smallest_rate(images):.4g}: ask for that, add "
-            "good images or raise holdout_fraction"
+            f"false_reject_rate {rate:g} needs {needed} good images that set the "
+            f"threshold, there are {images}; the smallest rate they support is "
+            f"{_smallest_rate(images):.4g}: ask for that, add good images or raise holdout_fraction"
         )
 
 
-def split_conformal(scores: NDArray[np.floating], rate: float | None) -> Calibration:
+def learned_threshold(
+    scores: NDArray[np.floating], rate: float | None, method: LearnedFrom = "split-conformal"
+) -> Calibration:
     """The threshold for a false-reject rate.
 
     Args:
-        scores: ``(n,)`` image scores of held-out good images.
+        scores: ``(n,)`` image scores of good images that were not learned from, or the scores that
+            they would have had.
         rate: the share of good parts that may be rejected. None takes the smallest supported,
             1 / (n + 1).
+        method: which of the two the scores are.
 
     Raises:
         ConfigError: see `check_rate`.
         FitError: there are no scores, or some are not finite.
 
-    >>> split_conformal(np.arange(1.0, 100.0), 0.05).threshold
+    >>> learned_threshold(np.arange(1.0, 100.0), 0.05).threshold
     95.0
     """
     n = len(scores)
     if n == 0 or not np.isfinite(scores).all():
-        raise FitError(f"{n} held-out scores, all finite ones are needed to set a threshold")
+        raise FitError(f"{n} left-out scores, all finite ones are needed to set a threshold")
     check_rate(rate, n)
     wanted = _smallest_rate(n) if rate is None else rate
     # 1e-9: (n + 1)(1 - 1 / (n + 1)) must not round up past n
     k = min(n, math.ceil((n + 1) * (1 - wanted) - 1e-9))
     return Calibration(
-        method="split-conformal",
+        method=method,
         threshold=float(np.sort(scores)[k - 1]),
         false_reject_rate=(n + 1 - k) / (n + 1),
         requested_rate=rate,
@@ -78,7 +91,7 @@ def split_conformal(scores: NDArray[np.floating], rate: float | None) -> Calibra
 
 
 def given_threshold(scores: NDArray[np.floating], threshold: float) -> Calibration:
-    """What is known of a threshold that was not learned. Without held-out scores it is nothing.
+    """What is known of a threshold that was not learned. Without left-out scores it is nothing.
 
     >>> given_threshold(np.arange(1.0, 100.0), 95.5).false_reject_rate
     0.05

@@ -1,9 +1,12 @@
 """Several fits of the same good images as one detector (PatchCore, table 4).
 
 The scores of different networks are distances in different spaces. Each score is divided by what a
-good image typically scores, which is the median over some of the held-out images. The mean of the
+good image typically scores, which is the median over some of the left-out images. The mean of the
 quotients is taken, so 1 is an ordinary good part. Test images have no say in it. The images that
 set the scales do not set the threshold, so its guarantee holds as for a single network.
+
+The members may be of several methods. Only images count that every member has left out: those held
+out where one member holds some out, and all images where each is left out of what it is scored by.
 """
 
 from __future__ import annotations
@@ -14,13 +17,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ad.fitting.calibrate import given_threshold, split_conformal
+from edge_ad.fitting.calibrate import LearnedFrom, given_threshold, learned_threshold
 from edge_ad.fitting.fitted import FittedDetector
 from edge_ad_runtime.artifact.schema import Calibration
 from edge_ad_runtime.errors import ConfigError, FitError
 from edge_ad_runtime.heads.ensemble import combine
 
-_SCALE_EVERY = 3  # the first held-out image and every third after it set the scales
+_SCALE_EVERY = 3  # the first left-out image and every third after it set the scales
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,25 +33,27 @@ class Ensemble:
     Attributes:
         members: the fits, of the same images and with the same ones held out.
         scales: what each member's scores and maps are divided by.
-        held_out_scores: ``(n,)``, the combined scores of the held-out images that set the
-            threshold.
+        left_out_scores: ``(n,)``, the combined scores of the images that set the threshold.
     """
 
     members: tuple[FittedDetector, ...]
     scales: tuple[float, ...]
-    held_out_scores: NDArray[np.float64]
+    left_out_scores: NDArray[np.float64]
 
     def calibration(self, threshold: float | None) -> Calibration:
         """What the threshold is worth: a given one, or with None that of the members.
 
         Raises:
-            ConfigError: no image was held out, or too few were for the false-reject rate.
+            ConfigError: no image was left out, or too few were for the false-reject rate.
         """
         if threshold is not None:
-            return given_threshold(self.held_out_scores, threshold)
+            return given_threshold(self.left_out_scores, threshold)
         if len(self.members) == 1:
             return self.members[0].calibration
-        return split_conformal(self.held_out_scores, self.members[0].config.false_reject_rate)
+        methods = {member.calibration.method for member in self.members}
+        method: LearnedFrom = "leave-one-out" if "leave-one-out" in methods else "split-conformal"
+        rate = self.members[0].config.false_reject_rate
+        return learned_threshold(self.left_out_scores, rate, method)
 
 
 def join(members: Sequence[FittedDetector]) -> Ensemble:
@@ -56,35 +61,37 @@ def join(members: Sequence[FittedDetector]) -> Ensemble:
 
     Raises:
         ConfigError: the fits are of different images, or their settings do not go together.
-        FitError: there are too few held-out images, or a fit gives them scores of 0.
+        FitError: there are too few left-out images, or a fit gives them scores of 0.
     """
     first = members[0]
     if len(members) == 1:
-        return Ensemble(members=(first,), scales=(1.0,), held_out_scores=first.held_out_scores)
+        return Ensemble(members=(first,), scales=(1.0,), left_out_scores=first.left_out_scores)
     for member in members[1:]:
         _check_same(first, member)
-    scores = np.array([member.held_out_scores for member in members])  # (members, n)
+    scores = _common_scores(members)
     for_scale = np.arange(scores.shape[1]) % _SCALE_EVERY == 0
     if scores.shape[1] < 2:
         raise FitError(
-            f"{scores.shape[1]} held-out images; an ensemble needs 2 or more, to set the scales "
-            "and the threshold; fit its members with a larger --holdout-fraction"
+            f"{scores.shape[1]} images were left out by every member; an ensemble needs 2 or more, "
+            "to set the scales and the threshold; fit its members with a larger --holdout-fraction"
         )
     scales = np.median(scores[:, for_scale], axis=1)
     if not (scales > 0).all():
-        raise FitError("held-out images with a score of 0 give no scale; are they copies?")
+        raise FitError("left-out images with a score of 0 give no scale; are they copies?")
     combined = [combine(list(image), list(scales)) for image in scores[:, ~for_scale].T]
     return Ensemble(
         members=tuple(members),
         scales=tuple(scales.tolist()),
-        held_out_scores=np.array(combined),
+        left_out_scores=np.array(combined),
     )
 
 
 def _check_same(one: FittedDetector, other: FittedDetector) -> None:
-    """Raise unless the images, the hold-out and what acts on the whole image are the same."""
+    """Raise unless the images, the hold-outs and what acts on the whole image are the same."""
     differences = {
-        "good images, or other ones held out": _held_out(one) != _held_out(other),
+        "good images": _images(one) != _images(other),
+        "images held out": bool(_held_out(one) and _held_out(other))
+        and _held_out(one) != _held_out(other),
         "size, resize or keep_aspect": one.config.preprocessing != other.config.preprocessing,
         "false_reject_rate": one.config.false_reject_rate != other.config.false_reject_rate,
     }
@@ -95,5 +102,17 @@ def _check_same(one: FittedDetector, other: FittedDetector) -> None:
         )
 
 
-def _held_out(fitted: FittedDetector) -> list[tuple[str, bool]]:
-    return [(image.sha256, image.held_out_score is not None) for image in fitted.record.images]
+def _common_scores(members: Sequence[FittedDetector]) -> NDArray[np.float64]:
+    """The scores ``(members, n)`` of the images that every member has left out."""
+    every = np.array(
+        [[image.left_out_score for image in member.record.images] for member in members], float
+    )
+    return every[:, ~np.isnan(every).any(axis=0)]
+
+
+def _images(fitted: FittedDetector) -> list[str]:
+    return [image.sha256 for image in fitted.record.images]
+
+
+def _held_out(fitted: FittedDetector) -> list[str]:
+    return [image.sha256 for image in fitted.record.images if image.held_out]

@@ -37,7 +37,7 @@ from edge_ad_runtime.images import RGBImage
 from edge_ad_runtime.regular_file import read_regular
 
 FIT = FolderKind(name="a fit", marker="fit.json", keys=frozenset({"schema", "config", "images"}))
-SCHEMA = 3
+SCHEMA = 4
 
 _FILES = ("network.safetensors", "kept.safetensors", "held_out.safetensors")
 
@@ -51,12 +51,15 @@ class FitImage:
     Attributes:
         path: the path that `fit` was given.
         sha256: the digest of the file.
-        held_out_score: the image score of a held-out image. It is None for the others.
+        held_out: whether the method did not learn from it.
+        left_out_score: the image score by what was learned without this image. It is None where
+            that is not known.
     """
 
     path: str
     sha256: str
-    held_out_score: float | None
+    held_out: bool
+    left_out_score: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +69,7 @@ class FitRecord:
     Attributes:
         schema: the version of the fit folder's layout.
         method: a name of `edge_ad.methods.METHODS`.
-        calibration: the threshold and its guarantee. None if no image was held out.
+        calibration: the threshold and what it is worth. None if no image was left out.
         images: all good images, in order.
         isolated: where to look for a part that is not good. See `edge_ad.methods.Gathered`.
         versions: the versions of what made the fit.
@@ -117,22 +120,22 @@ class FittedDetector:
 
     @property
     def calibration(self) -> Calibration:
-        """The threshold and its guarantee.
+        """The threshold and what it is worth.
 
         Raises:
-            ConfigError: no image was held out.
+            ConfigError: there is no threshold.
         """
         if self.record.calibration is None:
             raise ConfigError(
-                "no good image was held out, so there is no threshold; export with "
-                "--threshold, or fit with a --holdout-fraction"
+                "no good image was left out of what was learned, so there is no threshold; export "
+                "with --threshold, or fit more images, or with a --holdout-fraction"
             )
         return self.record.calibration
 
     @property
-    def held_out_scores(self) -> NDArray[np.float64]:
-        """Image scores of the held-out good images, ``(n,)``."""
-        scores = [image.held_out_score for image in self.record.images]
+    def left_out_scores(self) -> NDArray[np.float64]:
+        """Image scores of the good images that set the threshold, ``(n,)``."""
+        scores = [image.left_out_score for image in self.record.images]
         return np.array([score for score in scores if score is not None])
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> None:

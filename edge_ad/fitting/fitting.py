@@ -1,9 +1,10 @@
-"""`fit`: split the good images, learn from some, and set the threshold with the others."""
+"""`fit`: learn from good images, and set the threshold with those that were left out."""
 
 from __future__ import annotations
 
 import hashlib
 import warnings
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from tqdm import tqdm
 
 import edge_ad
 from edge_ad.features.isolation import IsolatedPatch
-from edge_ad.fitting.calibrate import check_rate, split_conformal
+from edge_ad.fitting.calibrate import LearnedFrom, check_rate, learned_threshold
 from edge_ad.fitting.fitted import SCHEMA, FitImage, FitRecord, FittedDetector
 from edge_ad.images.good import GoodImages, list_images, load_preprocessed
 from edge_ad.methods import Method, load_method
@@ -35,11 +36,12 @@ def fit(
 ) -> FittedDetector:
     """Learn what good looks like, by the method that the settings are of.
 
-    A share of the images, drawn by ``config.seed``, is held out and sets the threshold.
+    With the calibration ``split`` a share of the images, drawn by ``config.seed``, is held out and
+    sets the threshold. With ``leave-one-out`` each image counts twice.
 
     Args:
         images: a folder of good images, or their paths. At least 2 are needed, or 1 if none is held
-            out.
+            out. A method may need more.
         config: the settings of a method, such as `PatchCoreConfig`.
         progress: show bars on stderr.
 
@@ -50,18 +52,25 @@ def fit(
     """
     method, config = load_method(config.method), config.resolved()
     learned_from, held_out = _split(list_images(images), config)
-    if config.holdout_fraction:
+    if config.resolved_calibration == "leave-one-out":
+        check_rate(config.false_reject_rate, len(learned_from))
+    elif held_out:
         check_rate(config.false_reject_rate, len(held_out))
     good = GoodImages(learned_from, config.preprocessing)
     network = method.train(good, config, progress=progress)
     learned = _learn(method, network, TorchRun(network), good, held_out, config, progress=progress)
-    paths = sorted(learned_from + held_out)
+    paths, are_held_out = sorted(learned_from + held_out), set(held_out)
     record = FitRecord(
         schema=SCHEMA,
         method=config.method,
         calibration=_calibration(learned.scores, config),
         images=tuple(
-            FitImage(path=str(p), sha256=_sha256(p), held_out_score=learned.scores.get(p))
+            FitImage(
+                path=str(p),
+                sha256=_sha256(p),
+                held_out=p in are_held_out,
+                left_out_score=learned.scores.get(p),
+            )
             for p in paths
         ),
         isolated=learned.isolated,
@@ -99,15 +108,15 @@ def fit_again(fitted: FittedDetector, run: Run, *, progress: bool = False) -> Fi
                 "a reduced network learns from the images of the fit, so export where they are"
             )
     excluded = {patch.path for patch in record.isolated if patch.excluded}
-    held_out = [Path(i.path) for i in record.images if i.held_out_score is not None]
-    others = (i.path for i in record.images if i.held_out_score is None)
+    held_out = [Path(i.path) for i in record.images if i.held_out]
+    others = (i.path for i in record.images if not i.held_out)
     good = GoodImages(
         [Path(path) for path in others if path not in excluded], config.preprocessing, screened=True
     )
     method, network = load_method(record.method), fitted.network()
     learned = _learn(method, network, run, good, held_out, config, progress=progress)
     images = tuple(
-        replace(image, held_out_score=learned.scores.get(Path(image.path)))
+        replace(image, left_out_score=learned.scores.get(Path(image.path)))
         for image in record.images
     )
     calibration = _calibration(learned.scores, config)
@@ -117,7 +126,7 @@ def fit_again(fitted: FittedDetector, run: Run, *, progress: bool = False) -> Fi
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Learned:
-    """What good images have left behind, and the scores of the held-out ones."""
+    """What good images have left behind, and the scores of those that were left out."""
 
     kept: Any
     isolated: tuple[IsolatedPatch, ...]
@@ -134,8 +143,11 @@ def _learn(
     *,
     progress: bool,
 ) -> _Learned:
-    """Gather, then score the held-out images with the device's own head."""
+    """Gather, then score the held-out images with the device's own head, if there are any."""
     gathered = method.gather(run, good, config, progress=progress)
+    if gathered.left_out is not None:
+        scores = dict(zip(good.paths, gathered.left_out.tolist(), strict=True))
+        return _Learned(kept=gathered.kept, isolated=gathered.isolated, scores=scores)
     judge = Judge(run, method.lower(network, gathered.kept, config), config.size)
     bar = tqdm(held_out, desc="threshold", unit="image", disable=not progress)
     scores = {path: judge.score(load_preprocessed(path, config.preprocessing)) for path in bar}
@@ -147,10 +159,10 @@ def _split(paths: list[Path], config: FitSettings) -> tuple[list[Path], list[Pat
     count = len(paths) if config.shots is None else config.shots
     if count > len(paths):
         raise ConfigError(f"shots is {count}; there are only {len(paths)} good images")
-    held_out = 0
-    if config.holdout_fraction:
-        held_out = min(max(round(count * config.holdout_fraction), 1), count - 1)
-    if count < 1 or held_out < (config.holdout_fraction > 0):
+    held_out, share = 0, config.resolved_holdout_fraction
+    if share:
+        held_out = min(max(round(count * share), 1), count - 1)
+    if count < 1 or held_out < (share > 0):
         raise FitError(
             f"{count} good images; at least 2 are needed, one to learn from and one to set the "
             "threshold, and 50 or more are wise (with --holdout-fraction 0 one is enough, and the "
@@ -161,17 +173,19 @@ def _split(paths: list[Path], config: FitSettings) -> tuple[list[Path], list[Pat
 
 
 def _warn_of_copies(images: Iterable[FitImage]) -> None:
-    """Warn of held-out images that were learned from too: their scores are too low for new parts.
+    """Warn of left-out images that were learned from too: their scores are too low for new parts.
 
     With a bank such an image scores nearly 0.
     """
     images = list(images)
-    learned_from = {image.sha256 for image in images if image.held_out_score is None}
-    held_out = [image for image in images if image.held_out_score is not None]
-    if copies := [image.path for image in held_out if image.sha256 in learned_from]:
+    times_learned = Counter(image.sha256 for image in images if not image.held_out)
+    left_out = [image for image in images if image.left_out_score is not None]
+    # left out of what was learned: held out, or counted once
+    copies = [i.path for i in left_out if times_learned[i.sha256] > (0 if i.held_out else 1)]
+    if copies:
         warnings.warn(
-            f"{len(copies)} of {len(held_out)} held-out images are copies of images that were "
-            f"learned from ({copies[0]} is one), so that the threshold may be too low and the rate "
+            f"{len(copies)} of {len(left_out)} images that set the threshold are copies of images "
+            f"that were learned from ({copies[0]} is one), so that it may be too low and the rate "
             "means less; remove copies and fit again",
             EdgeADWarning,
             stacklevel=3,
@@ -181,7 +195,10 @@ def _warn_of_copies(images: Iterable[FitImage]) -> None:
 def _calibration(scores: dict[Path, float], config: FitSettings) -> Calibration | None:
     if not scores:
         return None
-    return split_conformal(np.array(list(scores.values())), config.false_reject_rate)
+    found = np.array(list(scores.values()))
+    is_split = config.resolved_calibration == "split"
+    method: LearnedFrom = "split-conformal" if is_split else "leave-one-out"
+    return learned_threshold(found, config.false_reject_rate, method)
 
 
 def _sha256(path: Path) -> str:

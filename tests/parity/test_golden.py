@@ -12,7 +12,7 @@ import pytest
 
 from edge_ad import FittedDetector, PatchCoreConfig, ReferenceDetector
 from edge_ad.features.patches import build_network
-from edge_ad.fitting.calibrate import split_conformal
+from edge_ad.fitting.calibrate import learned_threshold
 from edge_ad.fitting.fitted import SCHEMA, FitImage, FitRecord
 from edge_ad.methods.patchcore.bank import Bank, nearest_bank_rows
 from edge_ad.networks.run import TorchRun
@@ -44,8 +44,8 @@ def fitted_on_every_patch(images: np.ndarray, config: PatchCoreConfig) -> Fitted
     record = FitRecord(
         schema=SCHEMA,
         method=config.method,
-        calibration=split_conformal(np.ones(4), None),
-        images=(FitImage(path="golden", sha256="", held_out_score=None),),
+        calibration=learned_threshold(np.ones(4), None),
+        images=(FitImage(path="golden", sha256="", held_out=False, left_out_score=None),),
         isolated=(),
         versions={},
     )

@@ -112,20 +112,24 @@ class Calibration:
     """Where the threshold comes from. The mathematics are in ``edge_ad.fitting.calibrate``.
 
     Attributes:
-        method: ``split-conformal``, or ``given`` if somebody chose the threshold.
+        method: ``split-conformal`` if good images were held out of the fit, ``leave-one-out`` if
+            each was scored as if it had not been learned from, and ``given`` if somebody chose the
+            threshold.
         threshold: an image is anomalous if its score is larger than this. It is in the unit of the
             score, which for an ensemble is the score that good images typically have.
-        false_reject_rate: the expected share of good parts that are rejected is at most this.
+        false_reject_rate: the expected share of good parts that are rejected is at most this. With
+            ``leave-one-out`` this is an estimate, and no theorem.
         requested_rate: the rate that the user asked for. It is None if that was the smallest rate
             that the images support, or if the threshold was given.
-        interval: the 90% interval of the realised rate, over the draw of held-out images.
-        images: the number of held-out good images. If it is 0, nothing is known of the rate.
-        scores: the scores of the held-out images, rising. If there are more than `MOST_SCORES`,
+        interval: the 90% interval of the realised rate, over the draw of those images.
+        images: the number of good images that set the threshold. If it is 0, nothing is known of
+            the rate.
+        scores: the scores of those images, rising. If there are more than `MOST_SCORES`,
             that many of them are kept, evenly spaced in rank. They tell a line how good parts used
             to score. It is empty in artifacts of schema 3, which did not keep them.
     """
 
-    method: Literal["split-conformal", "given"]
+    method: Literal["split-conformal", "leave-one-out", "given"]
     threshold: Annotated[float, Between(0, 1e12)]
     false_reject_rate: Fraction
     requested_rate: Fraction | None

@@ -63,7 +63,7 @@ def _rows(manifest: Manifest, tuned: DeviceSettings | None) -> dict[str, str]:
         "input": _input(manifest.preprocessing),
         **_member_rows(manifest.members),
         "threshold": f"{calibration.threshold:.6g} ({calibration.method}, "
-        f"{calibration.images} held-out images)",
+        f"{calibration.images} good images)",
         "false rejects": _false_rejects(calibration),
         "reference": f"{len(manifest.reference)} images",
         "size": f"{sum(f.size_bytes for f in manifest.files.values()) / 1e6:.1f} MB "
@@ -115,10 +115,11 @@ def _head_rows(head: HeadRecord) -> dict[str, str]:
 
 def _false_rejects(calibration: Calibration) -> str:
     if calibration.images == 0:
-        return "unknown: no good image was held out"
+        return "unknown: no good image was left out of what was learned"
     low, high = calibration.interval
+    how = "about" if calibration.method == "leave-one-out" else "at most"
     return (
-        f"at most {calibration.false_reject_rate:.2%} of good parts expected "
+        f"{how} {calibration.false_reject_rate:.2%} of good parts expected "
         f"(90% interval {low:.2%} to {high:.2%})"
     )
 

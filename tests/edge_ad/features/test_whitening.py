@@ -67,7 +67,7 @@ def whitened(request, parts, small) -> FittedDetector:
 
 
 def test_the_bank_is_of_the_whitened_networks_features(whitened):
-    paths = [Path(i.path) for i in whitened.record.images if i.held_out_score is None]
+    paths = [Path(i.path) for i in whitened.record.images if not i.held_out]
     images = GoodImages(paths, whitened.config.preprocessing)
     features = features_of(TorchRun(whitened.network()), images, progress=False)
     patches = features.reshape(-1, whitened.kept.features.shape[1])

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from edge_ad.fitting.calibrate import given_threshold, split_conformal
+from edge_ad.fitting.calibrate import given_threshold, learned_threshold
 from edge_ad_runtime.errors import ConfigError, FitError
 
 
 def test_by_default_the_threshold_is_the_largest_score_and_the_rate_what_that_supports():
-    calibration = split_conformal(np.array([3.0, 1.0, 2.0]), None)
+    calibration = learned_threshold(np.array([3.0, 1.0, 2.0]), None)
     assert calibration.threshold == 3.0
     assert calibration.false_reject_rate == 0.25
     assert calibration.requested_rate is None
@@ -16,13 +16,13 @@ def test_by_default_the_threshold_is_the_largest_score_and_the_rate_what_that_su
 @pytest.mark.parametrize("n", [1, 2, 19, 39, 99, 1000])
 def test_the_smallest_supported_rate_is_accepted_as_printed(n):
     scores = np.arange(1.0, n + 1)
-    assert split_conformal(scores, 1 / (n + 1)).threshold == n
+    assert learned_threshold(scores, 1 / (n + 1)).threshold == n
 
 
 def test_a_rate_below_it_is_refused_and_the_smallest_named():
     with pytest.raises(ConfigError) as caught:
-        split_conformal(np.arange(38.0), 0.001)
-    assert "needs 999 held-out good images, there are 38" in str(caught.value)
+        learned_threshold(np.arange(38.0), 0.001)
+    assert "needs 999 good images that set the threshold, there are 38" in str(caught.value)
     assert "0.02564" in str(caught.value)
 
 
@@ -30,8 +30,8 @@ def test_a_rate_below_it_is_refused_and_the_smallest_named():
 def test_the_guarantee_holds_over_many_draws(n, rate):
     rng = np.random.default_rng(0)
     scores = rng.gamma(3, size=(4000, n + 1))  # the last is the new good part
-    rejected = [s[n] > split_conformal(s[:n], rate).threshold for s in scores]
-    calibration = split_conformal(scores[0, :n], rate)
+    rejected = [s[n] > learned_threshold(s[:n], rate).threshold for s in scores]
+    calibration = learned_threshold(scores[0, :n], rate)
     expected = calibration.false_reject_rate
     assert expected <= rate + 1e-12
     assert np.mean(rejected) == pytest.approx(expected, abs=4 * np.sqrt(expected / 4000))
@@ -41,26 +41,26 @@ def test_the_interval_covers_the_realised_rate_nine_times_in_ten():
     rng = np.random.default_rng(1)
     inside = 0
     for _ in range(2000):
-        calibration = split_conformal(rng.random(50), 0.1)
+        calibration = learned_threshold(rng.random(50), 0.1)
         low, high = calibration.interval
         inside += low <= 1 - calibration.threshold <= high  # uniform scores: the true rate
     assert inside / 2000 == pytest.approx(0.9, abs=0.03)
 
 
 def test_the_interval_is_the_beta_distributions():
-    low, high = split_conformal(np.arange(99.0), 0.05).interval
+    low, high = learned_threshold(np.arange(99.0), 0.05).interval
     assert (low, high) == pytest.approx(tuple(beta.ppf([0.05, 0.95], 5, 95)))
 
 
 @pytest.mark.parametrize("scores", [[], [1.0, np.nan], [np.inf]])
 def test_scores_that_cannot_set_a_threshold_are_refused(scores):
     with pytest.raises(FitError):
-        split_conformal(np.array(scores), None)
+        learned_threshold(np.array(scores), None)
 
 
-def test_a_given_threshold_is_worth_what_the_held_out_scores_say():
+def test_a_given_threshold_is_worth_what_the_left_out_scores_say():
     scores = np.arange(1.0, 20.0)
-    learned = split_conformal(scores, 0.1)
+    learned = learned_threshold(scores, 0.1)
     given = given_threshold(scores, learned.threshold)
     assert given.method == "given"
     assert (given.false_reject_rate, given.interval) == (

@@ -23,7 +23,7 @@ def test_it_learns_a_bank_and_a_threshold(fitted):
     assert fitted.kept.grid.tolist() == [16, 20]
     assert fitted.kept.features.shape == (160, 192)  # 5% of 10 images x 320 patches
     assert fitted.calibration.images == 2
-    held_out = [i.held_out_score for i in fitted.record.images if i.held_out_score is not None]
+    held_out = [i.left_out_score for i in fitted.record.images if i.left_out_score is not None]
     assert max(held_out) == fitted.calibration.threshold
 
 
@@ -37,8 +37,8 @@ def test_the_same_images_and_seed_give_the_same_bytes(parts, small, fitted, tmp_
 
 def test_another_seed_holds_out_other_images(parts, small, fitted):
     other = fit(parts / "train/good", replace(small, seed=3))
-    assert {i.path for i in other.record.images if i.held_out_score is not None} != {
-        i.path for i in fitted.record.images if i.held_out_score is not None
+    assert {i.path for i in other.record.images if i.left_out_score is not None} != {
+        i.path for i in fitted.record.images if i.left_out_score is not None
     }
 
 
@@ -54,12 +54,12 @@ def test_it_survives_its_folder(fitted, tmp_path, parts):
     )
 
 
-def test_held_out_scores_are_the_references(fitted):
+def test_left_out_scores_are_the_references(fitted):
     reference = ReferenceDetector(fitted)
     for image in fitted.record.images:
-        if image.held_out_score is not None:
+        if image.left_out_score is not None:
             assert reference.predict(image.path).score == pytest.approx(
-                image.held_out_score, rel=1e-4
+                image.left_out_score, rel=1e-4
             )
 
 
@@ -112,7 +112,7 @@ def test_one_image_is_enough_for_a_bank_but_not_for_a_threshold(parts, small, tm
     fitted.save(tmp_path / "one.fit")
     loaded = FittedDetector.load(tmp_path / "one.fit")
     assert loaded.record.calibration is None
-    assert len(loaded.held_out_scores) == 0
+    assert len(loaded.left_out_scores) == 0
     own, bad = (
         ReferenceDetector(loaded).trace(read_image(path))["score"]
         for path in (loaded.record.images[0].path, parts / "test/scratch/000.png")
@@ -184,6 +184,6 @@ def test_copies_on_both_sides_of_the_hold_out_are_a_warning(parts, small, tmp_pa
     for path in sorted(good.iterdir()):
         shutil.copy(path, path.with_name(f"copy-{path.name}"))
     with pytest.warns(
-        EdgeADWarning, match="held-out images are copies of images that were learned"
+        EdgeADWarning, match="images that set the threshold are copies of images that were learned"
     ):
         fit(good, small)

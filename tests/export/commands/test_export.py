@@ -75,7 +75,7 @@ def test_evaluate_prints_a_table_and_writes_a_report_with_pictures(artifact, par
 def test_a_fit_without_held_out_images_needs_a_threshold_to_be_exported(parts, tmp_path):
     fit = ("fit", parts / "train/good", "--out", tmp_path / "few.fit", "--shots", 2)
     result = run(*fit, "--holdout-fraction", 0, *FIT)
-    assert "no threshold, no image was held out" in result.stdout
+    assert "no threshold, no image was left out" in result.stdout
     export = ("export", tmp_path / "few.fit", "--out", tmp_path / "few.edgead")
     refused = run(*export)
     assert refused.exit_code == 1
@@ -83,8 +83,8 @@ def test_a_fit_without_held_out_images_needs_a_threshold_to_be_exported(parts, t
     assert [p.name for p in tmp_path.iterdir()] == ["few.fit"]
     assert run(*export, "--threshold", 1e-6).exit_code == 0
     info = run("info", tmp_path / "few.edgead").stdout
-    assert "1e-06 (given, 0 held-out images)" in info
-    assert "unknown: no good image was held out" in info
+    assert "1e-06 (given, 0 good images)" in info
+    assert "unknown: no good image was left out" in info
     line = json.loads(
         run("score", tmp_path / "few.edgead", parts / "test/good", "--json").stdout.splitlines()[0]
     )

@@ -67,7 +67,7 @@ def test_the_bank_and_the_threshold_are_those_of_the_exported_network(exported, 
     bank = np.load(exported.path / BANK)
     assert bank.shape == many_held_out.kept.features.shape
     assert not np.array_equal(bank, many_held_out.kept.features)
-    learned = [image for image in many_held_out.record.images if image.held_out_score is None]
+    learned = [image for image in many_held_out.record.images if not image.held_out]
     for image in learned:  # every patch of theirs is in the bank, or near one that is
         assert detector.predict(image.path).verdict == "good"
     assert detector.manifest.calibration.threshold != many_held_out.calibration.threshold
