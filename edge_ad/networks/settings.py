@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from edge_ad.images.settings import ImageSettings
 from edge_ad.networks.lite_package import is_installed
@@ -37,6 +37,20 @@ def _parse_layers(text: str) -> tuple[int, ...]:
 
 def _show_layers(layers: tuple[int, ...]) -> str:
     return ",".join(map(str, layers))
+
+
+Layers = Annotated[tuple[int, ...], Rising((1, 2, 3, 4))]
+"""The type of `NetworkSettings.layers`."""
+
+
+def layers_setting(default: tuple[int, ...]) -> Any:
+    """The field `NetworkSettings.layers`, for a method that has another default."""
+    return setting(
+        default,
+        help=f"The stages of the network whose outputs are used, such as {_show_layers(default)}.",
+        spelling=Spelling("LAYERS", _parse_layers, _show_layers),
+        group=_GROUP,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +87,7 @@ class NetworkSettings(ImageSettings):
         "downloaded once), untrained (random numbers), or a .safetensors or .pth file.",
         group=_GROUP,
     )
-    layers: Annotated[tuple[int, ...], Rising((1, 2, 3, 4))] = setting(
-        (2, 3),
-        help="The stages of the network whose outputs are used, such as 2,3.",
-        spelling=Spelling("LAYERS", _parse_layers, _show_layers),
-        group=_GROUP,
-    )
+    layers: Layers = layers_setting((2, 3))
     taps: Annotated[int, Between(1, 8)] = setting(
         1,
         help="How many outputs of each stage are used: the last block's, and others evenly spaced "
