@@ -16,13 +16,22 @@ if TYPE_CHECKING:
     from edge_ad.fitting.fitted import FittedDetector
     from edge_ad.fitting.fitting import fit
     from edge_ad.fitting.reference_detector import ReferenceDetector
+    from edge_ad.methods.padim.settings import PadimConfig
     from edge_ad.methods.patchcore.settings import PatchCoreConfig
 
 __version__ = "0.1.0"
-__all__ = ["FittedDetector", "PatchCoreConfig", "ReferenceDetector", "__version__", "fit"]
+__all__ = [
+    "FittedDetector",
+    "PadimConfig",
+    "PatchCoreConfig",
+    "ReferenceDetector",
+    "__version__",
+    "fit",
+]
 
 _HOMES = {
     "FittedDetector": "edge_ad.fitting.fitted",
+    "PadimConfig": "edge_ad.methods.padim.settings",
     "PatchCoreConfig": "edge_ad.methods.patchcore.settings",
     "ReferenceDetector": "edge_ad.fitting.reference_detector",
     "fit": "edge_ad.fitting.fitting",

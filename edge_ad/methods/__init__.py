@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 METHODS: dict[str, str] = {  # name of --method: its package
     "patchcore": "edge_ad.methods.patchcore",
+    "padim": "edge_ad.methods.padim",
 }
 
 
