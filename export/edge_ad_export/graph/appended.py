@@ -24,7 +24,7 @@ def appended(graph: bytes, module: nn.Module, *, keep: Sequence[str] = ()) -> on
         keep: the outputs of the graph that stay outputs.
 
     Raises:
-        ExportError: the exporter or the onnx checker refuses.
+        ExportError: the exporter refuses.
     """
     model = onnx.load_from_string(graph)
     taken = taken_by(module)
@@ -32,20 +32,22 @@ def appended(graph: bytes, module: nn.Module, *, keep: Sequence[str] = ()) -> on
     with torch.inference_mode():
         given = list(module(*examples))
     behind = onnx.compose.add_prefix(to_model(module, examples, taken, given), _PREFIX)
-    merged = onnx.compose.merge_models(
-        model,
-        behind,
+    assert model.opset_import == behind.opset_import and not behind.functions, "one exporter's"
+    # merge_models would have the whole checked in memory, where no more than 2 GiB can be
+    merged = onnx.compose.merge_graphs(
+        model.graph,
+        behind.graph,
         io_map=[(name, _PREFIX + name) for name in taken],
         outputs=[*keep, *(_PREFIX + name for name in given)],
     )
     renamed = {_PREFIX + name: name for name in given}
-    for output in merged.graph.output:
+    for output in merged.output:
         output.name = renamed.get(output.name, output.name)
-    for node in merged.graph.node:
+    for node in merged.node:
         for i, name in enumerate(node.output):
             node.output[i] = renamed.get(name, name)
-    result: onnx.ModelProto = merged
-    return result
+    model.graph.CopyFrom(merged)
+    return model
 
 
 def _example(model: onnx.ModelProto, name: str) -> Tensor:

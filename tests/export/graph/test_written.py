@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from edge_ad import fit
@@ -27,7 +28,14 @@ def fitted_histogram(parts, monkeypatch):
 
 @pytest.fixture
 def artifact(fitted_histogram, tmp_path, monkeypatch):
-    """One whose tail, of 7,680 bytes, does not fit."""
+    """One whose tail, of 7,680 bytes, does not fit, nor may it be serialised to be checked."""
+    check = onnx.checker.check_model
+
+    def check_file_or_bytes(model, **options):
+        assert not isinstance(model, onnx.ModelProto), "above 2 GiB this raises"
+        check(model, **options)
+
+    monkeypatch.setattr("onnx.checker.check_model", check_file_or_bytes)
     monkeypatch.setattr("edge_ad_export.graph.written.MOST_IN_GRAPH_BYTES", 2000)
     export(fitted_histogram, tmp_path / "a.edgead")
     return tmp_path / "a.edgead"
