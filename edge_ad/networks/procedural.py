@@ -36,7 +36,10 @@ class Procedural(nn.Module):
     def __init__(self, layers: Sequence[int] = LAYERS) -> None:
         super().__init__()
         if tuple(layers) != LAYERS:
-            raise ConfigError(f"layers is {list(layers)}; the backbone 'procedural' has 2,3")
+            raise ConfigError(
+                f"layers is {list(layers)}; the backbone 'procedural' has 2,3; give --layers 2,3, "
+                "or another --backbone (pip install 'edge-ad[lite]' brings one)"
+            )
         self.channels = [_OUT_FINE, _OUT_COARSE]
         self.scattering = Scattering(LAYERS)
         fine, coarse = self.scattering.channels
