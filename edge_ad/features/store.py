@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 import tempfile
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,15 +44,15 @@ def features_of(run: Run, images: GoodImages, *, progress: bool) -> NDArray[np.f
     return features
 
 
-def allocate(shape: tuple[int, ...]) -> NDArray[np.float32]:
+def allocate(shape: tuple[int, ...], dtype: type[np.floating[Any]] = np.float32) -> NDArray[Any]:
     """An array in memory, or in an unnamed scratch file if it is large.
 
     Raises:
         FitError: the scratch file would not fit on its disk.
     """
-    size_bytes = 4 * math.prod(shape)
+    size_bytes = np.dtype(dtype).itemsize * math.prod(shape)
     if size_bytes <= _IN_MEMORY_BYTES:
-        return np.empty(shape, np.float32)
+        return np.empty(shape, dtype)
     folder = tempfile.gettempdir()
     free_bytes = shutil.disk_usage(folder).free
     if size_bytes > free_bytes:
@@ -67,4 +68,4 @@ def allocate(shape: tuple[int, ...]) -> NDArray[np.float32]:
                 f"{folder}: {size_bytes / 1e9:.1f} GB of scratch space cannot be had: "
                 f"{exc.strerror}; set TMPDIR to another disk"
             ) from exc
-        return np.memmap(file, np.float32, mode="r+", shape=shape)
+        return np.memmap(file, dtype, mode="r+", shape=shape)

@@ -22,6 +22,10 @@ from edge_ad_runtime.errors import ConfigError, FitError
 _PUBLISHED = "https://download.pytorch.org/models/"
 
 
+class LacksTensorsError(FitError):
+    """Weights lack tensors of the layers in use: the network that they are of was cut short."""
+
+
 def load_weights(backbone: Backbone, name: str, weights: str, *, seed: int = 0) -> None:
     """Load ``weights`` into ``backbone`` in place and switch it to inference.
 
@@ -34,8 +38,8 @@ def load_weights(backbone: Backbone, name: str, weights: str, *, seed: int = 0) 
     Raises:
         ConfigError: there is no such file, or it cannot be downloaded. The error says which file to
             put where.
-        FitError: tensors that the network needs are missing, misshapen or not finite. The error
-            names them all.
+        LacksTensorsError: tensors that the network needs are missing. The error names them.
+        FitError: tensors are misshapen or not finite. The error names them.
     """
     if weights not in ("default", "untrained", "imagenet") and not Path(weights).is_file():
         raise ConfigError(
@@ -145,7 +149,7 @@ def _assign(backbone: Backbone, state: dict[str, Tensor], origin: str) -> None:
     own = backbone.state_dict()
     needed = [key for key in own if not key.endswith("num_batches_tracked")]
     if missing := [key for key in needed if key not in state]:
-        raise FitError(f"{origin}: lacks {_some(missing)}, which the layers in use need")
+        raise LacksTensorsError(f"{origin}: lacks {_some(missing)}, which the layers in use need")
     wrong = [f"{k} {tuple(state[k].shape)}" for k in needed if state[k].shape != own[k].shape]
     if wrong:
         raise FitError(f"{origin}: another architecture; shapes do not fit: {_some(wrong)}")
