@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import warnings
 from collections import Counter
 from collections.abc import Iterable
@@ -146,7 +147,8 @@ def _learn(
     """Gather, then score the held-out images with the device's own head, if there are any."""
     gathered = method.gather(run, good, config, progress=progress)
     if gathered.left_out is not None:
-        scores = dict(zip(good.paths, gathered.left_out.tolist(), strict=True))
+        pairs = zip(good.paths, gathered.left_out.tolist(), strict=True)
+        scores = {path: score for path, score in pairs if not math.isnan(score)}
         return _Learned(kept=gathered.kept, isolated=gathered.isolated, scores=scores)
     judge = Judge(run, method.lower(network, gathered.kept, config), config.size)
     bar = tqdm(held_out, desc="threshold", unit="image", disable=not progress)
