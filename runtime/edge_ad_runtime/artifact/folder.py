@@ -1,14 +1,16 @@
 """An artifact folder on disk: the bytes that were hashed are the bytes that are used.
 
-Each file is read once, hashed, and handed out as it was hashed. What happens to the folder
-afterwards (another export copied over it, a memory card pulled out) cannot change a score of a
-detector that is loaded.
+Each file is read once, hashed, and handed out as it was hashed. Arrays of which an image needs a
+few slices alone stay in their files, see `edge_ad_runtime.artifact.stored`. What happens to the
+folder afterwards (another export copied over it, a memory card pulled out) cannot change a score of
+a detector that is loaded.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from edge_ad_runtime.artifact.graph_check import check_graph
 from edge_ad_runtime.artifact.manifest import read_manifest
 from edge_ad_runtime.artifact.npy import Shaped, parse_npy
 from edge_ad_runtime.artifact.schema import FileEntry, Manifest
+from edge_ad_runtime.artifact.stored import HashedFile, StoredSlices
 from edge_ad_runtime.errors import ArtifactError
 from edge_ad_runtime.images import RGBImage, decode_image
 from edge_ad_runtime.regular_file import open_regular, read_hashed
@@ -94,6 +97,28 @@ class Artifact:
             return parse_npy(self.read(name), expected)
         except ValueError as exc:
             raise ArtifactError(str(exc), path=self.folder / name) from exc
+
+    def slices(self, name: str, expected: Shaped) -> StoredSlices:
+        """The array in a verified ``.npy`` file that stays open, to be read slice by slice.
+
+        Raises:
+            ArtifactError: as in `array`.
+        """
+        path, entry = self._listed(name)
+        try:
+            with open_regular(path, most_bytes=entry.size_bytes) as (file, _):
+                hashed = HashedFile(os.dup(file.fileno()), path)
+        except OSError as exc:
+            raise _unreadable(path, entry, exc) from exc
+        try:
+            _check(path, hashed.entry, entry)
+            return StoredSlices(hashed, expected)
+        except ValueError as exc:
+            hashed.close()
+            raise ArtifactError(str(exc), path=path) from exc
+        except ArtifactError:
+            hashed.close()
+            raise
 
     def graph(self, name: str, data: str | None = None) -> bytes | Path:
         """A verified ONNX graph that an engine may run.

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 _MAGIC = b"\x93NUMPY"
 _MOST_HEADER_BYTES = 4096
+START_BYTES = _MOST_HEADER_BYTES + 12  # a header ends within these
 _HEADER = re.compile(
     r"\{'descr': '(?P<dtype>[<>|=]?[a-zA-Z]\d{1,4})', 'fortran_order': (?P<fortran>True|False), "
     r"'shape': \((?P<shape>[\d, ]{0,200})\), \} *\n"
@@ -44,20 +45,34 @@ def parse_npy(content: NDArray[np.uint8], expected: Shaped) -> NDArray[Any]:
     Raises:
         ValueError: it is not such a file, or holds something else.
     """
-    found, order, at = _header(content)
+    at = values_at(content, expected, size_bytes=len(content))
+    count = math.prod(expected.shape)
+    return np.frombuffer(content.data, expected.dtype, count, at).reshape(expected.shape)
+
+
+def values_at(start: NDArray[np.uint8], expected: Shaped, *, size_bytes: int) -> int:
+    """Where the values of the expected array begin in a ``.npy`` file.
+
+    Args:
+        start: the first `START_BYTES` of the file, or more of it, as uint8.
+        expected: what it must hold.
+        size_bytes: the size of the file.
+
+    Raises:
+        ValueError: it is not such a file, or holds something else.
+    """
+    found, order, at = _header(start)
     if found != str(expected) or order != "C":
         raise ValueError(
             f"holds {found} in {order} order, the manifest says {expected}, in C order; the two "
             "come from different exports"
         )
-    dtype = np.dtype(expected.dtype)
-    count = math.prod(expected.shape)
-    if len(content) != at + count * dtype.itemsize:
+    needed = math.prod(expected.shape) * np.dtype(expected.dtype).itemsize
+    if size_bytes != at + needed:
         raise ValueError(
-            f"not a .npy array: {len(content) - at} bytes of data, {count * dtype.itemsize} make "
-            f"{expected}"
+            f"not a .npy array: {size_bytes - at} bytes of data, {needed} make {expected}"
         )
-    return np.frombuffer(content.data, dtype, count, at).reshape(expected.shape)
+    return at
 
 
 def parse_npz(
@@ -94,7 +109,7 @@ def _member(archive: zipfile.ZipFile, name: str, expected: Shaped) -> NDArray[An
 
 def _header(content: NDArray[np.uint8]) -> tuple[str, str, int]:
     """The type and shape that the header states, the order of the values, and where they begin."""
-    start = content[: _MOST_HEADER_BYTES + 12].tobytes()
+    start = content[:START_BYTES].tobytes()
     if not start.startswith(_MAGIC) or len(start) < 12:
         raise ValueError("not a .npy array")
     form, at = ("<H", 10) if start[6] == 1 else ("<I", 12)
