@@ -71,7 +71,7 @@ def describe_evaluation(evaluation: Evaluation) -> str:
     """The figures as a short table."""
 
     def optional(value: float | None) -> str:
-        return "no masks" if value is None else f"{value:.4f}"
+        return evaluation.why_no_pixels if value is None else f"{value:.4f}"
 
     lines = [
         f"image AUROC  {evaluation.image_auroc:.4f}",

@@ -45,8 +45,9 @@ class Evaluation:
 
     Attributes:
         image_auroc: the area under the ROC curve of image scores.
-        pixel_auroc: the area under the ROC curve of pixels. None without masks.
-        pro: the per-region overlap up to 30% false positives. None without masks.
+        pixel_auroc: the area under the ROC curve of pixels. It is None without masks, and with an
+            artifact that maps anomalous images alone: pixels of images without a map have no score.
+        pro: the per-region overlap up to 30% false positives. It is None where that is.
         f1_best: the largest F1 over all thresholds. Finding it needs labels, which a line lacks.
         f1_best_threshold: the threshold that gives the largest F1.
         threshold: the artifact's own threshold, at which the four counts are taken.
@@ -75,6 +76,11 @@ class Evaluation:
     errors: tuple[str, ...]
     scores: tuple[ScoredImage, ...]
 
+    @property
+    def why_no_pixels(self) -> str:
+        """Why there are no pixel figures, where there are none."""
+        return "no maps of good images" if self.masks else "no masks"
+
     def to_json(self) -> str:
         """One JSON object. Later versions only ever add fields."""
         return json_text(asdict(self), indent=2)
@@ -91,7 +97,7 @@ def evaluate(
         ConfigError: no good or no defective image could be scored.
     """
     scored: list[ScoredImage] = []
-    maps: list[NDArray[np.float32]] = []
+    maps: list[NDArray[np.float32] | None] = []
     masks: list[NDArray[np.bool_]] = []
     errors: list[str] = []
     for image in tqdm(images, desc="evaluate", unit="image", disable=not progress):
@@ -112,7 +118,6 @@ def evaluate(
             )
         )
         if mask is not None:
-            assert prediction.map is not None, "asked for"
             maps.append(prediction.map)
             masks.append(mask)
     return _evaluation(detector, scored, maps, masks, errors)
@@ -129,7 +134,7 @@ def _mask(image: TestImage, shape: tuple[int, ...], detector: Detector) -> NDArr
 def _evaluation(
     detector: Detector,
     scored: list[ScoredImage],
-    maps: list[NDArray[np.float32]],
+    maps: list[NDArray[np.float32] | None],
     masks: list[NDArray[np.bool_]],
     errors: list[str],
 ) -> Evaluation:
@@ -143,7 +148,9 @@ def _evaluation(
         )
     rejected = np.array([image.verdict == "anomalous" for image in scored])
     best = metrics.best_f1(scores, is_defective)
-    pixels = metrics.pixel_metrics(maps, masks) if any(mask.any() for mask in masks) else None
+    found = [heat for heat in maps if heat is not None]
+    has_all = len(found) == len(maps) and any(mask.any() for mask in masks)
+    pixels = metrics.pixel_metrics(found, masks) if has_all else None
     return Evaluation(
         artifact=detector.artifact.folder.name,
         artifact_sha256=detector.manifest.sha256,

@@ -14,7 +14,7 @@ from edge_ad.evaluation.evaluate import Evaluation, ScoredImage
 from edge_ad_runtime.artifact.atomic import FolderKind, atomic_folder
 from edge_ad_runtime.detector import Detector
 from edge_ad_runtime.images import read_image, write_png
-from edge_ad_runtime.pictures.overlay import draw_overlay
+from edge_ad_runtime.pictures.overlay import draw_overlay, draw_verdict
 
 REPORT = FolderKind(
     name="a report", marker="report.json", keys=frozenset({"artifact_sha256", "image_auroc"})
@@ -65,8 +65,12 @@ def _write_overlay(
     called = re.sub(r"[^A-Za-z0-9]+", "-", f"{image.kind}-{Path(image.path).stem}")[:60]
     name = f"images/{number:02}-{called}.png"
     pixels = read_image(image.path)
-    overlay = draw_overlay(pixels, detector.predict(pixels), detector.manifest.preprocessing)
-    write_png(folder / name, overlay)
+    prediction = detector.predict(pixels)
+    if prediction.map is None:
+        picture = draw_verdict(pixels, prediction)
+    else:
+        picture = draw_overlay(pixels, prediction, detector.manifest.preprocessing)
+    write_png(folder / name, picture)
     return name, image
 
 
@@ -104,8 +108,8 @@ def _html(evaluation: Evaluation, sections: list[tuple[str, list[tuple[str, Scor
     """The page, built in one function that reads from top to bottom as the browser shows it."""
     figures = {
         "image AUROC": f"{evaluation.image_auroc:.4f}",
-        "pixel AUROC": _optional(evaluation.pixel_auroc),
-        "PRO (30%)": _optional(evaluation.pro),
+        "pixel AUROC": _optional(evaluation.pixel_auroc, evaluation),
+        "PRO (30%)": _optional(evaluation.pro, evaluation),
         "best F1": f"{evaluation.f1_best:.4f} at {evaluation.f1_best_threshold:.4g}",
         "threshold": f"{evaluation.threshold:.4g}",
         "good, accepted / rejected": f"{evaluation.true_goods} / {evaluation.false_rejects}",
@@ -147,5 +151,5 @@ img {{ max-width: 100%; }}
 """
 
 
-def _optional(value: float | None) -> str:
-    return "no masks" if value is None else f"{value:.4f}"
+def _optional(value: float | None, evaluation: Evaluation) -> str:
+    return evaluation.why_no_pixels if value is None else f"{value:.4f}"

@@ -171,7 +171,8 @@ class Detector:
 
         Args:
             image: a file, or an ``(H, W, 3)`` uint8 array, RGB (OpenCV cameras give BGR).
-            with_map: False leaves out the map and the work that only the map needs.
+            with_map: False leaves out the map and the work that only the map needs. (Some artifacts
+                have maps of anomalous images alone.)
 
         Raises:
             ImageError: the image cannot be read or used.
@@ -267,7 +268,7 @@ class Detector:
         score = float(combine([each.score for each in judged], self.scales))
         threshold = self.manifest.calibration.threshold
         maps = [each.map for each in judged if each.map is not None]
-        prediction_map = combine(maps, self.scales) if with_map else None
+        prediction_map = combine(maps, self.scales) if len(maps) == len(judged) else None
         evidence = combine_evidence([each.evidence for each in judged], self.scales)
         verdict = verdict_of(score, threshold)
         clock.lap("judge")

@@ -29,12 +29,13 @@ class Prediction:
         threshold: the artifact's own threshold, in the same unit.
         verdict: ``anomalous`` if score > threshold, else ``good``.
         map: ``(H, W)`` float32 at the network's input size, in the unit of the score. It is None if
-            it was not asked for.
+            it was not asked for, or if the artifact maps anomalous images alone and this is none.
         evidence: what only this kind of head knows. ``patch-search`` gives three values. ``exact``
             says whether the score is certainly that of the exact search, whatever an index missed.
             ``scanned`` is the number of patches that were compared with the whole bank. ``bound``
             is the largest distance of the other patches, in the unit of the score. (The score is
             exact because the largest distance of the scanned patches is no smaller.)
+            ``gallery-search`` gives ``mapped``, which says whether there is a map.
         timings_ms: the milliseconds of each stage: decode, preprocess, network, what the head
             times, and total.
     """

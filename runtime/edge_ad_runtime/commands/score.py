@@ -56,7 +56,7 @@ def score(
         line = verdict_line(detector, path, overlay=overlay, with_map=not no_map)
         failed += line["verdict"] == "error"
         without_map += "map_error" in line
-        click.echo(json_text(line) if as_json else _score_text(line))
+        click.echo(json_text(line) if as_json else _score_text(line, overlay))
     if failed:
         raise EdgeADError(f"{failed} of {len(paths)} images could not be scored")
     if without_map:
@@ -74,11 +74,14 @@ def _overlay_names(paths: Sequence[Path]) -> dict[Path, Path]:
     return {p: Path(*p.absolute().parts[shared:-1], p.name + ".png") for p in paths}
 
 
-def _score_text(line: dict[str, Any]) -> str:
+def _score_text(line: dict[str, Any], overlay: Path | None) -> str:
     if line["verdict"] == "error":
         return f"{'error':<10} {shown(line['error'])}"
+    without = shown(line["map_error"]) if "map_error" in line else ""
+    if overlay is not None and line.get("mapped") is False:
+        without = "the artifact maps anomalous images alone"
     return (
         f"{line['verdict']:<10} {line['score']:10.5g}  threshold {line['threshold']:.5g}  "
         f"{line['timings_ms']['total']:7.1f} ms  {shown(line['path'])}"
-        + (f"  (no overlay: {shown(line['map_error'])})" if "map_error" in line else "")
+        + (f"  (no overlay: {without})" if without else "")
     )

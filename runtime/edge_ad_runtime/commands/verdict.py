@@ -14,14 +14,17 @@ from edge_ad_runtime.prediction import Prediction, error_record
 def verdict_line(
     detector: Detector, path: Path, *, overlay: Path | None, with_map: bool
 ) -> dict[str, Any]:
-    """Score one image. An overlay that cannot be written is no reason to lose the verdict."""
+    """Score one image. An overlay that cannot be written is no reason to lose the verdict.
+
+    There is none of an image that has no map, because the artifact maps anomalous ones alone.
+    """
     try:
         prediction = detector.predict(path, with_map=with_map)
     except EdgeADError as exc:
         threshold = detector.manifest.calibration.threshold
         return error_record(path, exc, threshold=threshold)
     line = prediction.to_record(path)
-    if overlay is not None:
+    if overlay is not None and prediction.map is not None:
         try:
             _write_overlay(detector, path, prediction, overlay)
         except EdgeADError as exc:

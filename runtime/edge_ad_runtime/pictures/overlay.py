@@ -33,18 +33,32 @@ def draw_overlay(image: RGBImage, prediction: Prediction, preprocessing: Preproc
         An RGB image that is at most about 1,300 pixels wide.
 
     Raises:
-        ConfigError: the prediction was made without a map.
+        ConfigError: the prediction has no map.
     """
     if prediction.map is None:
-        raise ConfigError("a prediction made with with_map=False has no map to draw")
+        raise ConfigError(
+            "this prediction has no map to draw: it was made with with_map=False, or the artifact "
+            "maps anomalous images alone"
+        )
     heat, inspected = preprocessing.back_on(prediction.map, image.shape[:2])
-    scale = min(1.0, _LONGEST_SIDE_PX / max(image.shape[:2]))
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    size = _size_of_picture(image)
     small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     relative = cv2.resize(heat, size) / max(prediction.threshold, 1e-12)
     right = _paint(small, np.asarray(relative, np.float32))
     right[cv2.resize(inspected, size, interpolation=cv2.INTER_NEAREST) == 0] //= 3
     return _caption(np.hstack([small, right]), prediction)
+
+
+def draw_verdict(image: RGBImage, prediction: Prediction) -> RGBImage:
+    """The image alone, with the verdict above: for predictions that have no map."""
+    small = cv2.resize(image, _size_of_picture(image), interpolation=cv2.INTER_AREA)
+    return _caption(np.asarray(small, np.uint8), prediction)
+
+
+def _size_of_picture(image: RGBImage) -> tuple[int, int]:
+    """Width and height in which an image is drawn."""
+    scale = min(1.0, _LONGEST_SIDE_PX / max(image.shape[:2]))
+    return max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
 
 
 def _paint(image: RGBImage, relative: NDArray[np.float32]) -> RGBImage:
