@@ -15,7 +15,7 @@ from edge_ad_runtime.artifact.npy import Shaped
 from edge_ad_runtime.artifact.schema import Member
 from edge_ad_runtime.engines import Engine, Graph, open_engine
 from edge_ad_runtime.errors import ArtifactError, EdgeADError
-from edge_ad_runtime.heads import Arrays, Head, Judged, Opening, open_head
+from edge_ad_runtime.heads import Arrays, Head, Judged, Opening, Slices, open_head
 from edge_ad_runtime.options import RunOptions
 
 
@@ -46,6 +46,10 @@ class MemberFiles:
         """See `HeadFiles.array`."""
         return self.artifact.array(self.record.file(name), expected)
 
+    def slices(self, name: str, expected: Shaped) -> Slices:
+        """See `HeadFiles.slices`."""
+        return self.artifact.slices(self.record.file(name), expected)
+
     def read(self, name: str) -> NDArray[np.uint8]:
         """See `HeadFiles.read`."""
         return self.artifact.read(self.record.file(name))
@@ -74,9 +78,11 @@ class LoadedMember:
     def load(cls, artifact: Artifact, record: Member, options: RunOptions) -> LoadedMember:
         """Load one member. See `edge_ad_runtime.Detector.load`."""
         manifest = artifact.manifest
+        threshold = manifest.calibration.threshold * record.scale
         opening = Opening(
             size=manifest.preprocessing.size,
-            threshold=manifest.calibration.threshold * record.scale,
+            threshold=threshold,
+            map_above=threshold if len(manifest.members) == 1 else None,
             threads=options.threads,
             exact=options.search == "exact",
         )

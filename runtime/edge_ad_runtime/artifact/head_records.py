@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from edge_ad_runtime.artifact.strict import Between
-from edge_ad_runtime.artifact.words import Rows, Side, Text
+from edge_ad_runtime.artifact.strict import AtMost, Between
+from edge_ad_runtime.artifact.words import Name, Rows, Side, Text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,4 +159,99 @@ class DirectRecord:
     map: MapSettings
 
 
-HeadRecord = PatchSearchRecord | DirectRecord
+@dataclass(frozen=True, kw_only=True)
+class GalleryRecord:
+    """The good images that a `GallerySearchRecord` compares with.
+
+    Attributes:
+        images: N, the number of good images.
+        dimension: d, the number of values in the pooled feature of an image.
+    """
+
+    images: Rows
+    dimension: Side
+
+
+@dataclass(frozen=True, kw_only=True)
+class GalleryLayer:
+    """One layer of the network, of whose positions the gallery keeps the features.
+
+    Attributes:
+        output: the name of the network's output, and of the gallery's file ``OUTPUT.npy``.
+        grid: the ``(rows, cols)`` of positions.
+        dimension: C, the number of values in the feature of a position.
+    """
+
+    output: Name
+    grid: tuple[Side, Side]
+    dimension: Side
+
+
+@dataclass(frozen=True, kw_only=True)
+class GallerySearchRecord:
+    """The head of SPADE, which finds the most similar good images and compares with them.
+
+    Attributes:
+        gallery: the good images.
+        search: how the most similar images are found.
+        neighbours: K, the number of the most similar images that are compared with.
+        squared: whether the score ``dn2`` is a mean of squared distances.
+        score: ``dn2`` takes the mean distance of the pooled features to those of the K images, and
+            ``map`` takes the map's largest value.
+        layers: the layers that are compared position by position. Their distances are averaged.
+        pixel_neighbours: kappa. The distance of a position is the mean of those to the kappa
+            nearest positions of the K images.
+        window: how many rows and columns a compared position may be away. None means that all
+            positions are compared.
+        mapped: which images have a map: ``always`` all of them, ``suspicious`` those alone whose
+            score is above the threshold.
+        map: how distances become a map.
+    """
+
+    kind: Literal["gallery-search"] = "gallery-search"
+    gallery: GalleryRecord
+    search: ExactSearchRecord | HnswSearchRecord
+    neighbours: Annotated[int, Between(1, 10_000)]
+    squared: bool
+    score: Literal["dn2", "map"]
+    layers: Annotated[tuple[GalleryLayer, ...], AtMost(8)]
+    pixel_neighbours: Annotated[int, Between(1, 1000)]
+    window: Annotated[int, Between(0, 65_536)] | None
+    mapped: Literal["always", "suspicious"]
+    map: MapSettings
+
+    def __post_init__(self) -> None:
+        names = [layer.output for layer in self.layers]
+        if not names or len(set(names)) != len(names):
+            raise ValueError(f"layers: expected at least one, and none twice, found {names}")
+        if self.neighbours > self.gallery.images:
+            raise ValueError(
+                f"asks for {self.neighbours} neighbours of a gallery of {self.gallery.images}"
+            )
+        ef = self.search.ef_search if isinstance(self.search, HnswSearchRecord) else None
+        if ef is not None and self.neighbours > ef:
+            raise ValueError(f"asks for {self.neighbours} neighbours searched with ef {ef}")
+        for layer in self.layers:
+            most = self.neighbours * fewest_in_window(layer.grid, self.window)
+            if self.pixel_neighbours > most:
+                raise ValueError(
+                    f"asks for {self.pixel_neighbours} neighbours of a position of "
+                    f"{layer.output}, which is compared with {most}"
+                )
+        if self.score == "map" and self.mapped == "suspicious":
+            raise ValueError("takes its score from a map that only suspicious images have")
+
+
+def fewest_in_window(grid: tuple[int, int], window: int | None) -> int:
+    """How many positions of one image are compared with the one that has the fewest, a corner.
+
+    >>> fewest_in_window((3, 5), None), fewest_in_window((3, 5), 1), fewest_in_window((3, 5), 9)
+    (15, 4, 15)
+    """
+    rows, cols = grid
+    if window is None:
+        return rows * cols
+    return min(window + 1, rows) * min(window + 1, cols)
+
+
+HeadRecord = PatchSearchRecord | DirectRecord | GallerySearchRecord

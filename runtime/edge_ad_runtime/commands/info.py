@@ -15,7 +15,7 @@ from edge_ad_runtime.errors import EdgeADError
 from edge_ad_runtime.escaping import json_text, shown
 
 if TYPE_CHECKING:
-    from edge_ad_runtime.artifact.head_records import HeadRecord
+    from edge_ad_runtime.artifact.head_records import GallerySearchRecord, HeadRecord
     from edge_ad_runtime.artifact.schema import Calibration, Manifest, Member, PrecisionLoss
     from edge_ad_runtime.device.settings import DeviceSettings
     from edge_ad_runtime.images.preprocess import Preprocessing
@@ -103,13 +103,28 @@ def _member_rows(members: Sequence[Member]) -> dict[str, str]:
 
 
 def _head_rows(head: HeadRecord) -> dict[str, str]:
-    rows, cols = head.grid
     if head.kind == "direct":
+        rows, cols = head.grid
         return {"map": f"{rows} x {cols} values that the network gives"}
+    search = {"search": f"{head.search.kind}: {head.search.reason}"}
+    if head.kind == "gallery-search":
+        return {**_gallery_rows(head), **search}
+    rows, cols = head.grid
     return {
         "features": f"{rows} x {cols} patches of {head.dimension}",
         "bank": f"{head.bank.rows} patches",
-        "search": f"{head.search.kind}: {head.search.reason}",
+        **search,
+    }
+
+
+def _gallery_rows(head: GallerySearchRecord) -> dict[str, str]:
+    grids = [f"{layer.output} {layer.grid[0]} x {layer.grid[1]}" for layer in head.layers]
+    away = "" if head.window is None else f", {head.window} positions away at most"
+    only = " of suspicious images" if head.mapped == "suspicious" else ""
+    return {
+        "gallery": f"{head.gallery.images} images, the {head.neighbours} nearest are compared with",
+        "map": f"{', '.join(grids)}{only}{away}",
+        "score": "the map's largest value" if head.score == "map" else "of the pooled features",
     }
 
 

@@ -15,7 +15,12 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ad_runtime.artifact.head_records import DirectRecord, HeadRecord, PatchSearchRecord
+from edge_ad_runtime.artifact.head_records import (
+    DirectRecord,
+    GallerySearchRecord,
+    HeadRecord,
+    PatchSearchRecord,
+)
 from edge_ad_runtime.artifact.npy import Shaped
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -64,7 +69,7 @@ class Judged:
     Attributes:
         score: the raw score, which is never clamped or rescaled.
         map: ``(H, W)`` float32 of the network's input size, in the unit of the score. It is None if
-            it was not asked for.
+            it was not asked for, or the record leaves it out: see `Opening.map_above`.
         evidence: what only this kind of head knows. In an ensemble a truth holds if it holds for
             all members, whole numbers are added, and other numbers are combined as the scores are.
         timings_ms: the milliseconds that each of `Head.timed` took.
@@ -116,6 +121,20 @@ class Head(Protocol):
         """Give back threads and memory. Nothing may be judged afterwards."""
 
 
+class Slices(Protocol):
+    """An array ``(n, ...)`` that need not be in memory. Several threads may read at once."""
+
+    def read(self, i: int) -> NDArray[Any]:
+        """The slice ``[i]``, which nobody may write to.
+
+        Raises:
+            ArtifactError: it cannot be read, or is not what it was when it was loaded.
+        """
+
+    def close(self) -> None:
+        """Close what it is read from. Nothing may be read afterwards."""
+
+
 class HeadFiles(Protocol):
     """Where a head's arrays come from: a member of an artifact, or memory."""
 
@@ -124,6 +143,13 @@ class HeadFiles(Protocol):
 
         Raises:
             ArtifactError: there is none, or it has another type or shape.
+        """
+
+    def slices(self, name: str, expected: Shaped) -> Slices:
+        """The array of that name, of which only the slices in use are read.
+
+        Raises:
+            ArtifactError: see `array`.
         """
 
     def read(self, name: str) -> NDArray[np.uint8]:
@@ -146,11 +172,15 @@ class Opening:
         threshold: the artifact's threshold in the head's own unit, or None while there is none yet.
             A head refuses to be opened if no image could be above it.
         threads: the number of CPU threads. None means all cores.
+        map_above: the score that an image must be above to have a map, where the record leaves out
+            the maps of others. With None all images have one. An ensemble's members are opened with
+            None, because none of them knows the verdict.
         exact: whether to search exactly even where the record names an index.
     """
 
     size: tuple[int, int]
     threshold: float | None = None
+    map_above: float | None = None
     threads: int | None = None
     exact: bool = False
 
@@ -165,6 +195,10 @@ def open_head(record: HeadRecord, files: HeadFiles, opening: Opening) -> Head:
         from edge_ad_runtime.heads.patch_search import PatchSearch
 
         return PatchSearch.open(record, files, opening)
+    if isinstance(record, GallerySearchRecord):
+        from edge_ad_runtime.heads.gallery_search import GallerySearch
+
+        return GallerySearch.open(record, files, opening)
     assert isinstance(record, DirectRecord), "all kinds of the union"
     from edge_ad_runtime.heads.direct import Direct
 

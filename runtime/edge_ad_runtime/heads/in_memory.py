@@ -34,6 +34,14 @@ class InMemory:
             raise ShapeError(f"{name} has shape {found.shape}, the head needs {expected.shape}")
         return found
 
+    def slices(self, name: str, expected: Shaped) -> SlicesInMemory:
+        """See `HeadFiles.slices`.
+
+        Raises:
+            ShapeError: the array has another shape.
+        """
+        return SlicesInMemory(self.array(name, expected))
+
     def read(self, name: str) -> NDArray[np.uint8]:
         """See `HeadFiles.read`."""
         return self._arrays[name]
@@ -41,3 +49,17 @@ class InMemory:
     def path(self, name: str) -> Path:
         """See `HeadFiles.path`."""
         return Path(name)
+
+
+class SlicesInMemory:
+    """See `edge_ad_runtime.heads.Slices`."""
+
+    def __init__(self, values: NDArray[Any]) -> None:
+        self._values = values
+
+    def read(self, i: int) -> NDArray[Any]:
+        """See `Slices.read`."""
+        return np.asarray(self._values[i])
+
+    def close(self) -> None:
+        """See `Slices.close`. There is nothing to close."""

@@ -51,13 +51,21 @@ def anomaly_map(
     Returns:
         ``size`` float32, in the values' unit.
     """
-    patches = patch_score_map(values, grid)
+    return blurred(enlarged(patch_score_map(values, grid), size, settings), settings)
+
+
+def enlarged(patches: FloatArray, size: tuple[int, int], settings: MapSettings) -> FloatArray:
+    """Values on a grid ``(rows, cols)`` enlarged to ``size``, ``(height, width)``."""
     height, width = size
     how = _INTERPOLATION[settings.upsampling]
-    enlarged = cv2.resize(patches, (width, height), interpolation=how)
+    return np.asarray(cv2.resize(patches, (width, height), interpolation=how), np.float32)
+
+
+def blurred(values: FloatArray, settings: MapSettings) -> FloatArray:
+    """A map ``(height, width)`` blurred by the gaussian. 0 pixels leave it as it is."""
     sigma = settings.blur_sigma_px
     if sigma == 0:
-        return np.asarray(enlarged, np.float32)
+        return values
     side = 2 * int(4 * sigma + 0.5) + 1
-    blurred = cv2.GaussianBlur(enlarged, (side, side), sigma, borderType=_BORDER[settings.border])
-    return np.asarray(blurred, np.float32)
+    smooth = cv2.GaussianBlur(values, (side, side), sigma, borderType=_BORDER[settings.border])
+    return np.asarray(smooth, np.float32)

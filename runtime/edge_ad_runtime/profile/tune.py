@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_ad_runtime.artifact.folder import Artifact
-from edge_ad_runtime.artifact.head_records import HnswSearchRecord, PatchSearchRecord
+from edge_ad_runtime.artifact.head_records import DirectRecord, HnswSearchRecord
 from edge_ad_runtime.decision.threshold import least_unit
 from edge_ad_runtime.detector import Detector
 from edge_ad_runtime.device import machine
@@ -55,7 +55,7 @@ def tune(folder: Path | str, *, tick: Callable[[], None] = lambda: None) -> Tune
     images = {r.file: artifact.image(r.file) for r in artifact.manifest.reference}
     cores = int(machine()["cores"])
     indexed = any(
-        isinstance(member.head, PatchSearchRecord)
+        not isinstance(member.head, DirectRecord)
         and isinstance(member.head.search, HnswSearchRecord)
         for member in artifact.manifest.members
     )

@@ -115,7 +115,7 @@ def head(manifest):
         (lambda m: m.update(schema=2), "schema 2 is not known; this runtime reads 3 and 4"),
         (lambda m: m.update(schema=3), "missing key 'method'|unknown key"),
         (lambda m: head(m).pop("kind"), "missing key 'members[0].head.kind'"),
-        (lambda m: head(m).update(kind="x"), "['direct', 'patch-search'], found"),
+        (lambda m: head(m).update(kind="x"), "['direct', 'gallery-search', 'patch-search'], found"),
         (lambda m: head(m).update(kind=["direct"]), "head.kind: expected one of"),
         (lambda m: m["members"][0].update(head=[]), "members[0].head: expected an object"),
         (lambda m: m.update(schema="2"), "no whole number under the key 'schema'"),
