@@ -74,17 +74,19 @@ def _tolerances(
 ) -> dict[str, float]:
     """How far a device may be from the reference at each stage, in the order of the pipeline.
 
-    The first stage of a head is what the network gives. The later ones are computed from that.
+    A stage that is one of the network's outputs may be as far off as these. The others are computed
+    from what the reference says of them.
     """
     outputs, later, score = _TOLERANCES[config.precision]
-    searched = [m.head.search for m in members if isinstance(m.head, PatchSearchRecord)]
-    if any(isinstance(search, HnswSearchRecord) for search in searched):
+    patch_searches = [m.head.search for m in members if isinstance(m.head, PatchSearchRecord)]
+    if any(isinstance(search, HnswSearchRecord) for search in patch_searches):
         # the map tolerance is a mean over images, and a single image may be farther off
         later += 10 * config.map_tolerance
     tolerances = {"preprocess": 1.0}  # OpenCV rounds halves differently on other processors
-    for trace in references[0].traces:
-        first, *others = [stage for stage in trace if stage not in ("map", "score")]
-        tolerances |= {first: outputs, **dict.fromkeys(others, later)}
+    for member, trace in zip(members, references[0].traces, strict=True):
+        given = member.network.outputs
+        own = [stage for stage in trace if stage not in ("map", "score")]
+        tolerances |= {stage: outputs if stage in given else later for stage in own}
     tolerances |= {"map": 1e-4, "score": score}
     if loss is not None:
         tolerances["precision"] = score + loss.score_worst

@@ -16,9 +16,16 @@ from edge_ad.networks.run import Run
 from edge_ad_export.graph.search_in_graph import with_search
 from edge_ad_export.graph.written import MOST_IN_GRAPH_BYTES
 from edge_ad_export.search.choice import Queries, choose_search
+from edge_ad_export.search.gallery import choose_gallery_search
 from edge_ad_export.settings import ExportConfig
-from edge_ad_runtime.artifact.head_records import BankRecord, HeadRecord, PatchSearchRecord
+from edge_ad_runtime.artifact.head_records import (
+    BankRecord,
+    GallerySearchRecord,
+    HeadRecord,
+    PatchSearchRecord,
+)
 from edge_ad_runtime.errors import ConfigError, ExportError
+from edge_ad_runtime.heads.gallery_images import GALLERY
 from edge_ad_runtime.heads.patch_search import BANK, FEATURES
 
 _HELD_OUT_QUERIES = 8
@@ -60,10 +67,13 @@ def compile_search(
         folder: where an index is written.
 
     Raises:
-        ConfigError: a search was asked for, and the method does not search.
+        ConfigError: a search was asked for, and the method does not search, or not so.
         ExportError: the bank does not fit into a graph, or `choose_search` has raised it.
     """
     head, arrays = lowered.head, lowered.arrays
+    if isinstance(head, GallerySearchRecord):
+        found = choose_gallery_search(head, arrays[GALLERY], config, folder)
+        return CompiledSearch(onnx=graph, head=replace(head, search=found), arrays=arrays)
     if not isinstance(head, PatchSearchRecord):
         if config.search != "auto":
             raise ConfigError(
