@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edge_ad.fitting.reference_detector import ReferenceDetector
     from edge_ad.methods.padim.settings import PadimConfig
     from edge_ad.methods.patchcore.settings import PatchCoreConfig
+    from edge_ad.methods.spade.settings import SpadeConfig
 
 __version__ = "0.1.0"
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "PadimConfig",
     "PatchCoreConfig",
     "ReferenceDetector",
+    "SpadeConfig",
     "__version__",
     "fit",
 ]
@@ -34,6 +36,7 @@ _HOMES = {
     "PadimConfig": "edge_ad.methods.padim.settings",
     "PatchCoreConfig": "edge_ad.methods.patchcore.settings",
     "ReferenceDetector": "edge_ad.fitting.reference_detector",
+    "SpadeConfig": "edge_ad.methods.spade.settings",
     "fit": "edge_ad.fitting.fitting",
 }
 

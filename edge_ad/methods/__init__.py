@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 METHODS: dict[str, str] = {  # name of --method: its package
     "patchcore": "edge_ad.methods.patchcore",
     "padim": "edge_ad.methods.padim",
+    "spade": "edge_ad.methods.spade",
 }
 
 
@@ -89,8 +90,9 @@ class Gathered:
     Attributes:
         kept: what the method keeps, of the type `Method.Kept`.
         left_out: ``(N,)`` float64, for each of the images the score that it would have had if it
-            had not been learned from. It is what ``leave-one-out`` sets the threshold with, and
-            None with another calibration, or where there are too few images for it.
+            had not been learned from, and nan for an image that was excluded. It is what
+            ``leave-one-out`` sets the threshold with, and None with another calibration, or where
+            there are too few images for it.
         isolated: for each image the patch that is least like all other images. The most isolated
             image comes first: it is where to look for a part that is not good. The tuple is empty
             if the method does not look for such patches.
