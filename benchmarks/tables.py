@@ -15,6 +15,7 @@ from benchmarks.engines import table as engines
 from benchmarks.harness.record import read_record
 from benchmarks.int8 import table as int8
 from benchmarks.magnetic_tile import table as magnetic_tile
+from benchmarks.methods import table as methods
 from benchmarks.mvtec_mini import table as mvtec_mini
 from benchmarks.peers import table as peers
 from benchmarks.robustness import table as robustness
@@ -38,6 +39,8 @@ _SECTIONS = {  # by the record's name, in the page's order
     "tried": tried.section,
     "magnetic_tile": magnetic_tile.section,
     "mvtec_mini": mvtec_mini.section,
+    "methods": methods.section,
+    "methods_beside": methods.section_beside,
     "backbones": backbones.section,
     "edge": edge.section,
     "engines": engines.section,

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from benchmarks.paper import numbers as paper
 from edge_ad import PatchCoreConfig
+from edge_ad.methods.padim.settings import PadimConfig
+from edge_ad.methods.spade.settings import SpadeConfig
+
+Config = PatchCoreConfig | PadimConfig | SpadeConfig
 
 SHOTS = (1, 2, 5, 10, 16, 20, 50)
 SEEDS = 1  # of the draws of shots
@@ -21,7 +26,7 @@ class Row:
 
     table: str
     label: str
-    members: tuple[PatchCoreConfig, ...]
+    members: tuple[Config, ...]
     paper: paper.Figures = (None, None, None)
     approximate: bool = False
 
@@ -38,6 +43,7 @@ def rows(backbone: str) -> Iterator[Row]:
     )
     sweep = replace(base, shots=SWEEP, coreset_fraction=0.01)
     yield from _main_tables(base)
+    yield from _peers(backbone)
     yield from _table_5(sweep)
     yield from _table_4(replace(base, coreset_fraction=0.01))
     yield from _figure_4(sweep)
@@ -83,6 +89,34 @@ def _table_4(base: PatchCoreConfig) -> Iterator[Row]:
     pair = (replace(base, layers=(2,)), replace(base, layers=(3,)))
     label = f"{base.backbone}, layers 2 & layers 3, 224 px"
     yield Row(table="Table 4", label=label, members=pair)
+
+
+def _peers(backbone: str) -> Iterator[Row]:
+    """The methods that the paper compares with, as far as they are ours too."""
+    dimensions = {"resnet18": 100, "wide_resnet50_2": 550}.get(backbone)
+    alike: dict[str, Any] = {
+        "backbone": backbone,
+        "weights": _NOT_YET,
+        "resize_px": 256,
+        "calibration": "split",
+        "holdout_fraction": 0,
+    }
+    peers: dict[str, SpadeConfig | PadimConfig] = {
+        "SPADE": SpadeConfig(**alike),
+        "PaDiM": PadimConfig(**alike, dimensions=dimensions),
+    }
+    for name, config in peers.items():
+        yield Row(table="Tables 1 to 3", label=name, members=(config,), paper=paper.PEERS[name])
+        figures, _ = paper.TABLE_5[name]
+        timed = replace(config, shots=SWEEP)
+        yield Row(table="Table 5", label=name, members=(timed,), paper=figures)
+        for shots in SHOTS:
+            yield Row(
+                table="Figure 6 and table S5",
+                label=f"{name}, {shots} shots, draw 1",
+                members=(replace(config, shots=shots),),
+                paper=paper.TABLE_S5_PEERS[name][shots],
+            )
 
 
 def _table_5(base: PatchCoreConfig) -> Iterator[Row]:

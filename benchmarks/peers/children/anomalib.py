@@ -2,11 +2,12 @@
 
     python -m benchmarks.peers.children.anomalib prepare FOLDER WEIGHTS PICKS
     python -m benchmarks.peers.children.anomalib bank FOLDER WEIGHTS BACKBONE
+    python -m benchmarks.peers.children.anomalib padim FOLDER WEIGHTS BACKBONE
     python -m benchmarks.peers.children.anomalib export-efficientad FOLDER
     python -m benchmarks.peers.children.anomalib WAY MODEL IMAGES.npy
 
-The first fits, exports and prints JSON, and the next two export alone: PatchCore with our choice of
-patches, and EfficientAD-S with random weights. WAY is one of `WAYS`.
+The first fits, exports and prints JSON, and the next three export alone: PatchCore with our choice
+of patches, PaDiM, and EfficientAD-S with random weights. WAY is one of `WAYS`.
 
 Where anomalib leaves a choice it is made in its favour: images are in memory and of the network's
 size, nothing is resized, normalised to 0-1 or thresholded, no data loader or trainer runs.
@@ -29,16 +30,17 @@ from benchmarks.peers.process import Predict, preparation, serve
 
 BATCH = 32  # anomalib's default
 EFFICIENTAD_SIDE = 256  # its own input
-_BACKBONES = {  # timm's name, the layers at strides 8 and 16, and what images are scaled by
+PADIM_DIMENSIONS = 100
+_BACKBONES = {  # timm's name, the layers at strides 4, 8 and 16, and what images are scaled by
     "resnet18": (
         "resnet18",
-        ["layer2", "layer3"],
+        ["layer1", "layer2", "layer3"],
         [0.485, 0.456, 0.406],
         [0.229, 0.224, 0.225],
     ),
     "efficientnet_lite0": (
         "tf_efficientnet_lite0",
-        ["blocks.2", "blocks.4"],
+        ["blocks.1", "blocks.2", "blocks.4"],
         [127 / 255] * 3,
         [128 / 255] * 3,
     ),
@@ -56,6 +58,10 @@ def main() -> None:
         folder, weights, backbone = arguments
         answers = take_stdout()
         print(json.dumps(bank(Path(folder), Path(weights), backbone)), file=answers)
+    elif task == "padim":
+        folder, weights, backbone = arguments
+        answers = take_stdout()
+        print(json.dumps(padim(Path(folder), Path(weights), backbone)), file=answers)
     elif task == "export-efficientad":
         answers = take_stdout()
         print(json.dumps(efficientad(Path(arguments[0]))), file=answers)
@@ -112,6 +118,33 @@ def bank(folder: Path, weights: Path, backbone: str) -> dict[str, Any]:
     return {"patches": len(embedding), "dimension": embedding.shape[1]}
 
 
+def padim(folder: Path, weights: Path, backbone: str) -> dict[str, Any]:
+    """Export PaDiM, fitted on ``good.npy``, to torch."""
+    import_torchvision()
+    import torch
+    from anomalib.models import Padim
+
+    name, layers, _, _ = _BACKBONES[backbone]
+    model = Padim(
+        backbone=name,
+        layers=layers,
+        pre_trained=False,
+        n_features=PADIM_DIMENSIONS,
+        **_alone(backbone),
+    )
+    _load(model, weights)
+    model.train()
+    elapsed_s = stopwatch()
+    with torch.inference_mode():
+        for batch in torch.split(_good(folder), BATCH):
+            model.model(model.pre_processor(batch / 255))
+        model.model.fit()
+    fit_s = elapsed_s()
+    model.eval()
+    model.to_torch(folder)
+    return {"fit_s": fit_s}
+
+
 def _good(folder: Path) -> Any:
     """The images of ``good.npy``, ``(N, 3, H, W)`` uint8."""
     import torch
@@ -160,26 +193,39 @@ def _batch(model: Path) -> int:
 def build(weights: Path, backbone: str = "resnet18") -> Any:
     """PatchCore with the given weights of ResNet18 or EfficientNet-Lite0, at strides 8 and 16."""
     from anomalib.models import Patchcore
+
+    name, layers, _, _ = _BACKBONES[backbone]
+    model = Patchcore(backbone=name, layers=layers[1:], pre_trained=False, **_alone(backbone))
+    _load(model, weights)
+    return model
+
+
+def _alone(backbone: str) -> dict[str, Any]:
+    """The model by itself: images are normalised, and nothing else comes before or after it."""
     from anomalib.pre_processing import PreProcessor
     from torchvision.transforms.v2 import Compose, Normalize
 
-    name, layers, mean, std = _BACKBONES[backbone]
+    _, _, mean, std = _BACKBONES[backbone]
     normalize = Normalize(mean=mean, std=std)
-    model = Patchcore(
-        backbone=name,
-        layers=layers,
-        pre_trained=False,
-        pre_processor=PreProcessor(transform=Compose([normalize])),
-        post_processor=False,
-        evaluator=False,
-        visualizer=False,
-    )
+    return {
+        "pre_processor": PreProcessor(transform=Compose([normalize])),
+        "post_processor": False,
+        "evaluator": False,
+        "visualizer": False,
+    }
+
+
+def _load(model: Any, weights: Path) -> None:
+    """Fill the backbone of a model from a file.
+
+    Raises:
+        SystemExit: the file is of another network.
+    """
     network = model.model.feature_extractor.feature_extractor
     state = _state(weights, [name for name in network.state_dict() if "num_batches" not in name])
     unfilled, unknown = network.load_state_dict(state, strict=False)
     if unknown or any(not name.endswith("num_batches_tracked") for name in unfilled):
         raise SystemExit(f"{weights} does not fit anomalib's backbone: {unfilled}, {unknown}")
-    return model
 
 
 def _state(weights: Path, names: list[str]) -> dict[str, Any]:

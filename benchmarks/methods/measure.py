@@ -1,0 +1,161 @@
+"""Every method on the same images: python -m benchmarks.methods.measure --on real moved generated.
+
+Each is fitted with its default settings on ImageNet ResNet18 and EfficientNet-Lite0, exported, and
+evaluated as a user would: image and pixel AUROC, PRO, the size of the artifact, the time of the fit
+and of one image. ``real`` has the sets as they are, ``moved`` has them shifted and turned by lot,
+and ``generated`` has drawn parts. ``time`` scores the same images by all methods in turn. What is
+recorded already is not measured again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.harness.clock import in_turn_ms, seconds
+from benchmarks.harness.datasets import DataSet, find_data_sets
+from benchmarks.harness.record import (
+    add_draft_option,
+    check_tree,
+    data_root,
+    read_record,
+    write_record,
+)
+from benchmarks.harness.refused import or_refused
+from benchmarks.methods.candidates import candidates
+from benchmarks.methods.moved import moved
+from edge_ad import fit
+from edge_ad.evaluation.evaluate import evaluate
+from edge_ad.evaluation.metrics import auroc
+from edge_ad.images.good import GoodImages
+from edge_ad.methods import load_method
+from edge_ad.methods.judge import Judge
+from edge_ad.methods.settings import FitSettings
+from edge_ad.networks.run import TorchRun
+from edge_ad.recipes.generated_parts import KINDS, draw_category
+from edge_ad_export import ExportConfig, export
+from edge_ad_runtime import Detector
+
+_TIMED = 40  # test images, each scored by all methods in turn
+
+Found = dict[str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parts = ("real", "moved", "generated", "time")
+    parser.add_argument("--on", choices=parts, nargs="+", required=True)
+    add_draft_option(parser)
+    options = parser.parse_args()
+    commit = check_tree(draft=options.draft)
+    kept = read_record("methods")
+    content = {name: kept[name] for name in parts if name in kept}
+    with tempfile.TemporaryDirectory() as name:
+        for where in options.on:
+            for key, measured in _tasks(where, Path(name)):
+                found = content.setdefault(where, {})
+                if key not in found:
+                    found[key] = or_refused(measured)
+                    print(where, key, _short(found[key]), flush=True)
+                    write_record("methods", commit, content)
+
+
+def _tasks(where: str, folder: Path) -> Iterator[tuple[str, Callable[[], Found]]]:
+    """What is measured, by its key in the record."""
+    sets = find_data_sets(data_root() / "data")
+    if where == "time":
+        for network, configs in candidates().items():
+            yield network, partial(in_turn, sets[0], configs)
+        return
+    for network, configs in candidates().items():
+        for method, config in configs.items():
+            name = f"{method} | {network}"
+            if where == "generated":
+                yield name, partial(on_generated, config)
+                continue
+            for data in sets:
+                there = partial(_in_motion, data, folder) if where == "moved" else lambda d=data: d
+                yield f"{name} | {data.name}", partial(_on_set, config, there)
+
+
+def _in_motion(data: DataSet, folder: Path) -> DataSet:
+    there = folder / data.name
+    there.mkdir(exist_ok=True)
+    return moved(data, there)
+
+
+def _on_set(config: FitSettings, there: Callable[[], DataSet]) -> Found:
+    """Fit, export, evaluate."""
+    data = there()
+    fit_s, fitted = seconds(lambda: fit(data.good, config, progress=True))
+    with tempfile.TemporaryDirectory() as name:
+        report = export(fitted, Path(name) / "part.edgead", ExportConfig(reference_images=1))
+        size_bytes = sum(p.stat().st_size for p in report.path.rglob("*") if p.is_file())
+        with Detector.load(report.path) as detector:
+            evaluation = evaluate(detector, data.test)
+    return {
+        "images_fitted": sum(not image.held_out for image in fitted.record.images),
+        "images_tested": evaluation.images,
+        "kept": fitted.method.describe(fitted.kept),
+        "fit_s": round(fit_s, 1),
+        "size_bytes": size_bytes,
+        "image_auroc": evaluation.image_auroc,
+        "pixel_auroc": evaluation.pixel_auroc,
+        "pro": evaluation.pro,
+        "false_rejects": evaluation.false_rejects,
+        "detected": evaluation.detected,
+        "missed": evaluation.missed,
+        "true_goods": evaluation.true_goods,
+    }
+
+
+def on_generated(config: FitSettings) -> Found:
+    """Image AUROC by kind of generated part."""
+    by_kind = {}
+    for kind in KINDS:
+        category = draw_category(kind, seed=0)
+        method = load_method(config.method)
+        good = GoodImages.in_memory(category.good, config.preprocessing)
+        network = method.train(good, config, progress=False)
+        run = TorchRun(network)
+        kept = method.gather(run, good, config, progress=False).kept
+        judge = Judge(run, method.lower(network, kept, config), config.size)
+        scores = np.array([judge.score(image) for image in category.test])
+        by_kind[kind] = auroc(scores, category.is_defective)
+    return {"mean": float(np.mean(list(by_kind.values()))), **by_kind}
+
+
+def in_turn(data: DataSet, configs: dict[str, FitSettings]) -> Found:
+    """Milliseconds of each stage, all methods in turn on the same images."""
+    with tempfile.TemporaryDirectory() as name:
+        detectors = {}
+        for method, config in configs.items():
+            report = export(fit(data.good, config), Path(name) / f"{method}.edgead")
+            detectors[method] = Detector.load(report.path)
+        stages: dict[str, list[dict[str, float]]] = {method: [] for method in detectors}
+
+        def predict(method: str, path: Path) -> None:
+            stages[method].append(dict(detectors[method].predict(path).timings_ms))
+
+        ways = {method: partial(predict, method) for method in detectors}
+        in_turn_ms(ways, [image.path for image in data.test[:_TIMED]])
+        for detector in detectors.values():
+            detector.close()
+    return {
+        method: {stage: [t[stage] for t in times] for stage in times[0]}
+        for method, times in stages.items()
+    }
+
+
+def _short(found: Found) -> Found:
+    return {key: value for key, value in found.items() if not isinstance(value, dict)}
+
+
+if __name__ == "__main__":
+    main()
