@@ -34,16 +34,25 @@ def repeated_ms(work: Callable[[], object], repeats: int, *, first: int = 0) -> 
 
 
 def in_turn_ms(
-    ways: Mapping[str, Callable[[_Input], object]], inputs: Iterable[_Input]
+    ways: Mapping[str, Callable[[_Input], object]],
+    inputs: Iterable[_Input],
+    *,
+    pause_s: float = 0,
 ) -> dict[str, list[float]]:
     """Milliseconds of each way on each input.
 
     All ways get an input before the next one comes, so that they see the same state of the machine:
     a ratio of two of them is fair where their times alone are not.
+
+    Args:
+        ways: by their names.
+        inputs: what each of them is called with.
+        pause_s: seconds before each call. The threads of the way before may spin a while.
     """
     times_ms: dict[str, list[float]] = {name: [] for name in ways}
     for one in inputs:
         for name, way in ways.items():
+            time.sleep(pause_s)
             start = time.perf_counter()
             way(one)
             times_ms[name].append((time.perf_counter() - start) * 1e3)

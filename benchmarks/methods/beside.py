@@ -30,7 +30,7 @@ from benchmarks.harness.record import (
     write_record,
 )
 from benchmarks.peers.environments import Environment, add_options, environments
-from benchmarks.peers.in_turn import judge, measure
+from benchmarks.peers.in_turn import PAUSE_S, judge, measure
 from benchmarks.peers.measure import prepare
 from benchmarks.peers.ways import Way
 from edge_ad import fit
@@ -130,7 +130,7 @@ def spade(data: DataSet, images: int, neighbours: int) -> dict[str, Any]:
     def plain(found: dict[str, NDArray[Any]]) -> None:
         maps["plain"].append(plain_map(found, arrays, neighbours, config.size))
 
-    ms = in_turn_ms({"ours": ours, "plain": plain}, outputs)
+    ms = in_turn_ms({"ours": ours, "plain": plain}, outputs, pause_s=PAUSE_S)
     judge_ours.head.close()
     pairs = zip(maps["ours"], maps["plain"], strict=True)
     print("spade", neighbours, {name: np.median(times) for name, times in ms.items()}, flush=True)
