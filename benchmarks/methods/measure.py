@@ -51,6 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parts = ("real", "moved", "generated", "time")
     parser.add_argument("--on", choices=parts, nargs="+", required=True)
+    parser.add_argument("--only", nargs="+", help="keys of the record, or their beginnings")
     add_draft_option(parser)
     options = parser.parse_args()
     commit = check_tree(draft=options.draft)
@@ -60,7 +61,7 @@ def main() -> None:
         for where in options.on:
             for key, measured in _tasks(where, Path(name)):
                 found = content.setdefault(where, {})
-                if key not in found:
+                if key not in found and key.startswith(tuple(options.only or [""])):
                     found[key] = or_refused(measured)
                     print(where, key, _short(found[key]), flush=True)
                     write_record("methods", commit, content)
@@ -68,10 +69,10 @@ def main() -> None:
 
 def _tasks(where: str, folder: Path) -> Iterator[tuple[str, Callable[[], Found]]]:
     """What is measured, by its key in the record."""
-    sets = find_data_sets(data_root() / "data")
+    sets = sorted(find_data_sets(data_root() / "data"), key=lambda data: len(data.test))
     if where == "time":
         for network, configs in candidates().items():
-            yield network, partial(in_turn, sets[0], configs)
+            yield network, partial(in_turn, sets[-1], configs)
         return
     for network, configs in candidates().items():
         for method, config in configs.items():

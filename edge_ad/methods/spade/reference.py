@@ -68,8 +68,11 @@ class SpadeReference:
         nearest = torch.full((len(queries), kappa), torch.inf, dtype=torch.float64)
         for image in good:
             gallery = torch.from_numpy(image.reshape(-1, channels).astype(np.float64))
-            distances = torch.cdist(queries, gallery).masked_fill(outside, torch.inf)
-            found = torch.cat([nearest, distances], dim=1)
+            distances = torch.cdist(queries, gallery)
+            if self._settings.window is not None:
+                distances = distances.masked_fill(outside, torch.inf)
+            of_image = distances.topk(min(kappa, len(gallery)), dim=1, largest=False).values
+            found = torch.cat([nearest, of_image], dim=1)
             nearest = found.topk(kappa, dim=1, largest=False).values
         return np.asarray(nearest.mean(dim=1).numpy().reshape(rows, cols))
 

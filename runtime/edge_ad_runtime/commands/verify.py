@@ -64,8 +64,8 @@ def _print_verify(report: VerifyReport) -> None:
             f"{stage.image:<24} {'ok' if stage.ok else 'FAIL'}"
         )
     verdict = "verified" if report.ok else "NOT VERIFIED"
+    search = "" if report.search == "none" else f", {report.search} search"
     click.echo(
         f"{verdict}: {report.images} reference images, {report.checked_bytes / 1e6:.1f} MB of "
-        f"files, {report.engine} {report.engine_version} on {report.device}, {report.precision}, "
-        f"{report.search} search"
+        f"files, {report.engine} {report.engine_version} on {report.device}, {report.precision}{search}"
     )
