@@ -67,5 +67,6 @@ def _print_verify(report: VerifyReport) -> None:
     search = "" if report.search == "none" else f", {report.search} search"
     click.echo(
         f"{verdict}: {report.images} reference images, {report.checked_bytes / 1e6:.1f} MB of "
-        f"files, {report.engine} {report.engine_version} on {report.device}, {report.precision}{search}"
+        f"files, {report.engine} {report.engine_version} on {report.device}, "
+        f"{report.precision}{search}"
     )
