@@ -23,7 +23,7 @@ from edge_ad_runtime.heads import Slices
 
 FloatArray = NDArray[np.float32]
 
-_BLOCK_VALUES = 1 << 19  # of a product: 2 MB, so that it is still in the cache when it is read
+_BLOCK_VALUES = 1 << 20  # of a product: 4 MB, so that it is still in the cache when it is read
 _FEWEST_ROWS = 64  # of a block, or the product of matrices is slow
 
 

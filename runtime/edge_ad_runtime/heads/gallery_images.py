@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,17 +105,14 @@ class GalleryImages:
         Raises:
             ArtifactError: a file has changed since it was loaded.
         """
-        parts = [rows[i :: self._threads] for i in range(min(self._threads, len(rows)))]
-        kappa = self._record.pixel_neighbours
         with BLAS_ON_ONE_THREAD:
-            helped = [self._helpers.submit(self._nearest, features, part) for part in parts[1:]]
-            found = [self._nearest(features, parts[0]), *(part.result() for part in helped)]
-        distances = {}
-        for name, values in features.items():
-            sq_distances = np.concatenate([part[name] for part in found])
-            nearest = np.sort(sq_distances, axis=0)[:kappa]
-            distances[name] = np.sqrt(nearest).mean(axis=0).reshape(values.shape[:2])
-        return distances
+            window = self._record.window
+            find = self._anywhere if window is None else partial(self._within, window)
+            found = find(features, rows)
+        return {
+            name: np.sqrt(sq_distances).mean(axis=0).reshape(features[name].shape[:2])
+            for name, sq_distances in found.items()
+        }
 
     def close(self) -> None:
         """Give back threads and files. Nothing may be compared afterwards."""
@@ -123,19 +121,58 @@ class GalleryImages:
         for slices in self._layers.values():
             slices.close()
 
-    def _nearest(
+    def _anywhere(
         self, features: Mapping[str, FloatArray], rows: NDArray[np.int64]
     ) -> dict[str, FloatArray]:
-        """Squared distances ``(kappa, rows * cols)`` to the nearest positions of these images."""
-        kappa, window = self._record.pixel_neighbours, self._record.window
-        found = {}
-        for name, values in features.items():
-            good = self._layers[name]
-            if window is None:
-                found[name] = nearest_anywhere(values, good, rows, kappa)
-            else:
-                found[name] = nearest_within(values, good, rows, kappa, window)
-        return found
+        """Squared distances ``(kappa, rows * cols)``, rising, to the nearest of all positions.
+
+        Each thread has a part of the image's own positions, so that all have as much to do.
+        """
+        kappa = self._record.pixel_neighbours
+        parts = {name: np.array_split(values, self._threads) for name, values in features.items()}
+
+        def nearest(i: int) -> dict[str, FloatArray]:
+            return {
+                name: nearest_anywhere(of_layer[i], self._layers[name], rows, kappa)
+                for name, of_layer in parts.items()
+                if of_layer[i].size  # a layer may have fewer rows than there are threads
+            }
+
+        found = self._in_parts(nearest)
+        return {
+            name: np.concatenate([part[name] for part in found if name in part], axis=1)
+            for name in features
+        }
+
+    def _within(
+        self, window: int, features: Mapping[str, FloatArray], rows: NDArray[np.int64]
+    ) -> dict[str, FloatArray]:
+        """Squared distances ``(kappa, rows * cols)``, rising, to the nearest within the window.
+
+        Each thread has a part of the good images.
+        """
+        kappa = self._record.pixel_neighbours
+        parts = np.array_split(rows, min(self._threads, len(rows)))
+
+        def nearest(i: int) -> dict[str, FloatArray]:
+            return {
+                name: nearest_within(values, self._layers[name], parts[i], kappa, window)
+                for name, values in features.items()
+                if i < len(parts)
+            }
+
+        found = self._in_parts(nearest)
+        return {
+            name: np.sort(np.concatenate([part[name] for part in found if part]), axis=0)[:kappa]
+            for name in features
+        }
+
+    def _in_parts(
+        self, work: Callable[[int], dict[str, FloatArray]]
+    ) -> list[dict[str, FloatArray]]:
+        """What ``work`` gives for each thread's number. This thread takes a share itself."""
+        helped = [self._helpers.submit(work, i) for i in range(1, self._threads)]
+        return [work(0), *(part.result() for part in helped)]
 
 
 def _load_pooled(record: GallerySearchRecord, files: HeadFiles) -> FloatArray:
