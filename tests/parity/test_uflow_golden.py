@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 
+from edge_ad.methods.uflow.flow import Flow, likelihood, negative_log_likelihood
 from edge_ad_runtime.decision.a_contrario.blocks import (
     chi2_quantile,
     half_window,
@@ -45,10 +47,9 @@ def test_the_tree_without_its_guard_gives_their_regions_and_their_map(nfa, image
         zeros = np.zeros(each[0].size)  # log10 p alone
         found = log10_nfa_of_regions(levels_of(each), len(each), zeros, guarded=False)
         np.testing.assert_allclose(found, theirs, atol=1e-5)
-    found = significance_by_tree(
-        [levels_of(each) for each in z], [len(each) for each in z], (64, 64), "paper", guarded=False
-    )
-    np.testing.assert_allclose(found, nfa["nfa_tree"][image], rtol=1e-5)
+    levels, channels = [levels_of(each) for each in z], [len(each) for each in z]
+    significance = significance_by_tree(levels, channels, (64, 64), "paper", guarded=False)
+    np.testing.assert_allclose(significance, nfa["nfa_tree"][image], rtol=1e-5)
 
 
 @pytest.mark.parametrize("image", [0, 1], ids=["noise", "a strong region"])
@@ -81,3 +82,61 @@ def test_the_block_test_is_theirs(nfa, image):
         np.testing.assert_allclose(found, theirs, atol=1e-9)
     found = -log10_nfa_of_windows(shares, (64, 64), WINDOW, QUANTILE)
     np.testing.assert_allclose(found, nfa["nfa_block_w5_p9"][image], atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def flow(data):
+    with np.load(data / "golden/uflow_flow_small.npz") as archive:
+        return {
+            name: torch.from_numpy(archive[name])
+            for name in archive
+            if name != "modules" and archive[name].dtype.kind in "fi"
+        }
+
+
+def with_their_weights(golden):
+    ours = Flow((8, 12, 16), steps=4, seed=0)
+    names = [f"flow{width}_step{step}" for width in (4, 8, 16) for step in range(4)]
+    steps = [step for stage in ours.stages for step in stage.children()]
+    for name, step in zip(names, steps, strict=True):
+        weights = {
+            key: golden[f"w/{name}/{key}"]
+            for key in ("permutation", "conv1_weight", "conv1_bias", "conv2_weight", "conv2_bias")
+        }
+        step.load_state_dict(
+            {
+                "permutation": weights["permutation"].long(),
+                "scale": golden[f"w/{name}/global_scale"].view(-1, 1, 1),
+                "offset": golden[f"w/{name}/global_offset"].view(-1, 1, 1),
+                "subnet.0.weight": weights["conv1_weight"],
+                "subnet.0.bias": weights["conv1_bias"],
+                "subnet.2.weight": weights["conv2_weight"],
+                "subnet.2.bias": weights["conv2_bias"],
+            }
+        )
+    return ours
+
+
+def relative(found, expected):
+    return float((found - expected).abs().max() / expected.abs().max())
+
+
+@torch.no_grad()
+def test_one_step_of_the_flow_is_theirs(flow):
+    step = with_their_weights(flow).stages[0][0]
+    output, log_det = step(flow["step_input"])
+    assert relative(output, flow["step_output"]) < 2e-5
+    assert relative(log_det, flow["step_log_det"]) < 2e-5
+
+
+@torch.no_grad()
+def test_the_whole_flow_its_loss_and_its_likelihood_are_theirs(flow):
+    ours = with_their_weights(flow)
+    latents, log_det = ours([flow[f"feature{i}"] for i in (1, 2, 3)])
+    for i, z in enumerate(latents, 1):
+        assert relative(z, flow[f"z{i}"]) < 2e-4
+    assert relative(log_det, flow["log_det"]) < 2e-4
+    loss = negative_log_likelihood(latents, log_det)
+    assert relative(loss, flow["half_z2"] - flow["log_det"]) < 2e-4
+    assert float(loss.mean()) == pytest.approx(float(flow["loss"]), rel=2e-4)
+    assert relative(likelihood(latents, (64, 64)), flow["likelihood"]) < 2e-4

@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +48,8 @@ def slow_nfa(levels, channels, tests, guarded=True):
         decades = channels / 2 * (m - 1 - math.log(m)) / math.log(10)
         return tests[len(region) - 1] - len(region) * (0 if guarded and m <= 1 else decades)
 
-    best, whole, counts = {}, {}, []
+    best: dict[frozenset[tuple[int, int]], Any] = {}
+    whole, counts = {}, []
     by_size = sorted(regions, key=len)
     for region in by_size:
         within = [other for other in best if other < region]
