@@ -49,6 +49,15 @@ class GoodImages:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def only(self, rows: Sequence[int]) -> GoodImages:
+        """Some of the images, in that order."""
+        return GoodImages(
+            [self.paths[row] for row in rows],
+            self.preprocessing,
+            screened=self.screened,
+            pixels=None if self._pixels is None else self._pixels[list(rows)],
+        )
+
     def batches(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """For each batch the number of its first image, and the batch ``(n, H, W, 3)``.
 

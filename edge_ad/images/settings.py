@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from edge_ad_runtime.artifact.bounds import AtLeast
 from edge_ad_runtime.images.preprocess import Preprocessing
@@ -25,6 +25,16 @@ def _show_size(size: tuple[int, int]) -> str:
     return str(height) if height == width else f"{height}x{width}"
 
 
+def size_setting(default: tuple[int, int]) -> Any:
+    """The field `ImageSettings.size`, for a method that has another default."""
+    return setting(
+        default,
+        help="Size of the network's input in pixels, one number or HEIGHTxWIDTH.",
+        spelling=Spelling("SIZE", _parse_size, _show_size),
+        group=_GROUP,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImageSettings(Settings):
     """What is seen of an image, and the seed of whatever is drawn by lot.
@@ -39,12 +49,7 @@ class ImageSettings(Settings):
         seed: draws the shots, the hold-out, a coreset and untrained weights.
     """
 
-    size: tuple[int, int] = setting(
-        (224, 224),
-        help="Size of the network's input in pixels, one number or HEIGHTxWIDTH.",
-        spelling=Spelling("SIZE", _parse_size, _show_size),
-        group=_GROUP,
-    )
+    size: tuple[int, int] = size_setting((224, 224))
     resize_px: int | None = setting(
         None,
         help="Scale the image to this and cut SIZE from the centre; the PatchCore paper has 256.",

@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
 
-from edge_ad.images.good import list_images
+from edge_ad.images.good import GoodImages, list_images
 from edge_ad_runtime.errors import FitError
+from edge_ad_runtime.images.preprocess import Preprocessing
 
 
 def touch(*paths):
@@ -22,3 +24,13 @@ def test_an_empty_folder_is_refused_and_its_subfolders_named(tmp_path):
         list_images(tmp_path)
     with pytest.raises(FitError, match="no such folder"):
         list_images(tmp_path / "none")
+
+
+def test_some_of_the_images_are_read_alone_and_in_their_order(parts):
+    images = GoodImages(list_images(parts / "train/good"), Preprocessing(size=(32, 40)))
+    ((_, every),) = list(images.only(range(4)).batches())
+    ((_, some),) = list(images.only([3, 1]).batches())
+    assert np.array_equal(some, every[[3, 1]])
+    in_memory = GoodImages.in_memory(every, images.preprocessing).only([2])
+    assert in_memory.screened
+    assert np.array_equal(next(in_memory.batches())[1], every[[2]])
