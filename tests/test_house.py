@@ -28,7 +28,7 @@ RUNTIME = {
     "options": {"artifact"},
     "engines": {"artifact"},  # the vocabulary; an engine knows no banks
     "search": {"artifact"},
-    "heads": {"artifact", "search", "stopwatch"},  # a head knows no engine
+    "heads": {"artifact", "decision", "search", "stopwatch"},  # a head knows no engine
     "decision": set(),
     "device": {"artifact", "options"},
     "prediction": {"decision", "heads"},

@@ -143,6 +143,8 @@ def _threshold_line(calibration: Calibration | None) -> str:
         return "no threshold, no image was left out: give edge-ad export a --threshold"
     low, high = calibration.interval
     rate = f"{calibration.false_reject_rate:.2%}"
+    if calibration.method == "a-contrario":
+        return _a_contrario_line(calibration)
     smallest = calibration.requested_rate is None
     is_estimate = calibration.method == "leave-one-out"
     return (
@@ -150,6 +152,21 @@ def _threshold_line(calibration: Calibration | None) -> str:
         f"({calibration.method}): {'about' if is_estimate else 'at most'} {rate} of good parts "
         f"rejected on average (90% interval {low:.2%} to {high:.2%})"
         + (f"; {rate} is the smallest rate so many images support" if smallest else "")
+    )
+
+
+def _a_contrario_line(calibration: Calibration) -> str:
+    low, high = calibration.interval
+    threshold = (
+        f"threshold {calibration.threshold:.6g} (a-contrario): {calibration.false_alarms:g} false "
+        "alarms expected in each image of noise; "
+    )
+    if not calibration.images:
+        return threshold + "no good image was held out, so nothing is known of what it rejects"
+    rejected = sum(score > calibration.threshold for score in calibration.scores)
+    return (
+        f"{threshold}it rejects {rejected} of {calibration.images} held-out good images (90% "
+        f"interval of the rate {low:.2%} to {high:.2%})"
     )
 
 

@@ -17,12 +17,14 @@ theorem any more: every score is of a detector that has learned from one image f
 (jackknife+, Barber et al. 2021) is twice the rate, of a detector that keeps all n of those fits.
 
 A threshold that somebody gives is held to the same mathematics: k of the scores are not
-above it. (If it was chosen by looking at those very scores, the rate is optimistic.)
+above it. (If it was chosen by looking at those very scores, the rate is optimistic.) So is an
+*a-contrario* threshold, which a method promises by itself: its rate is what good images make of it.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -106,6 +108,25 @@ def given_threshold(scores: NDArray[np.floating], threshold: float) -> Calibrati
         images=n,
         scores=_kept(scores),
     )
+
+
+def a_contrario_threshold(scores: NDArray[np.floating], false_alarms: float) -> Calibration:
+    """The threshold of scores that are -log10 of a number of false alarms, and what it is worth.
+
+    Args:
+        scores: ``(n,)`` of good images that were not learned from. There may be none.
+        false_alarms: how many may be expected in each image.
+
+    Raises:
+        FitError: some scores are not finite.
+
+    >>> a_contrario_threshold(np.array([-3.0, -4.0, 2.5]), 0.01).threshold
+    2.0
+    """
+    if not np.isfinite(scores).all():
+        raise FitError("some left-out scores are not finite, so nothing is known of the threshold")
+    known = given_threshold(scores, -math.log10(false_alarms) + 0.0)  # 0.0: no minus 0
+    return replace(known, method="a-contrario", false_alarms=false_alarms)
 
 
 def _kept(scores: NDArray[np.floating]) -> tuple[float, ...]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from edge_ad.fitting.calibrate import LearnedFrom, given_threshold, learned_threshold
 from edge_ad.fitting.fitted import FittedDetector
+from edge_ad.methods.settings import AContrarioSettings
 from edge_ad_runtime.artifact.schema import Calibration
 from edge_ad_runtime.errors import ConfigError, FitError
 from edge_ad_runtime.heads.ensemble import combine
@@ -66,7 +67,12 @@ def join(members: Sequence[FittedDetector]) -> Ensemble:
     first = members[0]
     if len(members) == 1:
         return Ensemble(members=(first,), scales=(1.0,), left_out_scores=first.left_out_scores)
-    for member in members[1:]:
+    for member in members:
+        if isinstance(member.config, AContrarioSettings):
+            raise ConfigError(
+                f"a fit is of {member.record.method}, whose scores are logarithms and have no "
+                "scale; such fits cannot be in an ensemble, export it alone"
+            )
         _check_same(first, member)
     scores = _common_scores(members)
     for_scale = np.arange(scores.shape[1]) % _SCALE_EVERY == 0

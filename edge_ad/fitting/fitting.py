@@ -17,12 +17,17 @@ from tqdm import tqdm
 
 import edge_ad
 from edge_ad.features.isolation import IsolatedPatch
-from edge_ad.fitting.calibrate import LearnedFrom, check_rate, learned_threshold
+from edge_ad.fitting.calibrate import (
+    LearnedFrom,
+    a_contrario_threshold,
+    check_rate,
+    learned_threshold,
+)
 from edge_ad.fitting.fitted import SCHEMA, FitImage, FitRecord, FittedDetector
 from edge_ad.images.good import GoodImages, list_images, load_preprocessed
 from edge_ad.methods import Method, load_method
 from edge_ad.methods.judge import Judge
-from edge_ad.methods.settings import FitSettings
+from edge_ad.methods.settings import AContrarioSettings, FitSettings
 from edge_ad.networks.run import Run, TorchRun
 from edge_ad_runtime.artifact.schema import Calibration
 from edge_ad_runtime.errors import ConfigError, EdgeADWarning, FitError
@@ -38,7 +43,8 @@ def fit(
     """Learn what good looks like, by the method that the settings are of.
 
     With the calibration ``split`` a share of the images, drawn by ``config.seed``, is held out and
-    sets the threshold. With ``leave-one-out`` each image counts twice.
+    sets the threshold. With ``leave-one-out`` each image counts twice. With ``a-contrario`` the
+    held-out share says what the method's own threshold makes of good images.
 
     Args:
         images: a folder of good images, or their paths. At least 2 are needed, or 1 if none is held
@@ -195,9 +201,12 @@ def _warn_of_copies(images: Iterable[FitImage]) -> None:
 
 
 def _calibration(scores: dict[Path, float], config: FitSettings) -> Calibration | None:
+    found = np.array(list(scores.values()))
+    if config.resolved_calibration == "a-contrario":
+        assert isinstance(config, AContrarioSettings), "no other settings know of it"
+        return a_contrario_threshold(found, config.false_alarms)
     if not scores:
         return None
-    found = np.array(list(scores.values()))
     is_split = config.resolved_calibration == "split"
     method: LearnedFrom = "split-conformal" if is_split else "leave-one-out"
     return learned_threshold(found, config.false_reject_rate, method)

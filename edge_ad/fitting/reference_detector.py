@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge_ad.fitting.fitted import FittedDetector
 from edge_ad.networks.run import Run, TorchRun
+from edge_ad_runtime.heads import SIGNIFICANCE
 from edge_ad_runtime.images import RGBImage, read_image
 from edge_ad_runtime.prediction import Prediction
 
@@ -43,6 +44,7 @@ class ReferenceDetector:
             map=np.asarray(trace["map"], np.float32),
             evidence={},
             timings_ms={"total": (time.perf_counter() - start) * 1e3},
+            significance=trace.get(SIGNIFICANCE),
         )
 
     def trace(self, image: RGBImage) -> dict[str, NDArray[Any]]:

@@ -10,7 +10,7 @@ from edge_ad_runtime.artifact.bounds import Above, AtLeast, Below
 from edge_ad_runtime.errors import ConfigError
 from edge_ad_runtime.settings import setting
 
-CalibrationName = Literal["leave-one-out", "split"]
+CalibrationName = Literal["leave-one-out", "split", "a-contrario"]
 
 _GROUP = "Threshold"
 
@@ -25,10 +25,11 @@ class FitSettings(ImageSettings):
         shots: how many of the good images are used, drawn by the seed. With None all are used.
         calibration: how the threshold is set. ``split`` holds a share of the images out.
             ``leave-one-out`` learns from all of them, and takes for each image the score that it
-            would have if it had not been learned from. None is the method's default. See
-            `edge_ad.fitting.calibrate`.
-        holdout_fraction: with ``split``, the share of the good images that the method does not
-            learn from, in [0, 1). With 0 there is no threshold, so the export must be given one.
+            would have if it had not been learned from. ``a-contrario`` asks the method itself, see
+            `AContrarioSettings`. None is the method's default. See `edge_ad.fitting.calibrate`.
+        holdout_fraction: the share of the good images that the method does not learn from, in
+            [0, 1). With ``split`` they set the threshold: with 0 there is none, so the export must
+            be given one. With ``a-contrario`` they say what its threshold makes of good parts.
         false_reject_rate: the share of good parts that may be rejected, in (0, 1). With None it is
             the smallest that the images support.
     """
@@ -51,8 +52,8 @@ class FitSettings(ImageSettings):
     )
     holdout_fraction: Annotated[float, AtLeast(0), Below(1)] = setting(
         0.2,
-        help="With the calibration split, share of the images that sets the threshold. With 0 "
-        "there is none, and it must be given to export.",
+        help="Share of the images that is not learned from. With the calibration split they set "
+        "the threshold, and with 0 there is none, so that it must be given to export.",
         group=_GROUP,
     )
     false_reject_rate: Annotated[float, Above(0), Below(1)] | None = setting(
@@ -78,4 +79,37 @@ class FitSettings(ImageSettings):
     @property
     def resolved_holdout_fraction(self) -> float:
         """The share of the good images that the method does not learn from."""
-        return self.holdout_fraction if self.resolved_calibration == "split" else 0.0
+        return 0.0 if self.resolved_calibration == "leave-one-out" else self.holdout_fraction
+
+
+@dataclass(frozen=True, kw_only=True)
+class AContrarioSettings(FitSettings):
+    """The settings of methods whose score is -log10 of a number of false alarms.
+
+    Such a score has a threshold by itself: the number of false alarms that may be expected in an
+    image of noise. Whether good parts are what the method takes for noise is another matter, so
+    the images that are held out check it.
+
+    Attributes:
+        false_alarms: how many false alarms may be expected in each image, above 0. The threshold
+            is -log10 of it.
+    """
+
+    calibrations: ClassVar[tuple[CalibrationName, ...]] = ("a-contrario", "split")
+
+    false_alarms: Annotated[float, Above(0)] = setting(
+        1.0,
+        help="With the calibration a-contrario, the false alarms that may be expected in an image.",
+        group=_GROUP,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.resolved_calibration != "a-contrario":
+            return
+        if self.false_reject_rate is not None:
+            raise ConfigError(
+                f"false_reject_rate is {self.false_reject_rate:g} and calibration a-contrario, "
+                "whose threshold is that of false_alarms; give --calibration split, or another "
+                "--false-alarms"
+            )

@@ -12,7 +12,11 @@ from edge_ad_export.graph.parity import OUTPUT_TOLERANCE
 from edge_ad_export.proof.reference_set import Reference
 from edge_ad_export.settings import ExportConfig
 from edge_ad_runtime.artifact.folder import hash_file
-from edge_ad_runtime.artifact.head_records import HnswSearchRecord, PatchSearchRecord
+from edge_ad_runtime.artifact.head_records import (
+    AContrarioRecord,
+    HnswSearchRecord,
+    PatchSearchRecord,
+)
 from edge_ad_runtime.artifact.manifest import FILE_NAME
 from edge_ad_runtime.artifact.schema import (
     SCHEMA,
@@ -30,6 +34,7 @@ _TOLERANCES = {
     "bf16": (0.05, 0.02, 0.02),
     "int8": (0.05, 0.02, 0.02),
 }
+_OF_DECADES = 10
 
 
 def write_manifest(
@@ -82,6 +87,9 @@ def _tolerances(
     if any(isinstance(search, HnswSearchRecord) for search in patch_searches):
         # the map tolerance is a mean over images, and a single image may be farther off
         later += 10 * config.map_tolerance
+    if any(isinstance(member.head, AContrarioRecord) for member in members):
+        # evidence minus its price: both are larger, and evidence grows with the square of a latent
+        score *= _OF_DECADES
     tolerances = {"preprocess": 1.0}  # OpenCV rounds halves differently on other processors
     for member, trace in zip(members, references[0].traces, strict=True):
         given = member.network.outputs

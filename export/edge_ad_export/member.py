@@ -15,16 +15,16 @@ from edge_ad_export.proof.reference_set import Reference
 from edge_ad_export.search import compile_search
 from edge_ad_export.settings import ExportConfig
 from edge_ad_runtime.artifact.folder import GRAPH
-from edge_ad_runtime.artifact.head_records import DirectRecord
+from edge_ad_runtime.artifact.head_records import GallerySearchRecord, PatchSearchRecord
 from edge_ad_runtime.artifact.schema import Member, NetworkRecord, Output
 from edge_ad_runtime.engines import Graph, open_engine
 
 
 def describe_search(member: Member) -> str:
     """What the member searches with and why, for people. Empty if it does not search."""
-    if isinstance(member.head, DirectRecord):
-        return ""
-    return f"{member.head.search.kind}: {member.head.search.reason}"
+    if isinstance(member.head, PatchSearchRecord | GallerySearchRecord):
+        return f"{member.head.search.kind}: {member.head.search.reason}"
+    return ""
 
 
 def write_member(

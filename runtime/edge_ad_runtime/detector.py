@@ -285,6 +285,7 @@ class Detector:
             map=prediction_map,
             evidence=evidence,
             timings_ms={**laps_ms, "total": sum(laps_ms.values())},
+            significance=judged[0].significance if len(judged) == 1 else None,
         )
 
     def _warm_up(self) -> None:

@@ -24,12 +24,14 @@ class Prediction:
     """What the detector says of one image.
 
     Attributes:
-        score: the raw score, from 0 upwards. Scores can be compared only within one artifact. In an
-            ensemble the unit is the score that good images typically have.
+        score: the raw score. Scores can be compared only within one artifact. Most are distances,
+            from 0 upwards. In an ensemble the unit is the score that good images typically have.
+            Those of ``a-contrario`` are decades, of any sign.
         threshold: the artifact's own threshold, in the same unit.
         verdict: ``anomalous`` if score > threshold, else ``good``.
-        map: ``(H, W)`` float32 at the network's input size, in the unit of the score. It is None if
-            it was not asked for, or if the artifact maps anomalous images alone and this is none.
+        map: ``(H, W)`` float32 at the network's input size, in the unit of the score unless there
+            is a ``significance``. It is None if it was not asked for, or if the artifact maps
+            anomalous images alone and this is none.
         evidence: what only this kind of head knows. ``patch-search`` gives three values. ``exact``
             says whether the score is certainly that of the exact search, whatever an index missed.
             ``scanned`` is the number of patches that were compared with the whole bank. ``bound``
@@ -38,6 +40,8 @@ class Prediction:
             ``gallery-search`` gives ``mapped``, which says whether there is a map.
         timings_ms: the milliseconds of each stage: decode, preprocess, network, what the head
             times, and total.
+        significance: ``(H, W)`` float32 in the unit of the score, which is above the threshold
+            where the image is anomalous. It is None if the map says that, or was not asked for.
     """
 
     score: float
@@ -46,6 +50,13 @@ class Prediction:
     map: NDArray[np.float32] | None
     evidence: Evidence
     timings_ms: Mapping[str, float]
+    significance: NDArray[np.float32] | None = None
+
+    @property
+    def mask(self) -> NDArray[np.bool_] | None:
+        """Where the image is anomalous, ``(H, W)``. It is None if no map was asked for."""
+        values = self.map if self.significance is None else self.significance
+        return None if values is None else values > self.threshold
 
     def to_record(self, path: Path | str) -> dict[str, Any]:
         """The record of the verdict on the image at ``path``, for JSON."""

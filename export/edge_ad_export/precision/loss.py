@@ -53,14 +53,16 @@ def measure_loss(
     stages: dict[str, list[float]] = {name: [] for name in names}
     scores = []
     images = list(with_damage(exact.members[0].held_out, config.seed))
-    least = least_unit(exact.calibration(config.threshold).threshold)
+    threshold = exact.calibration(config.threshold).threshold
+    in_decades = any(judge.head.in_decades for judge in ours.judges)
+    least = least_unit(threshold, in_decades=in_decades)
     for image in tqdm(images, desc="precision loss", unit="image", disable=not progress):
         (found, score), (expected, exact_score) = ours.stages(image), theirs.stages(image)
         for own, true in zip(found, expected, strict=True):
             for name in names:
                 if name in own:
                     stages[name].append(_relative(own[name], true[name]))
-        scores.append(abs(score - exact_score) / max(exact_score, least))
+        scores.append(abs(score - exact_score) / max(abs(exact_score), least))
     aurocs: tuple[float | None, ...] = (None, None)
     if config.labelled is not None:
         aurocs = _aurocs(config.labelled, theirs, ours, progress=progress)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from edge_ad_runtime.artifact import strict
-from edge_ad_runtime.artifact.head_records import HeadRecord
+from edge_ad_runtime.artifact.head_records import AContrarioRecord, HeadRecord
 from edge_ad_runtime.artifact.strict import AtMost, Between, Matching
 from edge_ad_runtime.artifact.words import (
     EngineName,
@@ -113,12 +113,13 @@ class Calibration:
 
     Attributes:
         method: ``split-conformal`` if good images were held out of the fit, ``leave-one-out`` if
-            each was scored as if it had not been learned from, and ``given`` if somebody chose the
-            threshold.
+            each was scored as if it had not been learned from, ``a-contrario`` if the score itself
+            says how many false alarms to expect, and ``given`` if somebody chose the threshold.
         threshold: an image is anomalous if its score is larger than this. It is in the unit of the
             score, which for an ensemble is the score that good images typically have.
         false_reject_rate: the expected share of good parts that are rejected is at most this. With
-            ``leave-one-out`` this is an estimate, and no theorem.
+            ``leave-one-out`` this is an estimate, and no theorem. With ``a-contrario`` and
+            ``given`` it is what held-out images make of a threshold that they have not set.
         requested_rate: the rate that the user asked for. It is None if that was the smallest rate
             that the images support, or if the threshold was given.
         interval: the 90% interval of the realised rate, over the draw of those images.
@@ -127,15 +128,18 @@ class Calibration:
         scores: the scores of those images, rising. If there are more than `MOST_SCORES`,
             that many of them are kept, evenly spaced in rank. They tell a line how good parts used
             to score. It is empty in artifacts of schema 3, which did not keep them.
+        false_alarms: with ``a-contrario``, how many false alarms are expected in each image of
+            noise. The threshold is -log10 of it.
     """
 
-    method: Literal["split-conformal", "leave-one-out", "given"]
-    threshold: Annotated[float, Between(0, 1e12)]
+    method: Literal["split-conformal", "leave-one-out", "a-contrario", "given"]
+    threshold: Score
     false_reject_rate: Fraction
     requested_rate: Fraction | None
     interval: tuple[Fraction, Fraction]
     images: Annotated[int, Between(0, 10**9)]
     scores: Annotated[tuple[Score, ...], AtMost(MOST_SCORES)] = ()
+    false_alarms: Positive | None = strict.optional()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,6 +216,14 @@ class Manifest:
         folders = [member.folder for member in self.members]
         if len(set(folders)) != len(folders):
             raise ValueError(f"members: expected a folder for each, found {folders}")
+        in_decades = [isinstance(member.head, AContrarioRecord) for member in self.members]
+        if any(in_decades) and len(in_decades) > 1:
+            raise ValueError("members: scores that are logarithms cannot be of an ensemble")
+        if self.calibration.threshold < 0 and not any(in_decades):
+            raise ValueError(
+                "calibration.threshold: expected 0 or more, as scores are distances, "
+                f"found {self.calibration.threshold:g}"
+            )
 
     def sealed(self) -> Manifest:
         """The same manifest with ``sha256`` filled in."""

@@ -15,7 +15,11 @@ from edge_ad_runtime.errors import EdgeADError
 from edge_ad_runtime.escaping import json_text, shown
 
 if TYPE_CHECKING:
-    from edge_ad_runtime.artifact.head_records import GallerySearchRecord, HeadRecord
+    from edge_ad_runtime.artifact.head_records import (
+        AContrarioRecord,
+        GallerySearchRecord,
+        HeadRecord,
+    )
     from edge_ad_runtime.artifact.schema import Calibration, Manifest, Member, PrecisionLoss
     from edge_ad_runtime.device.settings import DeviceSettings
     from edge_ad_runtime.images.preprocess import Preprocessing
@@ -103,6 +107,8 @@ def _member_rows(members: Sequence[Member]) -> dict[str, str]:
 
 
 def _head_rows(head: HeadRecord) -> dict[str, str]:
+    if head.kind == "a-contrario":
+        return {"test": _test(head)}
     if head.kind == "direct":
         rows, cols = head.grid
         return {"map": f"{rows} x {cols} values that the network gives"}
@@ -128,11 +134,26 @@ def _gallery_rows(head: GallerySearchRecord) -> dict[str, str]:
     }
 
 
+def _test(head: AContrarioRecord) -> str:
+    scales = ", ".join(
+        f"{scale.grid[0]} x {scale.grid[1]} of {scale.degrees:.3g} degrees" for scale in head.scales
+    )
+    if head.test.kind == "tree":
+        return f"regions, counted {head.test.counting}, on {scales}"
+    return f"windows of {head.test.window}, on {scales}"
+
+
 def _false_rejects(calibration: Calibration) -> str:
     if calibration.images == 0:
         return "unknown: no good image was left out of what was learned"
     low, high = calibration.interval
     how = "about" if calibration.method == "leave-one-out" else "at most"
+    if calibration.method == "a-contrario":
+        rejected = sum(score > calibration.threshold for score in calibration.scores)
+        return (
+            f"{calibration.false_alarms:g} expected in each image of noise; {rejected} of "
+            f"{calibration.images} held-out good images (90% interval {low:.2%} to {high:.2%})"
+        )
     return (
         f"{how} {calibration.false_reject_rate:.2%} of good parts expected "
         f"(90% interval {low:.2%} to {high:.2%})"

@@ -26,10 +26,11 @@ def verdict_of(score: float, threshold: float) -> Verdict:
     return "anomalous" if score > threshold else "good"
 
 
-def least_unit(threshold: float) -> float:
+def least_unit(threshold: float, *, in_decades: bool = False) -> float:
     """The least score that a difference of scores is taken relative to: a tenth of the threshold.
 
     The score of an image that is in the bank is rounding noise around 0. A difference of two such
-    scores means something only in proportion to the threshold.
+    scores means something only in proportion to the threshold. Scores that are logarithms have a
+    unit of their own, a decade, and a threshold of 0 is as good as any.
     """
-    return _LEAST * threshold
+    return 1.0 if in_decades else _LEAST * threshold

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ad_runtime.artifact.head_records import (
+    AContrarioRecord,
     DirectRecord,
     GallerySearchRecord,
     HeadRecord,
@@ -58,6 +59,10 @@ MAP = Stage(name="map", compared="largest", in_unit_of_score=True, most_toleranc
 SCORE = Stage(name="score", compared="largest", in_unit_of_score=True, most_tolerance=0.1)
 """Every head ends with these two. An ensemble combines its members' maps and scores."""
 
+SIGNIFICANCE = "significance"
+"""The stage ``(H, W)`` float32 of heads whose map is not in the unit of the score: what is. It is
+above the threshold where the image is anomalous."""
+
 POSTPROCESS = "postprocess"
 """The last of what every head times. The combining of an ensemble's values counts to it."""
 
@@ -68,8 +73,11 @@ class Judged:
 
     Attributes:
         score: the raw score, which is never clamped or rescaled.
-        map: ``(H, W)`` float32 of the network's input size, in the unit of the score. It is None if
-            it was not asked for, or the record leaves it out: see `Opening.map_above`.
+        map: ``(H, W)`` float32 of the network's input size, in the unit of the score unless there
+            is a ``significance``. It is None if it was not asked for, or the record leaves it out:
+            see `Opening.map_above`.
+        significance: ``(H, W)`` float32 in the unit of the score, which is above the threshold
+            where the image is anomalous. It is None if the map says that, or was not asked for.
         evidence: what only this kind of head knows. In an ensemble a truth holds if it holds for
             all members, whole numbers are added, and other numbers are combined as the scores are.
         timings_ms: the milliseconds that each of `Head.timed` took.
@@ -77,6 +85,7 @@ class Judged:
 
     score: float
     map: NDArray[np.float32] | None
+    significance: NDArray[np.float32] | None = None
     evidence: Evidence
     timings_ms: Mapping[str, float]
 
@@ -90,6 +99,9 @@ class Head(Protocol):
         shapes: the type and shape of what each stage gives, by the stage's name.
         timed: the names of what `judge` times, in order. The last is `POSTPROCESS`.
         search: the kind of search, for people, or None if the head searches nothing.
+        in_decades: whether scores are logarithms. They may then be below 0, a difference of them is
+            one even where the threshold is 0, and the map is not in their unit. Scores that are
+            not are distances from 0 upwards, which have no unit but the threshold.
     """
 
     stages: tuple[Stage, ...]
@@ -97,6 +109,7 @@ class Head(Protocol):
     shapes: Mapping[str, Shaped]
     timed: tuple[str, ...]
     search: str | None
+    in_decades: bool
 
     def replay(self, stage: str, before: Arrays) -> NDArray[Any]:
         """Compute one stage from the network's outputs and the results of the stages before it.
@@ -199,6 +212,10 @@ def open_head(record: HeadRecord, files: HeadFiles, opening: Opening) -> Head:
         from edge_ad_runtime.heads.gallery_search import GallerySearch
 
         return GallerySearch.open(record, files, opening)
+    if isinstance(record, AContrarioRecord):
+        from edge_ad_runtime.heads.a_contrario import AContrario
+
+        return AContrario(record, opening)
     assert isinstance(record, DirectRecord), "all kinds of the union"
     from edge_ad_runtime.heads.direct import Direct
 

@@ -35,6 +35,7 @@ class Direct:
     )
     timed: tuple[str, ...] = (POSTPROCESS,)
     search: str | None = None
+    in_decades: bool = False
 
     def __init__(self, record: DirectRecord, opening: Opening) -> None:
         self._record = record

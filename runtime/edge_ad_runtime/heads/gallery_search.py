@@ -44,6 +44,7 @@ class GallerySearch:
     """
 
     timed: tuple[str, ...] = ("search", "alignment", POSTPROCESS)
+    in_decades: bool = False
 
     def __init__(
         self, record: GallerySearchRecord, images: GalleryImages, opening: Opening

@@ -58,6 +58,7 @@ class PatchSearch:
         SCORE,
     )
     timed: tuple[str, ...] = ("search", POSTPROCESS)
+    in_decades: bool = False
 
     def __init__(
         self,

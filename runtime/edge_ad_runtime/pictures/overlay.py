@@ -20,9 +20,10 @@ def draw_overlay(image: RGBImage, prediction: Prediction, preprocessing: Preproc
     """The image beside the same image under its anomaly map, with the verdict above.
 
     Colour is absolute. It is transparent at 0.8 times the threshold and below, and full at 1.4
-    times the threshold, so that good images look plain and two pictures can be compared. A contour
-    marks where the map is above the threshold. Parts of the image outside the inspected cut are
-    darkened.
+    times the threshold, so that good images look plain and two pictures can be compared. Where
+    scores are decades, it is transparent 5 decades below the threshold, and full 10 above it. A
+    contour marks where the map is above the threshold. Parts of the image outside the inspected cut
+    are darkened.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB, as the camera gave it.
@@ -40,11 +41,10 @@ def draw_overlay(image: RGBImage, prediction: Prediction, preprocessing: Preproc
             "this prediction has no map to draw: it was made with with_map=False, or the artifact "
             "maps anomalous images alone"
         )
-    heat, inspected = preprocessing.back_on(prediction.map, image.shape[:2])
+    heat, inspected = preprocessing.back_on(_relative(prediction, prediction.map), image.shape[:2])
     size = _size_of_picture(image)
     small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    relative = cv2.resize(heat, size) / max(prediction.threshold, 1e-12)
-    right = _paint(small, np.asarray(relative, np.float32))
+    right = _paint(small, np.asarray(cv2.resize(heat, size), np.float32))
     right[cv2.resize(inspected, size, interpolation=cv2.INTER_NEAREST) == 0] //= 3
     return _caption(np.hstack([small, right]), prediction)
 
@@ -59,6 +59,13 @@ def _size_of_picture(image: RGBImage) -> tuple[int, int]:
     """Width and height in which an image is drawn."""
     scale = min(1.0, _LONGEST_SIDE_PX / max(image.shape[:2]))
     return max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+
+
+def _relative(prediction: Prediction, heat: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The map in units of the threshold. Decades have none: 25 of them are taken for one."""
+    if prediction.significance is not None:
+        return np.asarray(1 + (prediction.significance - prediction.threshold) / 25, np.float32)
+    return np.asarray(heat / max(prediction.threshold, 1e-12), np.float32)
 
 
 def _paint(image: RGBImage, relative: NDArray[np.float32]) -> RGBImage:

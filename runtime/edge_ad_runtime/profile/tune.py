@@ -10,7 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from edge_ad_runtime.artifact.folder import Artifact
-from edge_ad_runtime.artifact.head_records import DirectRecord, HnswSearchRecord
+from edge_ad_runtime.artifact.head_records import (
+    AContrarioRecord,
+    GallerySearchRecord,
+    HnswSearchRecord,
+    PatchSearchRecord,
+)
 from edge_ad_runtime.decision.threshold import least_unit
 from edge_ad_runtime.detector import Detector
 from edge_ad_runtime.device import machine
@@ -55,7 +60,7 @@ def tune(folder: Path | str, *, tick: Callable[[], None] = lambda: None) -> Tune
     images = {r.file: artifact.image(r.file) for r in artifact.manifest.reference}
     cores = int(machine()["cores"])
     indexed = any(
-        not isinstance(member.head, DirectRecord)
+        isinstance(member.head, PatchSearchRecord | GallerySearchRecord)
         and isinstance(member.head.search, HnswSearchRecord)
         for member in artifact.manifest.members
     )
@@ -103,8 +108,10 @@ def _check_same(
 ) -> None:
     scores = [prediction.score for prediction in found.values()]
     manifest = artifact.manifest
-    least = least_unit(manifest.calibration.threshold)
-    if max(scores) - min(scores) > manifest.tolerances[SCORE.name] * max(*scores, least):
+    in_decades = isinstance(manifest.members[0].head, AContrarioRecord)
+    least = least_unit(manifest.calibration.threshold, in_decades=in_decades)
+    largest = max(abs(score) for score in scores)
+    if max(scores) - min(scores) > manifest.tolerances[SCORE.name] * max(largest, least):
         raise EdgeADError(
             f"{image}: scores from {min(scores):.6g} to {max(scores):.6g}, depending on the search "
             "or the threads; this machine does not compute reliably, nothing was written"

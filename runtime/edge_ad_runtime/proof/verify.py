@@ -197,7 +197,8 @@ def _differences(
     preprocessed = detector.manifest.preprocessing.apply(image)
     differences = {"preprocess": _largest_level_difference(preprocessed, expected.preprocessed)}
     prediction = detector.predict(image)
-    floor = least_unit(prediction.threshold)
+    in_decades = any(member.head.in_decades for member in detector.members)
+    floor = least_unit(prediction.threshold, in_decades=in_decades)
     maps = []
     for member, values in zip(detector.members, expected.stages, strict=True):
         (found,) = member.run(expected.preprocessed[np.newaxis])
@@ -212,10 +213,11 @@ def _differences(
         maps.append(member.head.replay(MAP.name, before))
     score, expected_score = np.asarray(prediction.score), np.asarray(expected.score)
     near = abs(expected.score - prediction.threshold) <= (
-        detector.manifest.tolerances[SCORE.name] * expected.score
+        detector.manifest.tolerances[SCORE.name] * max(abs(expected.score), floor)
     )
     flipped = expected.anomalous != (prediction.verdict == "anomalous")
-    differences[MAP.name] = compare(MAP, combine(maps, detector.scales), expected.map, floor)
+    least = 0.0 if in_decades else floor  # a map beside decades has another unit
+    differences[MAP.name] = compare(MAP, combine(maps, detector.scales), expected.map, least)
     differences[SCORE.name] = compare(SCORE, score, expected_score, floor)
     differences[VERDICT] = float(flipped and not near)
     if detector.manifest.precision_loss is not None:

@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from edge_ad.fitting.calibrate import given_threshold, learned_threshold
+from edge_ad.fitting.calibrate import (
+    a_contrario_threshold,
+    given_threshold,
+    learned_threshold,
+)
 from edge_ad_runtime.errors import ConfigError, FitError
 
 
@@ -70,3 +74,25 @@ def test_a_given_threshold_is_worth_what_the_left_out_scores_say():
     assert given_threshold(scores, 0.5).false_reject_rate == 1
     assert given_threshold(scores, 0.5).interval == (pytest.approx(0.05 ** (1 / 19)), 1)
     assert given_threshold(scores[:0], 0.5).interval == (0, 1)
+
+
+@pytest.mark.parametrize(("false_alarms", "threshold"), [(1, 0), (0.01, 2), (100, -2)])
+def test_an_a_contrario_threshold_is_that_of_its_false_alarms_whatever_images_score(
+    false_alarms, threshold
+):
+    for scores in (np.array([]), np.array([-5.0, 3.0])):
+        calibration = a_contrario_threshold(scores, false_alarms)
+        assert calibration.method == "a-contrario"
+        assert calibration.threshold == pytest.approx(threshold)
+        assert calibration.false_alarms == false_alarms
+        assert calibration.images == len(scores)
+
+
+def test_what_held_out_images_make_of_an_a_contrario_threshold_stands_beside_it():
+    scores = np.array([-3.0] * 18 + [0.5, 9.0])
+    calibration = a_contrario_threshold(scores, 1)
+    assert calibration.false_reject_rate == pytest.approx(3 / 21)
+    low, high = calibration.interval
+    assert low < 2 / 20 < high
+    with pytest.raises(FitError, match="not finite"):
+        a_contrario_threshold(np.array([np.nan]), 1)

@@ -36,6 +36,13 @@ def head(manifest):
     return manifest["members"][0]["head"]
 
 
+def logarithmic(manifest):
+    """The member with a head whose scores are logarithms, in a folder of its own."""
+    record = {"kind": "a-contrario", "scales": [{"grid": [4, 4], "degrees": 8}],
+              "test": {"kind": "tree", "counting": "paper"}}  # fmt: skip
+    return {**manifest["members"][0], "folder": "other", "head": record}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -84,7 +91,10 @@ def head(manifest):
             lambda m: head(m)["map"].update(blur_sigma_px=1e308),
             "blur_sigma_px: expecte",
         ),
-        (lambda m: m["calibration"].update(threshold=1e308), "threshold: expected float from 0"),
+        (lambda m: m["calibration"].update(threshold=1e308), "threshold: expected float from -1"),
+        (lambda m: m["calibration"].update(threshold=-1.0), "threshold: expected 0 or more, as"),
+        (lambda m: m["calibration"].update(false_alarms=0.0), "false_alarms: expected float"),
+        (lambda m: m.update(members=[logarithmic(m), m["members"][0]]), "of an ensemble"),
         (lambda m: m["tolerances"].update(score=1e308), "tolerances.score: expected float from 0"),
         (lambda m: m["versions"].update(x="\ud800"), "half a surrogate pair"),
         (lambda m: m["versions"].update(x="x" * 9999), "of length 2000 at most"),
@@ -115,7 +125,10 @@ def head(manifest):
         (lambda m: m.update(schema=2), "schema 2 is not known; this runtime reads 3 and 4"),
         (lambda m: m.update(schema=3), "missing key 'method'|unknown key"),
         (lambda m: head(m).pop("kind"), "missing key 'members[0].head.kind'"),
-        (lambda m: head(m).update(kind="x"), "['direct', 'gallery-search', 'patch-search'], found"),
+        (
+            lambda m: head(m).update(kind="x"),
+            "['a-contrario', 'direct', 'gallery-search', 'patch-search'], found",
+        ),
         (lambda m: head(m).update(kind=["direct"]), "head.kind: expected one of"),
         (lambda m: m["members"][0].update(head=[]), "members[0].head: expected an object"),
         (lambda m: m.update(schema="2"), "no whole number under the key 'schema'"),

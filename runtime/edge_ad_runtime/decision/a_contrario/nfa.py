@@ -14,7 +14,7 @@ from edge_ad_runtime.decision.a_contrario.tree import log10_nfa_of_regions
 
 def significance_by_tree(
     levels: Sequence[NDArray[np.floating]],
-    channels: Sequence[int],
+    degrees: Sequence[float],
     size: tuple[int, int],
     counting: Counting,
     *,
@@ -24,7 +24,7 @@ def significance_by_tree(
 
     Args:
         levels: of each scale ``(rows, cols)``, the mean of z^2 over the channels.
-        channels: of each scale how many channels that was the mean of.
+        degrees: of each scale how many independent values that was the mean of.
         size: ``(height, width)`` of the image.
         counting: how the false alarms are shared, see
             `edge_ad_runtime.decision.a_contrario.counting`.
@@ -37,7 +37,7 @@ def significance_by_tree(
     tests = log10_tests([(each.shape[0], each.shape[1]) for each in levels], counting)
     height, width = size
     least = np.full(size, np.inf)
-    for each, c, log10_n in zip(levels, channels, tests, strict=True):
+    for each, c, log10_n in zip(levels, degrees, tests, strict=True):
         log10_nfa = log10_nfa_of_regions(each, c, log10_n, guarded=guarded)
         large = cv2.resize(log10_nfa, (width, height), interpolation=cv2.INTER_LINEAR)
         least = np.minimum(least, large)

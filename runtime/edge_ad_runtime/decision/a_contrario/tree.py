@@ -39,7 +39,7 @@ FloatArray = NDArray[np.float64]
 
 def log10_nfa_of_regions(
     levels: NDArray[np.floating],
-    channels: int,
+    degrees: float,
     log10_tests: FloatArray,
     *,
     guarded: bool = True,
@@ -48,7 +48,7 @@ def log10_nfa_of_regions(
 
     Args:
         levels: ``(rows, cols)``, the mean of z^2 over the channels.
-        channels: C.
+        degrees: C, or less where the channels depend on one another.
         log10_tests: ``(rows * cols,)``, see `edge_ad_runtime.decision.a_contrario.counting`.
         guarded: False leaves out the guard, as the paper does. It is there to compare with.
 
@@ -62,9 +62,8 @@ def log10_nfa_of_regions(
     order = above[np.argsort(-flat[above], kind="stable")]  # by falling level
     if len(order):
         m = flat[order]
-        decades = (
-            channels / 2 * (m - 1 - np.log(m)) / math.log(10)
-        )  # a position's share of -log10 p
+        # what a position adds to -log10 p
+        decades = degrees / 2 * (m - 1 - np.log(m)) / math.log(10)
         tree = _Tree(m.tolist(), decades.tolist(), log10_tests.tolist())
         tree.grow(_pairs(order, levels.shape))
         found[order] = np.minimum(tree.best_of_positions(), log10_tests[0])
