@@ -33,6 +33,7 @@ METHODS: dict[str, str] = {  # name of --method: its package
     "patchcore": "edge_ad.methods.patchcore",
     "padim": "edge_ad.methods.padim",
     "spade": "edge_ad.methods.spade",
+    "uflow": "edge_ad.methods.uflow",
 }
 
 
@@ -131,6 +132,7 @@ class Lowered:
             comes before the first weight of the others is left in float too.
         in_half: a function that gives the same network computing in half precision. None means that
             the network cannot.
+        no_int8: why the network cannot compute in int8, in a clause. It is empty if it can.
     """
 
     network: nn.Module
@@ -140,6 +142,7 @@ class Lowered:
     origin: Mapping[str, str]
     in_float: tuple[str, ...] = ()
     in_half: Callable[[], nn.Module] | None = None
+    no_int8: str = ""
 
 
 def settings_class(name: str) -> Any:

@@ -122,7 +122,7 @@ class Flow(nn.Module):
             log-determinant ``(N,)`` of the whole flow.
         """
         latents: list[Tensor] = []
-        log_det = features[0].new_zeros(len(features[0]))
+        log_det = features[0].new_zeros(features[0].shape[0])
         from_below: Tensor | None = None
         for stage, own, up in zip(self.stages, reversed(features), self._goes_up, strict=True):
             x = own if from_below is None else torch.cat([own, from_below], dim=1)

@@ -30,6 +30,11 @@ def reduce(
             the method has no network in that precision.
     """
     if config.precision == "int8":
+        if lowered.no_int8:
+            raise ExportError(
+                f"{fitted.record.method} has no int8 network: {lowered.no_int8}; export with "
+                "--precision fp16 or fp32"
+            )
         return to_int8(fitted, lowered, graph, config, progress=progress)
     if config.precision == "fp16":
         if lowered.in_half is None:

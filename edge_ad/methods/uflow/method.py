@@ -1,0 +1,151 @@
+"""U-Flow (Tailanian et al. 2022): a flow of good images' features, and a test of its latents."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from edge_ad.images.good import GoodImages
+from edge_ad.methods import Gathered, Lowered, Reference
+from edge_ad.methods.uflow.network import (
+    WINDOW_QUANTILE,
+    UFlow,
+    build_network,
+    flow_widths,
+    restore_network,
+)
+from edge_ad.methods.uflow.null import (
+    Latents,
+    describe_latents,
+    levels_of,
+    warn_of_variances,
+)
+from edge_ad.methods.uflow.settings import UFlowConfig
+from edge_ad.methods.uflow.training import (
+    features_of_images,
+    latent_variances,
+    split_off_watched,
+    train_flow,
+)
+from edge_ad.networks.run import Run
+from edge_ad.networks.weights import fingerprint
+from edge_ad_runtime.artifact import strict
+from edge_ad_runtime.artifact.head_records import (
+    AContrarioRecord,
+    BlockTestRecord,
+    ScaleRecord,
+    TreeTestRecord,
+)
+from edge_ad_runtime.errors import ConfigError
+
+_WINDOW = 5  # of the test of windows, as published
+_NO_INT8 = (
+    "each coupling of its flow multiplies by the exponential of a convolution's output, and the "
+    "next begins with that, so that errors of eight bits grow from step to step"
+)
+
+
+class UFlowMethod:
+    """See `edge_ad.methods.Method`."""
+
+    Kept = Latents
+
+    def train(self, images: GoodImages, settings: UFlowConfig, *, progress: bool) -> UFlow:
+        """The pretrained backbone with a flow that is trained on its features of the images."""
+        _, watched = split_off_watched(len(images), settings)
+        device = _device(settings)
+        network = build_network(settings).to(device)
+        features = features_of_images(network, images, progress=progress)
+        identity = _identity(images, settings)
+        train_flow(network.flow, features, settings, identity, progress=progress)
+        variances = latent_variances(network.flow, features, watched)
+        warn_of_variances([each.numpy() for each in variances])
+        for factor, variance in zip(network.factors, variances, strict=True):
+            factor.data = variance.clamp(min=1e-12).rsqrt().float().to(device)
+        return network.cpu().requires_grad_(False)
+
+    def restore(self, settings: UFlowConfig, state: Mapping[str, Tensor]) -> UFlow:
+        """See `edge_ad.methods.Method.restore`."""
+        return restore_network(settings, state)
+
+    def gather(
+        self, run: Run, images: GoodImages, settings: UFlowConfig, *, progress: bool
+    ) -> Gathered:
+        """How the latents vary on the images that the training has only watched."""
+        _, watched = split_off_watched(len(images), settings)
+        widths = flow_widths(settings)
+        levels = levels_of(run, images.only(watched), len(widths))
+        is_measured = settings.test == "tree" and settings.degrees == "measured"
+        counting = settings.counting if is_measured else None
+        return Gathered(kept=describe_latents(levels, widths, settings.size, counting))
+
+    def reference(self, run: Run, kept: Latents, settings: UFlowConfig) -> Reference:
+        """See `edge_ad.methods.Method.reference`."""
+        from edge_ad.methods.uflow.reference import UFlowReference  # scipy takes a while
+
+        return UFlowReference(run, kept.degrees.tolist(), settings, _WINDOW, WINDOW_QUANTILE)
+
+    def lower(self, network: nn.Module, kept: Latents, settings: UFlowConfig) -> Lowered:
+        """The network as it is, and the head `a-contrario`, which needs no arrays."""
+        assert isinstance(network, UFlow), "train and restore give these"
+        pairs = zip(kept.grids.tolist(), kept.degrees.tolist(), strict=True)
+        return Lowered(
+            network=network,
+            head=AContrarioRecord(
+                scales=tuple(ScaleRecord(grid=(r, c), degrees=d) for (r, c), d in pairs),
+                test=TreeTestRecord(counting=settings.counting)
+                if settings.test == "tree"
+                else BlockTestRecord(window=_WINDOW, quantile=WINDOW_QUANTILE),
+            ),
+            arrays={},
+            origin={
+                "method": settings.method,
+                "backbone": settings.resolved_backbone,
+                "weights": Path(settings.weights).name,  # folders of the workshop stay there
+                "weights_sha256": fingerprint(network.backbone.state_dict()),
+                "layers": ", ".join(map(str, settings.layers)),
+                "flow_steps": str(settings.flow_steps),
+            },
+            in_half=network.in_half,
+            no_int8=_NO_INT8,
+        )
+
+    def describe(self, kept: Latents) -> str:
+        """See `edge_ad.methods.Method.describe`."""
+        grids = ", ".join(f"{rows} x {cols}" for rows, cols in kept.grids.tolist())
+        share = float((kept.degrees / kept.channels).max())
+        return (
+            f"flow with latents of {grids} (on {kept.images[0]} good images that it was not "
+            f"trained on each is worth {share:.2g} of an independent one)"
+        )
+
+
+METHOD = UFlowMethod()
+
+
+def _device(settings: UFlowConfig) -> torch.device:
+    """Where the training runs.
+
+    Raises:
+        ConfigError: a GPU is asked for, and there is none.
+    """
+    has_gpu = torch.cuda.is_available()
+    if settings.device == "cuda" and not has_gpu:
+        raise ConfigError("device is 'cuda', and torch finds no GPU here; give --device cpu")
+    name = settings.device if settings.device != "auto" else "cuda" if has_gpu else "cpu"
+    return torch.device(name)
+
+
+def _identity(images: GoodImages, settings: UFlowConfig) -> str:
+    """The SHA-256 of all that a training depends on but for when it ends."""
+    digest = hashlib.sha256()
+    ends = replace(settings, checkpoint=None, epochs=1, patience=1, device="cpu")
+    digest.update(strict.dumps(ends).encode())
+    for path in images.paths:
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

@@ -1,0 +1,106 @@
+"""The settings of a U-Flow: option, field and JSON key are one word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+from edge_ad.images.settings import size_setting
+from edge_ad.methods.settings import AContrarioSettings
+from edge_ad.networks.settings import Layers, NetworkSettings, layers_setting
+from edge_ad_runtime.artifact.bounds import Above, AtLeast, Below, Between
+from edge_ad_runtime.settings import setting
+
+_TRAINING, _TEST = "Training", "Test"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UFlowConfig(NetworkSettings, AContrarioSettings):
+    """U-Flow's settings (Tailanian et al. 2022). The defaults are the paper's where it names one.
+
+    Attributes:
+        flow_steps: the couplings of a scale.
+        learning_rate: Adam's. The paper's is from 3e-5 to 6e-3, another for each kind of part.
+        weight_decay: Adam's.
+        batch_size: how many images a step of the training sees.
+        epochs: the most times that the training sees each image.
+        patience: the training ends after so many epochs without a better one.
+        validation_fraction: the share of the images that the training only watches, in (0, 1). They
+            decide when it ends and which epoch is kept, and give the latents their scale. (They are
+            not those that are held out for the threshold, which the training never sees.)
+        clip_norm: gradients of the loss of one value of the features that are longer than this are
+            shortened to it. Usual ones are from 0.5 to 3.
+        device: where the training runs. ``auto`` is a GPU if there is one.
+        checkpoint: a file that the training leaves after each epoch. If it is there already, the
+            training goes on from it. None leaves none.
+        test: the published test of regions (``tree``), or the older one of windows (``blocks``).
+        counting: how many regions the test counts. See
+            `edge_ad_runtime.decision.a_contrario.counting`.
+        degrees: how many independent latents a position counts as. ``channels`` counts all of them,
+            as published, and ``measured`` as many as leave the watched images without an alarm. See
+            `edge_ad.methods.uflow.null`.
+    """
+
+    method: ClassVar[str] = "uflow"
+
+    size: tuple[int, int] = size_setting((256, 256))
+    layers: Layers = layers_setting((1, 2, 3))
+    flow_steps: Annotated[int, Between(1, 16)] = setting(
+        4, help="Couplings of each scale of the flow; fewer learn less by heart of few images."
+    )
+    learning_rate: Annotated[float, Above(0), Below(1)] = setting(
+        5e-4, help="Adam's learning rate. The paper has 3e-5 to 6e-3.", group=_TRAINING
+    )
+    weight_decay: Annotated[float, AtLeast(0), Below(1)] = setting(
+        1e-5, help="Adam's weight decay.", group=_TRAINING
+    )
+    batch_size: Annotated[int, Between(1, 1024)] = setting(
+        8, help="Images that one step of the training sees.", group=_TRAINING
+    )
+    epochs: Annotated[int, Between(1, 100_000)] = setting(
+        200, help="How often the training sees each image at most.", group=_TRAINING
+    )
+    patience: Annotated[int, AtLeast(1)] = setting(
+        10,
+        help="End the training after so many epochs that are no better than one before.",
+        group=_TRAINING,
+    )
+    validation_fraction: Annotated[float, Above(0), Below(1)] = setting(
+        0.15,
+        help="Share of the images that the training only watches, to end in time.",
+        group=_TRAINING,
+    )
+    clip_norm: Annotated[float, Above(0)] = setting(
+        10.0,
+        help="The longest gradient of a step, for each value of the features.",
+        group=_TRAINING,
+    )
+    device: Literal["auto", "cpu", "cuda"] = setting(
+        "auto",
+        help="Where the training runs. auto takes a GPU if there is one.",
+        group=_TRAINING,
+    )
+    checkpoint: str | None = setting(
+        None,
+        help="A file that the training leaves after each epoch, and goes on from if it is there.",
+        unset="none",
+        group=_TRAINING,
+    )
+    test: Literal["tree", "blocks"] = setting(
+        "tree", help="Whether regions of any shape are tested, or windows.", group=_TEST
+    )
+    counting: Literal["by-size", "paper"] = setting(
+        "by-size",
+        help="What a region pays for: the regions of its own size, or as published all of them, "
+        "which a small defect on a fine grid can not.",
+        group=_TEST,
+    )
+    degrees: Literal["measured", "channels"] = setting(
+        "measured",
+        help="How many independent latents a position counts as: as many as leave the watched "
+        "images without an alarm, or as published one for each channel.",
+        group=_TEST,
+    )
+
+
+Settings = UFlowConfig

@@ -1,0 +1,185 @@
+"""The training of the flow on features that are computed once, and when it ends.
+
+A part of the images is only watched. After each epoch their negative log-likelihood says whether
+the flow has become better: it falls while the flow learns what good parts have in common, and rises
+when the flow begins to know its images by heart. The flow of the best epoch is kept. No image that
+tests a threshold or a detector has a say in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from edge_ad.features.store import allocate
+from edge_ad.images.good import GoodImages
+from edge_ad.methods.uflow.checkpoint import Progress, load_progress, save_progress
+from edge_ad.methods.uflow.flow import Flow, negative_log_likelihood
+from edge_ad.methods.uflow.network import UFlow
+from edge_ad.methods.uflow.settings import UFlowConfig
+from edge_ad_runtime.errors import FitError
+
+Features = list[NDArray[np.float32]]
+"""For each scale ``(N, C, rows, cols)``, finest first."""
+
+_LEAST_IMAGES = 2
+
+
+def split_off_watched(count: int, settings: UFlowConfig) -> tuple[list[int], list[int]]:
+    """The numbers of the images that are trained on, and of those that are only watched.
+
+    Raises:
+        FitError: there are too few images for both.
+    """
+    if count < _LEAST_IMAGES:
+        raise FitError(
+            f"{count} image to learn from; a flow needs {_LEAST_IMAGES} at least, one to train on "
+            "and one to watch, and 50 or more are wise"
+        )
+    watched = min(max(round(count * settings.validation_fraction), 1), count - 1)
+    order = np.random.default_rng(settings.seed).permutation(count)
+    return sorted(order[watched:].tolist()), sorted(order[:watched].tolist())
+
+
+@torch.inference_mode()
+def features_of_images(network: UFlow, images: GoodImages, *, progress: bool) -> Features:
+    """The features of all images, in memory or in scratch files: see `allocate`.
+
+    Raises:
+        FitError: a scratch file would not fit on its disk, or features are not finite.
+    """
+    device = next(network.parameters()).device
+    found: Features = []
+    with tqdm(total=len(images), desc="features", unit="image", disable=not progress) as bar:
+        for start, batch in images.batches():
+            scales = network.features(torch.from_numpy(batch).to(device))
+            if not found:
+                found = [allocate((len(images), *scale.shape[1:])) for scale in scales]
+            for array, scale in zip(found, scales, strict=True):
+                if not torch.isfinite(scale).all():
+                    raise FitError("the backbone gives features that are not finite")
+                array[start : start + len(batch)] = scale.cpu().numpy()
+            bar.update(len(batch))
+    return found
+
+
+def train_flow(
+    flow: Flow, features: Features, settings: UFlowConfig, identity: str, *, progress: bool
+) -> None:
+    """Train the flow on the features of all images, of which some are only watched.
+
+    Args:
+        flow: on the device that it is to be trained on. It is left as of its best epoch.
+        features: see `features_of_images`.
+        settings: the settings.
+        identity: what a checkpoint must have been made of, to go on from it.
+        progress: show a bar with the loss and the likelihood of the watched images.
+
+    Raises:
+        FitError: the loss is not finite, or the checkpoint is of another training.
+    """
+    trained, watched = split_off_watched(len(features[0]), settings)
+    optimiser = torch.optim.Adam(
+        flow.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+    checkpoint = None if settings.checkpoint is None else Path(settings.checkpoint)
+    state = Progress(epoch=0, best=float("inf"), best_epoch=0, best_state=_copied(flow))
+    if checkpoint is not None and checkpoint.exists():
+        state = load_progress(checkpoint, flow, optimiser, identity)
+    bar = tqdm(total=settings.epochs, initial=state.epoch, desc="training", unit="epoch",
+               disable=not progress)  # fmt: skip
+    with bar:
+        while state.epoch < settings.epochs and not state.is_over(settings.patience):
+            rng = np.random.default_rng((settings.seed, state.epoch))  # the same after a restart
+            loss = _epoch(flow, optimiser, features, rng.permutation(trained), settings)
+            of_watched = mean_nll(flow, features, watched, settings.batch_size)
+            state.epoch += 1
+            if of_watched < state.best:
+                state.best, state.best_epoch, state.best_state = (
+                    of_watched, state.epoch, _copied(flow),
+                )  # fmt: skip
+            if checkpoint is not None:
+                save_progress(checkpoint, flow, optimiser, state, identity)
+            bar.set_postfix(loss=f"{loss:.4f}", watched=f"{of_watched:.4f}", best=state.best_epoch)
+            bar.update()
+    flow.load_state_dict(state.best_state)
+
+
+def _epoch(
+    flow: Flow,
+    optimiser: torch.optim.Optimizer,
+    features: Features,
+    order: NDArray[np.int64],
+    settings: UFlowConfig,
+) -> float:
+    """Every image once. The mean loss of a value.
+
+    Raises:
+        FitError: the loss is not finite.
+    """
+    total = 0.0
+    for rows in _batches(order.tolist(), settings.batch_size):
+        batch = _batch(flow, features, rows)
+        losses = negative_log_likelihood(*flow(batch))
+        loss = losses.mean()
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        longest = settings.clip_norm * _values(features)
+        norm = torch.nn.utils.clip_grad_norm_(flow.parameters(), longest)
+        if not torch.isfinite(loss) or not torch.isfinite(norm):
+            raise FitError(
+                f"the training diverges at learning_rate {settings.learning_rate:g}: the loss is "
+                f"{float(loss.detach()):g}; give a smaller --learning-rate, such as "
+                f"{settings.learning_rate / 5:.1g}"
+            )
+        optimiser.step()
+        total += float(losses.detach().sum())
+    return total / len(order) / _values(features)
+
+
+@torch.no_grad()
+def mean_nll(flow: Flow, features: Features, rows: Sequence[int], batch_size: int) -> float:
+    """The mean negative log-likelihood of some images, for each value and but for a constant.
+
+    Standard normal latents that need no stretching have 0.5.
+    """
+    found = [
+        negative_log_likelihood(*flow(_batch(flow, features, some)))
+        for some in _batches(rows, batch_size)
+    ]
+    return float(torch.cat(found).mean()) / _values(features)
+
+
+@torch.no_grad()
+def latent_variances(flow: Flow, features: Features, rows: Sequence[int]) -> list[Tensor]:
+    """For each scale the mean of z^2 of each channel over some images, ``(C, 1, 1)``."""
+    sums = [torch.zeros(width, 1, 1, dtype=torch.float64) for width in flow.widths]
+    for row in rows:
+        latents, _ = flow(_batch(flow, features, [row]))
+        for total, z in zip(sums, latents, strict=True):
+            total += z[0].double().square().mean(dim=(1, 2), keepdim=True).cpu()
+    return [total / len(rows) for total in sums]
+
+
+def _batch(flow: Flow, features: Features, rows: Sequence[int]) -> list[Tensor]:
+    device = next(flow.parameters()).device
+    return [torch.from_numpy(array[list(rows)]).to(device) for array in features]
+
+
+def _batches(rows: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
+def _values(features: Features) -> int:
+    return sum(array[0].size for array in features)
+
+
+def _copied(flow: Flow) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in flow.state_dict().items()}
