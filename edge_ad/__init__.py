@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edge_ad.methods.padim.settings import PadimConfig
     from edge_ad.methods.patchcore.settings import PatchCoreConfig
     from edge_ad.methods.spade.settings import SpadeConfig
+    from edge_ad.methods.uflow.settings import UFlowConfig
 
 __version__ = "0.1.0"
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "PatchCoreConfig",
     "ReferenceDetector",
     "SpadeConfig",
+    "UFlowConfig",
     "__version__",
     "fit",
 ]
@@ -37,6 +39,7 @@ _HOMES = {
     "PatchCoreConfig": "edge_ad.methods.patchcore.settings",
     "ReferenceDetector": "edge_ad.fitting.reference_detector",
     "SpadeConfig": "edge_ad.methods.spade.settings",
+    "UFlowConfig": "edge_ad.methods.uflow.settings",
     "fit": "edge_ad.fitting.fitting",
 }
 
