@@ -36,7 +36,7 @@ def evaluate(
 ) -> None:
     """Measure an artifact on labelled images.
 
-    Gives AUROC, pixel AUROC, PRO, best F1 and the confusion at the artifact's threshold. TEST_DIR
+    Gives AUROC, pixel AUROC, PRO, best F1, and IoU and counts at the artifact's threshold. TEST_DIR
     has MVTec AD's layout (test/good, test/<defect>, ground_truth/<defect>), that of another public
     data set, or simply the folders good and bad; or it is a .csv or .json list of path, label and
     mask.
@@ -77,6 +77,7 @@ def describe_evaluation(evaluation: Evaluation) -> str:
         f"image AUROC  {evaluation.image_auroc:.4f}",
         f"pixel AUROC  {optional(evaluation.pixel_auroc)}",
         f"PRO (30%)    {optional(evaluation.pro)}",
+        f"IoU          {optional(evaluation.iou)} at the threshold",
         f"best F1      {evaluation.f1_best:.4f} at {evaluation.f1_best_threshold:.4g}",
         f"at the threshold {evaluation.threshold:.4g}: {evaluation.true_goods} good accepted, "
         f"{evaluation.false_rejects} rejected; {evaluation.detected} defective found, "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,9 @@ class Evaluation:
         pixel_auroc: the area under the ROC curve of pixels. It is None without masks, and with an
             artifact that maps anomalous images alone: pixels of images without a map have no score.
         pro: the per-region overlap up to 30% false positives. It is None where that is.
+        iou: the mean over the defective images that have a mask of the intersection over union of
+            that mask and of where the artifact is above its own threshold (`Prediction.mask`), both
+            at the network's size. It is None without masks, and if one of these images has no map.
         f1_best: the largest F1 over all thresholds. Finding it needs labels, which a line lacks.
         f1_best_threshold: the threshold that gives the largest F1.
         threshold: the artifact's own threshold, at which the four counts are taken.
@@ -75,6 +78,7 @@ class Evaluation:
     by_kind: tuple[KindResult, ...]
     errors: tuple[str, ...]
     scores: tuple[ScoredImage, ...]
+    iou: float | None = None
 
     @property
     def why_no_pixels(self) -> str:
@@ -100,6 +104,7 @@ def evaluate(
     maps: list[NDArray[np.float32] | None] = []
     masks: list[NDArray[np.bool_]] = []
     errors: list[str] = []
+    ious: list[float | None] = []
     for image in tqdm(images, desc="evaluate", unit="image", disable=not progress):
         try:
             pixels = read_image(image.path)
@@ -120,7 +125,16 @@ def evaluate(
         if mask is not None:
             maps.append(prediction.map)
             masks.append(mask)
-    return _evaluation(detector, scored, maps, masks, errors)
+            if mask.any():
+                found = prediction.mask
+                ious.append(None if found is None else metrics.iou(found, mask))
+    return replace(_evaluation(detector, scored, maps, masks, errors), iou=_mean(ious))
+
+
+def _mean(values: list[float | None]) -> float | None:
+    """The mean, which is not known if one of the values is not, or there is none."""
+    known = [value for value in values if value is not None]
+    return np.mean(known).item() if known and len(known) == len(values) else None
 
 
 def _mask(image: TestImage, shape: tuple[int, ...], detector: Detector) -> NDArray[np.bool_] | None:

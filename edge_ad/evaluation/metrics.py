@@ -125,6 +125,16 @@ def roc(scores: Scores, is_defective: NDArray[np.bool_]) -> tuple[Scores, Scores
     )
 
 
+def iou(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
+    """Intersection over union of two masks. Of two that are empty it is 1.
+
+    >>> iou(np.array([[True, True, False]]), np.array([[False, True, True]]))
+    0.3333333333333333
+    """
+    union = int((found | truth).sum())
+    return int((found & truth).sum()) / union if union else 1.0
+
+
 def _counts(scores: Scores, is_defective: NDArray[np.bool_]) -> tuple[Scores, Scores, Scores]:
     """Per distinct score, falling: how many of each label are at or above it."""
     thresholds, group = np.unique(-scores, return_inverse=True)

@@ -81,11 +81,13 @@ def _draw_curves(evaluation: Evaluation, path: Path) -> None:
     is_defective = np.array([image.is_defective for image in evaluation.scores])
     figure = Figure(figsize=(12, 3.8), layout="constrained")
     histogram, roc, pr = figure.subplots(1, 3)
-    bins = list(np.linspace(0, scores.max() * 1.02, 40))
+    least, most = min(0.0, scores.min()), max(0.0, scores.max())
+    margin = 0.02 * max(most - least, 1e-12)
+    bins = list(np.linspace(least - margin * (least < 0), most + margin, 40))
     histogram.hist(scores[~is_defective], bins, label="good", color="#4477aa", alpha=0.7)
     histogram.hist(scores[is_defective], bins, label="defective", color="#cc3311", alpha=0.7)
     histogram.axvline(evaluation.threshold, color="black", ls="--", label="threshold")
-    histogram.set(xlabel="image score (distance)", ylabel="images", title="scores")
+    histogram.set(xlabel="image score", ylabel="images", title="scores")
     histogram.legend()
     roc.plot(*metrics.roc(scores, is_defective), color="#4477aa")
     roc.set(
@@ -110,6 +112,7 @@ def _html(evaluation: Evaluation, sections: list[tuple[str, list[tuple[str, Scor
         "image AUROC": f"{evaluation.image_auroc:.4f}",
         "pixel AUROC": _optional(evaluation.pixel_auroc, evaluation),
         "PRO (30%)": _optional(evaluation.pro, evaluation),
+        "IoU at the threshold": _optional(evaluation.iou, evaluation),
         "best F1": f"{evaluation.f1_best:.4f} at {evaluation.f1_best_threshold:.4g}",
         "threshold": f"{evaluation.threshold:.4g}",
         "good, accepted / rejected": f"{evaluation.true_goods} / {evaluation.false_rejects}",

@@ -18,6 +18,7 @@ import numpy as np
 from edge_ad_runtime.artifact.folder import Artifact
 from edge_ad_runtime.artifact.schema import Manifest
 from edge_ad_runtime.artifact.words import EngineChoice
+from edge_ad_runtime.decision.regions import find_regions
 from edge_ad_runtime.decision.threshold import verdict_of
 from edge_ad_runtime.device.saturation import warn_where_int8_saturates
 from edge_ad_runtime.device.settings import read_device_settings
@@ -236,7 +237,7 @@ class Detector:
                 raise ImageError(str(exc), path=Path(image)) from exc
             raise
         clock.lap("preprocess")
-        return _Prepared(preprocessed, clock.laps_ms)
+        return _Prepared(preprocessed, (pixels.shape[0], pixels.shape[1]), clock.laps_ms)
 
     def _judge(self, prepared: Sequence[_Prepared], *, with_map: bool) -> list[Prediction]:
         if os.getpid() != self._process:
@@ -254,13 +255,21 @@ class Detector:
         network_ms = clock.laps_ms["network"] / len(prepared)
         return [
             self._judge_one(
-                [each[i] for each in outputs], {**image.laps_ms, "network": network_ms}, with_map
+                [each[i] for each in outputs],
+                image.original,
+                {**image.laps_ms, "network": network_ms},
+                with_map=with_map,
             )
             for i, image in enumerate(prepared)
         ]
 
     def _judge_one(
-        self, outputs: Sequence[Arrays], laps_ms: dict[str, float], with_map: bool
+        self,
+        outputs: Sequence[Arrays],
+        original: tuple[int, int],
+        laps_ms: dict[str, float],
+        *,
+        with_map: bool,
     ) -> Prediction:
         clock = Stopwatch()
         pairs = zip(self.members, outputs, strict=True)
@@ -269,6 +278,10 @@ class Detector:
         threshold = self.manifest.calibration.threshold
         maps = [each.map for each in judged if each.map is not None]
         prediction_map = combine(maps, self.scales) if len(maps) == len(judged) else None
+        significance = judged[0].significance if len(judged) == 1 else None
+        decisive = prediction_map if significance is None else significance
+        placement = self.manifest.preprocessing.placement(original)
+        regions = None if decisive is None else find_regions(decisive, threshold, placement)
         evidence = combine_evidence([each.evidence for each in judged], self.scales)
         verdict = verdict_of(score, threshold)
         clock.lap("judge")
@@ -285,7 +298,8 @@ class Detector:
             map=prediction_map,
             evidence=evidence,
             timings_ms={**laps_ms, "total": sum(laps_ms.values())},
-            significance=judged[0].significance if len(judged) == 1 else None,
+            significance=significance,
+            regions=regions,
         )
 
     def _warm_up(self) -> None:
@@ -293,12 +307,14 @@ class Detector:
         on_cpu = [m.record.network for m in self.members if m.engine.device == "cpu"]
         warn_where_int8_saturates(on_cpu)
         rows, cols = self.manifest.preprocessing.size
-        self._judge([_Prepared(np.zeros((rows, cols, 3), np.uint8), {})], with_map=True)
+        blank = np.zeros((rows, cols, 3), np.uint8)
+        self._judge([_Prepared(blank, (rows, cols), {})], with_map=True)
 
 
 @dataclass(frozen=True)
 class _Prepared:
-    """An image as the network takes it, ``(H, W, 3)``, and the time that preparing it took."""
+    """An image as the network takes it, ``(H, W, 3)``, the size that it had, and what that took."""
 
     pixels: RGBImage
+    original: tuple[int, int]
     laps_ms: dict[str, float]

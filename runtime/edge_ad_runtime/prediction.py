@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ad_runtime.decision.regions import Region
 from edge_ad_runtime.decision.threshold import Verdict
 from edge_ad_runtime.escaping import json_text
 from edge_ad_runtime.heads import Evidence
@@ -42,6 +43,10 @@ class Prediction:
             times, and total.
         significance: ``(H, W)`` float32 in the unit of the score, which is above the threshold
             where the image is anomalous. It is None if the map says that, or was not asked for.
+        regions: where the image is anomalous, of the highest peak first, in pixels of the image as
+            the camera gave it. The regions are those of `mask`, whatever the verdict: where the
+            score is not the largest value of a map, a good image may have one, and an anomalous one
+            none. It is None if there is no map.
     """
 
     score: float
@@ -51,10 +56,11 @@ class Prediction:
     evidence: Evidence
     timings_ms: Mapping[str, float]
     significance: NDArray[np.float32] | None = None
+    regions: tuple[Region, ...] | None = None
 
     @property
     def mask(self) -> NDArray[np.bool_] | None:
-        """Where the image is anomalous, ``(H, W)``. It is None if no map was asked for."""
+        """Where the image is anomalous, ``(H, W)``. It is None if there is no map."""
         values = self.map if self.significance is None else self.significance
         return None if values is None else values > self.threshold
 
@@ -66,6 +72,7 @@ class Prediction:
             "threshold": self.threshold,
             "verdict": self.verdict,
             **self.evidence,
+            **({} if self.regions is None else {"regions": [r.to_record() for r in self.regions]}),
             "timings_ms": {stage: round(ms, 3) for stage, ms in self.timings_ms.items()},
         }
 

@@ -196,11 +196,28 @@ def test_the_record_of_a_verdict_is_made_in_one_place(detector, tiny, good_image
     prediction = detector.predict(good_image)
     record = prediction.to_record(good_image)
     assert list(record) == [
-        *("path", "score", "threshold", "verdict", "exact", "scanned", "bound", "timings_ms")
+        *("path", "score", "threshold", "verdict", "exact", "scanned", "bound", "regions"),
+        "timings_ms",
     ]
     assert json.loads(prediction.to_json(good_image)) == record
+    assert "regions" not in detector.predict(good_image, with_map=False).to_record(good_image)
     error = error_record("x.png", EdgeADError("gone"), threshold=0.5)
     assert error == {
         "path": "x.png", "score": None, "threshold": 0.5, "verdict": "error", "timings_ms": {},
         "error": "gone",
     }  # fmt: skip
+
+
+def test_regions_say_where_the_image_is_anomalous_in_its_own_pixels(detector, tiny):
+    stained = read_image(tiny / "reference/0-stain.png")
+    larger = np.repeat(np.repeat(stained, 2, axis=0), 3, axis=1)
+    prediction, of_larger = detector.predict(stained), detector.predict(larger)
+    (region, *_) = prediction.regions
+    assert region.to_record() == prediction.to_record("x.png")["regions"][0]
+    top, left, height, width = region.box
+    heat, _ = detector.manifest.preprocessing.back_on(prediction.map, stained.shape[:2])
+    assert heat[region.peak] == pytest.approx(heat.max(), rel=0.02)
+    assert region.peak_score == prediction.map.max() > prediction.threshold
+    assert heat[top : top + height, left : left + width].max() == heat.max()
+    found = np.array(of_larger.regions[0].box) / (2, 3, 2, 3)
+    assert np.abs(found - region.box).max() <= 6  # two pixels of the network's input

@@ -1,5 +1,6 @@
 import numpy as np
 
+from edge_ad_runtime.decision.regions import find_regions
 from edge_ad_runtime.images.preprocess import Preprocessing
 from edge_ad_runtime.pictures.overlay import draw_overlay
 from edge_ad_runtime.prediction import Prediction
@@ -36,3 +37,16 @@ def test_an_overlay_of_decades_shows_where_they_are_above_the_threshold():
     picture = draw_overlay(grey, prediction(significance=significance()), cut)[30:, 80:]
     assert np.abs(picture[24, 30].astype(int) - 128).max() > 30
     assert (picture[50:, 50:] == 128).all()
+
+
+def test_an_overlay_has_a_box_around_each_region():
+    grey = np.full((64, 80, 3), 128, np.uint8)
+    cut = Preprocessing(size=(32, 40))
+    regions = find_regions(significance(), 0.0, cut.placement(grey.shape[:2]))
+    without = draw_overlay(grey, prediction(significance=significance()), cut)
+    boxed = draw_overlay(grey, prediction(significance=significance(), regions=regions), cut)
+    changed = np.argwhere((boxed != without).any(axis=2)) - (30, 80)
+    top, left, height, width = regions[0].box
+    assert changed.min(axis=0).tolist() == [top, left]
+    assert changed.max(axis=0).tolist() == [top + height, left + width]
+    assert (boxed[30 + top, 80 + left] == 255).all()

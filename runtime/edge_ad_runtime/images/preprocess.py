@@ -6,6 +6,7 @@ There is no other preprocessing, because fitting, the reference and the device a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -102,6 +103,17 @@ class Preprocessing:
             np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST), np.uint8),
         )
 
+    def placement(self, original: tuple[int, ...]) -> Placement:
+        """Where the network's input is on an ``(H, W)`` image."""
+        (height, width), (top, left) = self.scaled_size(original)
+        return Placement(
+            original=(original[0], original[1]),
+            top=top,
+            left=left,
+            row_scale=original[0] / height,
+            col_scale=original[1] / width,
+        )
+
     def scaled_size(self, original: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int]]:
         """The size after scaling, and the top-left corner of the cut, for an ``(H, W)`` original.
 
@@ -123,6 +135,48 @@ class Preprocessing:
                 f"{self.resize_px} would be {height} x {width}; the image is too narrow"
             )
         return (height, width), ((height - rows) // 2, (width - cols) // 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Where a network's input is on the image that it was cut from.
+
+    Attributes:
+        original: ``(H, W)`` of the image.
+        top: the rows of the scaled image above the cut.
+        left: its columns before the cut.
+        row_scale: how many rows of the image one of the scaled image is.
+        col_scale: the same of columns.
+    """
+
+    original: tuple[int, int]
+    top: int
+    left: int
+    row_scale: float
+    col_scale: float
+
+    def box(self, top: int, left: int, height: int, width: int) -> tuple[int, int, int, int]:
+        """A box of the input on the image, as ``(top, left, height, width)``, rounded outwards.
+
+        >>> halved = Preprocessing(size=(32, 40)).placement((64, 80))
+        >>> halved.box(3, 5, 2, 1)
+        (6, 10, 4, 2)
+        """
+        first_row, end_row = self._span(top + self.top, height, self.row_scale, self.original[0])
+        first_col, end_col = self._span(left + self.left, width, self.col_scale, self.original[1])
+        return first_row, first_col, end_row - first_row, end_col - first_col
+
+    def pixel(self, row: int, col: int) -> tuple[int, int]:
+        """The pixel of the image in the middle of one of the input."""
+        at = ((row + self.top + 0.5) * self.row_scale, (col + self.left + 0.5) * self.col_scale)
+        last_row, last_col = (side - 1 for side in self.original)
+        return min(int(at[0]), last_row), min(int(at[1]), last_col)
+
+    @staticmethod
+    def _span(first: int, length: int, scale: float, side: int) -> tuple[int, int]:
+        # 1e-6: rounding must not add a pixel
+        start = min(math.floor(first * scale + 1e-6), side - 1)
+        return start, max(start + 1, min(math.ceil((first + length) * scale - 1e-6), side))
 
 
 def _resize(image: RGBImage, height: int, width: int) -> RGBImage:

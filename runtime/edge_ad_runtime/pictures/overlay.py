@@ -22,8 +22,8 @@ def draw_overlay(image: RGBImage, prediction: Prediction, preprocessing: Preproc
     Colour is absolute. It is transparent at 0.8 times the threshold and below, and full at 1.4
     times the threshold, so that good images look plain and two pictures can be compared. Where
     scores are decades, it is transparent 5 decades below the threshold, and full 10 above it. A
-    contour marks where the map is above the threshold. Parts of the image outside the inspected cut
-    are darkened.
+    contour marks where the map is above the threshold, and a box each region. Parts of the image
+    outside the inspected cut are darkened.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB, as the camera gave it.
@@ -42,10 +42,13 @@ def draw_overlay(image: RGBImage, prediction: Prediction, preprocessing: Preproc
             "maps anomalous images alone"
         )
     heat, inspected = preprocessing.back_on(_relative(prediction, prediction.map), image.shape[:2])
-    size = _size_of_picture(image)
+    scale, size = _scale(image), _size_of_picture(image)
     small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     right = _paint(small, np.asarray(cv2.resize(heat, size), np.float32))
     right[cv2.resize(inspected, size, interpolation=cv2.INTER_NEAREST) == 0] //= 3
+    for region in prediction.regions or ():
+        top, left, rows, cols = (round(side * scale) for side in region.box)
+        cv2.rectangle(right, (left, top), (left + cols, top + rows), _WHITE, 1)
     return _caption(np.hstack([small, right]), prediction)
 
 
@@ -55,9 +58,14 @@ def draw_verdict(image: RGBImage, prediction: Prediction) -> RGBImage:
     return _caption(np.asarray(small, np.uint8), prediction)
 
 
+def _scale(image: RGBImage) -> float:
+    """How large an image is drawn."""
+    return min(1.0, _LONGEST_SIDE_PX / float(max(image.shape[:2])))
+
+
 def _size_of_picture(image: RGBImage) -> tuple[int, int]:
     """Width and height in which an image is drawn."""
-    scale = min(1.0, _LONGEST_SIDE_PX / max(image.shape[:2]))
+    scale = _scale(image)
     return max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
 
 

@@ -2,9 +2,11 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 
 from edge_ad.evaluation.evaluate import evaluate
@@ -12,7 +14,7 @@ from edge_ad.evaluation.report import write_report
 from edge_ad.images.labelled import TestImage
 from edge_ad_runtime import Detector
 from edge_ad_runtime.errors import ConfigError
-from edge_ad_runtime.images import read_image
+from edge_ad_runtime.images import read_image, write_png
 
 TINY = Path(__file__).parents[2] / "runtime/tiny.edgead"
 
@@ -68,3 +70,31 @@ def test_a_report_never_replaces_the_images_or_the_artifact(detector, images, tm
         write_report(evaluation, detector, TINY, overwrite=True)
     write_report(evaluation, detector, tmp_path / "report")
     write_report(evaluation, detector, tmp_path / "report", overwrite=True)
+
+
+def test_iou_is_the_mean_over_defective_images_with_a_mask(detector, tmp_path):
+    stained = read_image(TINY / "reference/0-stain.png")
+    write_png(tmp_path / "good.png", read_image(TINY / "reference/0-good.png"))
+    write_png(tmp_path / "stain.png", stained)
+    heat, _ = detector.manifest.preprocessing.back_on(
+        detector.predict(stained).map, stained.shape[:2]
+    )
+    found = heat > detector.manifest.calibration.threshold
+    half = found & (np.arange(found.shape[0]) < np.argwhere(found)[:, 0].mean())[:, np.newaxis]
+    images = [TestImage(path=tmp_path / "good.png", kind="good")]
+    for name, mask in (("all", found), ("half", half)):
+        picture = np.repeat(255 * mask[..., np.newaxis], 3, axis=2).astype(np.uint8)
+        write_png(tmp_path / f"{name}.png", picture)
+        mask_path = tmp_path / f"{name}.png"
+        images.append(TestImage(path=tmp_path / "stain.png", kind="stain", mask=mask_path))
+    assert evaluate(detector, images[:2]).iou == pytest.approx(1, abs=0.1)
+    expected = (1 + half.sum() / found.sum()) / 2
+    assert evaluate(detector, images).iou == pytest.approx(expected, abs=0.1)
+    assert evaluate(detector, [images[0], replace(images[1], mask=None)]).iou is None
+
+
+def test_scores_below_0_have_a_histogram_too(detector, images, tmp_path):
+    evaluation = evaluate(detector, images)
+    scores = tuple(replace(image, score=image.score - 1e4) for image in evaluation.scores)
+    write_report(replace(evaluation, scores=scores), detector, tmp_path / "report")
+    assert read_image(tmp_path / "report/curves.png").size
