@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,15 +22,15 @@ from edge_ad.methods.uflow.network import (
 )
 from edge_ad.methods.uflow.null import (
     Latents,
-    describe_latents,
-    levels_of,
+    look_at_latents,
+    price_of,
     warn_of_variances,
 )
 from edge_ad.methods.uflow.settings import UFlowConfig
 from edge_ad.methods.uflow.training import (
     features_of_images,
     latent_variances,
-    split_off_watched,
+    split_images,
     train_flow,
 )
 from edge_ad.networks.run import Run
@@ -57,7 +58,7 @@ class UFlowMethod:
 
     def train(self, images: GoodImages, settings: UFlowConfig, *, progress: bool) -> UFlow:
         """The pretrained backbone with a flow that is trained on its features of the images."""
-        _, watched = split_off_watched(len(images), settings)
+        watched = split_images(len(images), settings).watched
         device = _device(settings)
         network = build_network(settings).to(device)
         features = features_of_images(network, images, progress=progress)
@@ -76,32 +77,34 @@ class UFlowMethod:
     def gather(
         self, run: Run, images: GoodImages, settings: UFlowConfig, *, progress: bool
     ) -> Gathered:
-        """How the latents vary on the images that the training has only watched."""
-        _, watched = split_off_watched(len(images), settings)
-        widths = flow_widths(settings)
-        levels = levels_of(run, images.only(watched), len(widths))
-        is_measured = settings.test == "tree" and settings.degrees == "measured"
-        counting = settings.counting if is_measured else None
-        return Gathered(kept=describe_latents(levels, widths, settings.size, counting))
+        """What the latents are worth on the images that have no part in the network."""
+        checked = split_images(len(images), settings).checked
+        latents, outputs = look_at_latents(run, images.only(checked), flow_widths(settings))
+        if settings.null_hypothesis == "normal":
+            return Gathered(kept=latents)
+        measured = latents.with_measured_degrees()
+        price = price_of(_record(measured, settings), outputs, settings.size)
+        return Gathered(kept=replace(measured, price=np.array([price])))
 
     def reference(self, run: Run, kept: Latents, settings: UFlowConfig) -> Reference:
         """See `edge_ad.methods.Method.reference`."""
         from edge_ad.methods.uflow.reference import UFlowReference  # scipy takes a while
 
-        return UFlowReference(run, kept.degrees.tolist(), settings, _WINDOW, WINDOW_QUANTILE)
+        return UFlowReference(
+            run,
+            settings,
+            degrees=kept.degrees.tolist(),
+            price=float(kept.price[0]),
+            window=_WINDOW,
+            quantile=WINDOW_QUANTILE,
+        )
 
     def lower(self, network: nn.Module, kept: Latents, settings: UFlowConfig) -> Lowered:
         """The network as it is, and the head `a-contrario`, which needs no arrays."""
         assert isinstance(network, UFlow), "train and restore give these"
-        pairs = zip(kept.grids.tolist(), kept.degrees.tolist(), strict=True)
         return Lowered(
             network=network,
-            head=AContrarioRecord(
-                scales=tuple(ScaleRecord(grid=(r, c), degrees=d) for (r, c), d in pairs),
-                test=TreeTestRecord(counting=settings.counting)
-                if settings.test == "tree"
-                else BlockTestRecord(window=_WINDOW, quantile=WINDOW_QUANTILE),
-            ),
+            head=_record(kept, settings),
             arrays={},
             origin={
                 "method": settings.method,
@@ -118,14 +121,26 @@ class UFlowMethod:
     def describe(self, kept: Latents) -> str:
         """See `edge_ad.methods.Method.describe`."""
         grids = ", ".join(f"{rows} x {cols}" for rows, cols in kept.grids.tolist())
-        share = float((kept.degrees / kept.channels).max())
+        pairs = zip(kept.degrees.tolist(), kept.channels.tolist(), strict=True)
+        degrees = ", ".join(f"{found:.3g} of {channels}" for found, channels in pairs)
         return (
-            f"flow with latents of {grids} (on {kept.images[0]} good images that it was not "
-            f"trained on each is worth {share:.2g} of an independent one)"
+            f"flow with latents of {grids}, degrees of freedom {degrees}, price "
+            f"{kept.price[0]:.3g} decades (by {kept.images[0]} good images that it has not seen)"
         )
 
 
 METHOD = UFlowMethod()
+
+
+def _record(latents: Latents, settings: UFlowConfig) -> AContrarioRecord:
+    pairs = zip(latents.grids.tolist(), latents.degrees.tolist(), strict=True)
+    return AContrarioRecord(
+        scales=tuple(ScaleRecord(grid=(rows, cols), degrees=d) for (rows, cols), d in pairs),
+        test=TreeTestRecord(counting=settings.counting)
+        if settings.test == "tree"
+        else BlockTestRecord(window=_WINDOW, quantile=WINDOW_QUANTILE),
+        price=float(latents.price[0]),
+    )
 
 
 def _device(settings: UFlowConfig) -> torch.device:

@@ -3,53 +3,62 @@
 The test is about latents that are standard normal and independent. Those of good images that were
 not trained on are neither: some channels vary more than others, they depend on one another, a level
 depends on those around it, and its tail is heavier than a chi-squared distribution's. Taken at its
-word the test would reject nearly every good part. Two things are done about that, both with the
-images that the training has only watched:
+word the test would reject nearly every good part. Two things are done about that:
 
-- Latents are divided by their standard deviation, for each scale and channel (a factor in the
-  graph). Then the mean of the levels is 1.
-- The *degrees of freedom* of a level, of which the test thinks that there are as many as channels,
-  are lowered on all scales alike until none of the watched images is an alarm. So they say how
-  much evidence a position is worth, whatever makes it less than it seems.
+- Latents are divided by their standard deviation, for each scale and channel, on the images that
+  the training has watched (a factor in the graph).
+- The *degrees of freedom* of a scale's levels, which the test takes to be as many as channels, are
+  how many independent normal numbers would let their mean vary as much as the levels of good images
+  do: 2 (mean)^2 / variance (Satterthwaite 1946).
+- What is then left, as levels depend on those around them and have heavier tails, is *priced*:
+  log10 of the number of false alarms is raised until at most 5% of good images are an alarm.
 
-The images that are held out for the threshold have no part in this. So they tell what it is worth.
+The last two are of the *checked* images, which have had no part in the network.
+
+A new good part is an alarm at 0 if it would need a higher price than all of m checked images, or
+than all but 5%. If they are exchangeable, that is so with a probability of 5% or 1 / (m + 1), the
+larger of the two (as in conformal prediction, see `edge_ad.fitting.calibrate`). The images that are
+held out for the threshold have no part in this, so they tell what it is worth.
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_ad.images.good import GoodImages
 from edge_ad.networks.run import Run
-from edge_ad_runtime.decision.a_contrario.counting import Counting
-from edge_ad_runtime.decision.a_contrario.nfa import significance_by_tree
+from edge_ad_runtime.artifact.head_records import AContrarioRecord
 from edge_ad_runtime.errors import EdgeADWarning
+from edge_ad_runtime.heads import Opening, open_head
 from edge_ad_runtime.heads.a_contrario import level_name
+from edge_ad_runtime.heads.in_memory import InMemory
 
 _FAR_VARIANCE = 2.0  # of the latents before they are divided, or one over this
-_LEAST_SHARE = 1e-4
-_HALVINGS = 12  # of the logarithm of a share: to a thousandth
+_ALARMS = 0.05  # the share of good images that may be alarms
+_LEAST_DEGREES = 1e-6
 
-Levels = list[NDArray[np.float32]]
-"""For each scale ``(N, rows, cols)``, finest first."""
+Outputs = list[dict[str, NDArray[np.float32]]]
+"""The network's outputs for each image."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Latents:
-    """What good images that were only watched in the training have shown, finest scale first.
+    """What good images that have no part in the network have shown, finest scale first.
 
     Attributes:
         grids: ``(S, 2)`` int64, the rows and columns of each scale.
         channels: ``(S,)`` int64, how many channels its latents have.
-        means: ``(S,)`` float64, the mean of the levels. It is 1 but for rounding.
+        means: ``(S,)`` float64, the mean of the levels. It is near 1.
         variances: ``(S,)`` float64, the variance of the levels over positions and images. If the
             latents were normal and independent it would be 2 / channels.
         degrees: ``(S,)`` float64, the degrees of freedom that the test is to count.
+        price: ``(1,)`` float64, the decades that log10 of the number of false alarms is raised by.
         images: ``(1,)`` int64, how many images that was.
     """
 
@@ -58,66 +67,58 @@ class Latents:
     means: NDArray[np.float64]
     variances: NDArray[np.float64]
     degrees: NDArray[np.float64]
+    price: NDArray[np.float64]
     images: NDArray[np.int64]
 
-
-def levels_of(run: Run, images: GoodImages, scales: int) -> Levels:
-    """The levels of images, as ``run`` gives them."""
-    found: list[list[NDArray[np.float32]]] = [[] for _ in range(scales)]
-    for _, batch in images.batches():
-        outputs = run(batch)
-        for scale, of_scale in enumerate(found):
-            of_scale.append(outputs[level_name(scale)])
-    return [np.concatenate(of_scale) for of_scale in found]
+    def with_measured_degrees(self) -> Latents:
+        """The same with as many degrees of freedom as explain the variances, or all channels."""
+        found = 2 * self.means**2 / np.maximum(self.variances, 1e-12)
+        return replace(self, degrees=np.clip(found, _LEAST_DEGREES, self.channels))
 
 
-def describe_latents(
-    levels: Levels, channels: Sequence[int], size: tuple[int, int], counting: Counting | None
-) -> Latents:
-    """What levels of watched images show.
+def look_at_latents(
+    run: Run, images: GoodImages, channels: Sequence[int]
+) -> tuple[Latents, Outputs]:
+    """What images show, with the channels as degrees of freedom, and the network's outputs.
 
     Args:
-        levels: of all these images.
-        channels: of each scale's latents.
-        size: ``(height, width)`` of the images.
-        counting: what the degrees of freedom are measured for. None takes the channels.
+        run: the network.
+        images: good images that have no part in it.
+        channels: of each scale's latents, finest first.
     """
-    share = 1.0 if counting is None else _share_without_alarms(levels, channels, size, counting)
-    return Latents(
+    outputs: Outputs = []
+    for _, batch in images.batches():
+        found = run(batch)
+        outputs += [{name: value[i] for name, value in found.items()} for i in range(len(batch))]
+    levels = [
+        np.stack([each[level_name(scale)] for each in outputs]).astype(np.float64)
+        for scale in range(len(channels))
+    ]  # (N, rows, cols) each
+    latents = Latents(
         grids=np.array([each.shape[1:] for each in levels]),
         channels=np.array(channels),
-        means=np.array([each.mean(dtype=np.float64) for each in levels]),
-        variances=np.array([each.var(dtype=np.float64) for each in levels]),
-        degrees=share * np.array(channels, np.float64),
-        images=np.array([len(levels[0])]),
+        means=np.array([each.mean() for each in levels]),
+        variances=np.array([each.var() for each in levels]),
+        degrees=np.array(channels, np.float64),
+        price=np.zeros(1),
+        images=np.array([len(outputs)]),
     )
+    return latents, outputs
 
 
-def highest_score(
-    levels: Levels, degrees: Sequence[float], size: tuple[int, int], counting: Counting
-) -> float:
-    """The largest -log10 NFA of all images. It is above 0 if one of them is an alarm."""
-    images = zip(*levels, strict=True)
-    return max(
-        float(significance_by_tree(image, degrees, size, counting).max()) for image in images
-    )
+def price_of(record: AContrarioRecord, outputs: Outputs, size: tuple[int, int]) -> float:
+    """The decades that leave at most 5% of the images as alarms. They are 0 or more.
 
-
-def _share_without_alarms(
-    levels: Levels, channels: Sequence[int], size: tuple[int, int], counting: Counting
-) -> float:
-    """The largest share of the channels that leaves every image at 0 or below."""
-
-    def is_silent(share: float) -> bool:
-        return highest_score(levels, [share * c for c in channels], size, counting) <= 0
-
-    if is_silent(1.0):
-        return 1.0
-    low, high = _LEAST_SHARE, 1.0  # with no evidence at all there is no alarm
-    for _ in range(_HALVINGS):
-        middle = float(np.sqrt(low * high))
-        low, high = (middle, high) if is_silent(middle) else (low, middle)
-    return low
+    Args:
+        record: the head without a price.
+        outputs: the network's, for each image.
+        size: ``(height, width)`` of the images.
+    """
+    head = open_head(record, InMemory({}), Opening(size=size))
+    scores = sorted(head.judge(each, with_map=False).score for each in outputs)
+    # 1e-9: (n + 1)(1 - 1 / (n + 1)) must not round up past n
+    rank = math.ceil((len(scores) + 1) * (1 - _ALARMS) - 1e-9)
+    return max(0.0, scores[min(rank, len(scores)) - 1])
 
 
 def warn_of_variances(variances: Sequence[NDArray[np.floating]]) -> None:

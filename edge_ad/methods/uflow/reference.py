@@ -29,17 +29,26 @@ class UFlowReference:
 
     Args:
         run: the network.
-        degrees: the degrees of freedom of each scale's levels.
         settings: the settings that the network was fitted with.
+        degrees: the degrees of freedom of each scale's levels.
+        price: the decades that log10 of the number of false alarms is raised by.
         window: the side of the windows on the finest grid, where windows are tested.
         quantile: the quantile of the chi-squared distribution that exceeding latents are above.
     """
 
     def __init__(
-        self, run: Run, degrees: list[float], settings: UFlowConfig, window: int, quantile: float
+        self,
+        run: Run,
+        settings: UFlowConfig,
+        *,
+        degrees: list[float],
+        price: float,
+        window: int,
+        quantile: float,
     ) -> None:
         self._run = run
         self._degrees = degrees
+        self._price = price
         self._settings = settings
         self._window = window
         self._quantile = quantile
@@ -55,6 +64,7 @@ class UFlowReference:
         else:
             exceeding = [outputs[f"exceeding_{scale}"].astype(np.float64) for scale in of_scales]
             significance = self._by_windows(exceeding, size)
+        significance = significance - self._price
         likelihood = np.mean([_bilinear(np.exp(-level / 2), size) for level in levels], axis=0)
         return {
             **outputs,

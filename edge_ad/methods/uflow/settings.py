@@ -25,9 +25,10 @@ class UFlowConfig(NetworkSettings, AContrarioSettings):
         batch_size: how many images a step of the training sees.
         epochs: the most times that the training sees each image.
         patience: the training ends after so many epochs without a better one.
-        validation_fraction: the share of the images that the training only watches, in (0, 1). They
-            decide when it ends and which epoch is kept, and give the latents their scale. (They are
-            not those that are held out for the threshold, which the training never sees.)
+        validation_fraction: the share of the images that is not trained on, in (0, 1). Half of them
+            decide when the training ends and which epoch is kept, and give the latents their scale.
+            The other half say how much evidence these are worth. (None of them is one of those that
+            are held out for the threshold, which a fit does not look at before.)
         clip_norm: gradients of the loss of one value of the features that are longer than this are
             shortened to it. Usual ones are from 0.5 to 3.
         device: where the training runs. ``auto`` is a GPU if there is one.
@@ -36,9 +37,9 @@ class UFlowConfig(NetworkSettings, AContrarioSettings):
         test: the published test of regions (``tree``), or the older one of windows (``blocks``).
         counting: how many regions the test counts. See
             `edge_ad_runtime.decision.a_contrario.counting`.
-        degrees: how many independent latents a position counts as. ``channels`` counts all of them,
-            as published, and ``measured`` as many as leave the watched images without an alarm. See
-            `edge_ad.methods.uflow.null`.
+        null_hypothesis: what latents of good parts are taken for. ``normal`` is as published:
+            independent and standard normal. ``measured`` lets good images say how far from that
+            they are. See `edge_ad.methods.uflow.null`.
     """
 
     method: ClassVar[str] = "uflow"
@@ -49,13 +50,13 @@ class UFlowConfig(NetworkSettings, AContrarioSettings):
         4, help="Couplings of each scale of the flow; fewer learn less by heart of few images."
     )
     learning_rate: Annotated[float, Above(0), Below(1)] = setting(
-        5e-4, help="Adam's learning rate. The paper has 3e-5 to 6e-3.", group=_TRAINING
+        1e-3, help="Adam's learning rate. The paper has 3e-5 to 6e-3.", group=_TRAINING
     )
     weight_decay: Annotated[float, AtLeast(0), Below(1)] = setting(
         1e-5, help="Adam's weight decay.", group=_TRAINING
     )
     batch_size: Annotated[int, Between(1, 1024)] = setting(
-        8, help="Images that one step of the training sees.", group=_TRAINING
+        4, help="Images that one step of the training sees.", group=_TRAINING
     )
     epochs: Annotated[int, Between(1, 100_000)] = setting(
         200, help="How often the training sees each image at most.", group=_TRAINING
@@ -66,8 +67,9 @@ class UFlowConfig(NetworkSettings, AContrarioSettings):
         group=_TRAINING,
     )
     validation_fraction: Annotated[float, Above(0), Below(1)] = setting(
-        0.15,
-        help="Share of the images that the training only watches, to end in time.",
+        0.25,
+        help="Share of the images that is not trained on: half of it tells when to end, the other "
+        "half what latents are worth.",
         group=_TRAINING,
     )
     clip_norm: Annotated[float, Above(0)] = setting(
@@ -95,10 +97,10 @@ class UFlowConfig(NetworkSettings, AContrarioSettings):
         "which a small defect on a fine grid can not.",
         group=_TEST,
     )
-    degrees: Literal["measured", "channels"] = setting(
+    null_hypothesis: Literal["measured", "normal"] = setting(
         "measured",
-        help="How many independent latents a position counts as: as many as leave the watched "
-        "images without an alarm, or as published one for each channel.",
+        help="What latents of good parts are taken for: what good images show, or as published "
+        "independent normal numbers.",
         group=_TEST,
     )
 

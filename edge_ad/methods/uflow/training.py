@@ -1,14 +1,17 @@
 """The training of the flow on features that are computed once, and when it ends.
 
-A part of the images is only watched. After each epoch their negative log-likelihood says whether
-the flow has become better: it falls while the flow learns what good parts have in common, and rises
-when the flow begins to know its images by heart. The flow of the best epoch is kept. No image that
-tests a threshold or a detector has a say in it.
+Some images are not trained on. Half of them are watched. After each epoch their negative
+log-likelihood says whether the flow has become better: it falls while the flow learns what good
+parts have in common, and rises when the flow begins to know its images by heart. The flow of the
+best epoch is kept. The other half is kept apart even from that, to check what the latents are
+worth: see `edge_ad.methods.uflow.null`. No image that tests a threshold or a detector has a say in
+any of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,23 +31,43 @@ from edge_ad_runtime.errors import FitError
 Features = list[NDArray[np.float32]]
 """For each scale ``(N, C, rows, cols)``, finest first."""
 
-_LEAST_IMAGES = 2
+_LEAST_IMAGES = 3
 
 
-def split_off_watched(count: int, settings: UFlowConfig) -> tuple[list[int], list[int]]:
-    """The numbers of the images that are trained on, and of those that are only watched.
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """The numbers of the images of a training, by what they are for.
+
+    Attributes:
+        trained: are trained on.
+        watched: decide when the training ends and which epoch is kept, and scale the latents.
+        checked: have no part in the network at all.
+    """
+
+    trained: list[int]
+    watched: list[int]
+    checked: list[int]
+
+
+def split_images(count: int, settings: UFlowConfig) -> Split:
+    """Draw by the seed what each of so many images is for.
 
     Raises:
-        FitError: there are too few images for both.
+        FitError: there are too few images for all three.
     """
     if count < _LEAST_IMAGES:
         raise FitError(
-            f"{count} image to learn from; a flow needs {_LEAST_IMAGES} at least, one to train on "
-            "and one to watch, and 50 or more are wise"
+            f"{count} images to learn from; a flow needs {_LEAST_IMAGES} at least, one to train "
+            "on, one to watch and one to check, and 50 or more are wise"
         )
-    watched = min(max(round(count * settings.validation_fraction), 1), count - 1)
-    order = np.random.default_rng(settings.seed).permutation(count)
-    return sorted(order[watched:].tolist()), sorted(order[:watched].tolist())
+    spared = min(max(round(count * settings.validation_fraction), 2), count - 1)
+    order = np.random.default_rng(settings.seed).permutation(count).tolist()
+    half = spared // 2
+    return Split(
+        trained=sorted(order[spared:]),
+        watched=sorted(order[:half]),
+        checked=sorted(order[half:spared]),
+    )
 
 
 @torch.inference_mode()
@@ -76,7 +99,7 @@ def train_flow(
 
     Args:
         flow: on the device that it is to be trained on. It is left as of its best epoch.
-        features: see `features_of_images`.
+        features: see `features_of_images`. Those of checked images are not looked at.
         settings: the settings.
         identity: what a checkpoint must have been made of, to go on from it.
         progress: show a bar with the loss and the likelihood of the watched images.
@@ -84,7 +107,7 @@ def train_flow(
     Raises:
         FitError: the loss is not finite, or the checkpoint is of another training.
     """
-    trained, watched = split_off_watched(len(features[0]), settings)
+    split = split_images(len(features[0]), settings)
     optimiser = torch.optim.Adam(
         flow.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
@@ -97,8 +120,8 @@ def train_flow(
     with bar:
         while state.epoch < settings.epochs and not state.is_over(settings.patience):
             rng = np.random.default_rng((settings.seed, state.epoch))  # the same after a restart
-            loss = _epoch(flow, optimiser, features, rng.permutation(trained), settings)
-            of_watched = mean_nll(flow, features, watched, settings.batch_size)
+            loss = _epoch(flow, optimiser, features, rng.permutation(split.trained), settings)
+            of_watched = mean_nll(flow, features, split.watched, settings.batch_size)
             state.epoch += 1
             if of_watched < state.best:
                 state.best, state.best_epoch, state.best_state = (

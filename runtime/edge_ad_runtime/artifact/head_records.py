@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from edge_ad_runtime.artifact.strict import AtMost, Between
-from edge_ad_runtime.artifact.words import Name, Rows, Side, Text
+from edge_ad_runtime.artifact.words import Name, NotNegative, Rows, Side, Text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,7 +288,7 @@ class ScaleRecord:
     Attributes:
         grid: the ``(rows, cols)`` of the output ``level_0``, ``level_1`` and so on.
         degrees: how many independent latents a position counts as. It is the number of their
-            channels, or less if good images show that they are worth less.
+            channels, or less if levels of good images vary more than these would let them.
     """
 
     grid: tuple[Side, Side]
@@ -302,11 +302,14 @@ class AContrarioRecord:
     Attributes:
         scales: the scales, finest first.
         test: which regions are tested, and how.
+        price: the decades that log10 of the number of false alarms is raised by, because good
+            images show more than noise would.
     """
 
     kind: Literal["a-contrario"] = "a-contrario"
     scales: Annotated[tuple[ScaleRecord, ...], AtMost(8)]
     test: TreeTestRecord | BlockTestRecord
+    price: NotNegative
 
     def __post_init__(self) -> None:
         if not self.scales:

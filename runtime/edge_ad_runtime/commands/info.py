@@ -138,9 +138,10 @@ def _test(head: AContrarioRecord) -> str:
     scales = ", ".join(
         f"{scale.grid[0]} x {scale.grid[1]} of {scale.degrees:.3g} degrees" for scale in head.scales
     )
+    price = f"; price {head.price:.3g} decades"
     if head.test.kind == "tree":
-        return f"regions, counted {head.test.counting}, on {scales}"
-    return f"windows of {head.test.window}, on {scales}"
+        return f"regions, counted {head.test.counting}, on {scales}{price}"
+    return f"windows of {head.test.window}, on {scales}{price}"
 
 
 def _false_rejects(calibration: Calibration) -> str:

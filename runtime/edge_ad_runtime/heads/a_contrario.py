@@ -127,10 +127,11 @@ class AContrario:
         if isinstance(test, BlockTestRecord):
             exceeding = [values[name] for name in self._exceeding]
             log10_nfa = log10_nfa_of_windows(exceeding, self._size, test.window, test.quantile)
-            return np.asarray(-log10_nfa, np.float32)
+            return np.asarray(-log10_nfa - self._record.price, np.float32)
         levels = [values[name] for name in self._levels]
         degrees = [scale.degrees for scale in self._record.scales]
-        return significance_by_tree(levels, degrees, self._size, test.counting)
+        found = significance_by_tree(levels, degrees, self._size, test.counting)
+        return np.asarray(found - self._record.price, np.float32)
 
     def _map(self, values: Arrays) -> NDArray[np.float32]:
         return likelihood_map([values[name] for name in self._levels], self._size)

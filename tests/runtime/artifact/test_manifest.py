@@ -39,7 +39,7 @@ def head(manifest):
 def logarithmic(manifest):
     """The member with a head whose scores are logarithms, in a folder of its own."""
     record = {"kind": "a-contrario", "scales": [{"grid": [4, 4], "degrees": 8}],
-              "test": {"kind": "tree", "counting": "paper"}}  # fmt: skip
+              "test": {"kind": "tree", "counting": "paper"}, "price": 0}  # fmt: skip
     return {**manifest["members"][0], "folder": "other", "head": record}
 
 

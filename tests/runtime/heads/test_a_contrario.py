@@ -18,8 +18,8 @@ BY_SIZE = TreeTestRecord(counting="by-size")
 WINDOWS = BlockTestRecord(window=5, quantile=0.9)
 
 
-def head(test=BY_SIZE):
-    record = AContrarioRecord(scales=SCALES, test=test)
+def head(test=BY_SIZE, price=0.0):
+    record = AContrarioRecord(scales=SCALES, test=test, price=price)
     return open_head(record, InMemory({}), Opening(size=(64, 96)))
 
 
@@ -67,6 +67,15 @@ def test_its_stages_replayed_are_what_it_judges(test):
     assert a_contrario.replay("score", before) == judged.score
 
 
+@pytest.mark.parametrize("test", [BY_SIZE, WINDOWS])
+def test_a_price_is_taken_from_every_significance(test):
+    free = head(test).judge(outputs(planted=True), with_map=True)
+    priced = head(test, price=1.5).judge(outputs(planted=True), with_map=True)
+    assert priced.score == pytest.approx(free.score - 1.5)
+    np.testing.assert_allclose(priced.significance, free.significance - 1.5, atol=1e-5)
+    assert np.array_equal(priced.map, free.map)
+
+
 def test_a_map_is_made_when_it_is_asked_for():
     judged = head().judge(outputs(planted=True), with_map=False)
     assert judged.map is judged.significance is None
@@ -89,6 +98,6 @@ def test_levels_that_are_not_finite_are_never_good(name, value):
 
 def test_a_window_that_fits_on_no_grid_is_refused():
     with pytest.raises(ValueError, match="does not fit on all of the grids"):
-        AContrarioRecord(scales=SCALES, test=BlockTestRecord(window=9, quantile=0.9))
+        AContrarioRecord(scales=SCALES, test=BlockTestRecord(window=9, quantile=0.9), price=0)
     with pytest.raises(ValueError, match="at least one"):
-        AContrarioRecord(scales=(), test=BY_SIZE)
+        AContrarioRecord(scales=(), test=BY_SIZE, price=0)

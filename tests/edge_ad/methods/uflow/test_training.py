@@ -9,7 +9,7 @@ from edge_ad.methods.uflow.settings import UFlowConfig
 from edge_ad.methods.uflow.training import (
     latent_variances,
     mean_nll,
-    split_off_watched,
+    split_images,
     train_flow,
 )
 from edge_ad_runtime.errors import FitError
@@ -43,19 +43,28 @@ def states_equal(one, other):
 
 
 def test_training_makes_watched_images_more_likely(features):
-    _, watched = split_off_watched(12, SETTINGS)
+    watched = split_images(12, SETTINGS).watched
     before = mean_nll(Flow((8, 12), steps=2, seed=0), features, watched, 4)
     assert mean_nll(trained(features), features, watched, 4) < before - 0.1
 
 
-def test_no_image_is_both_trained_on_and_watched():
-    trained_on, watched = split_off_watched(40, SETTINGS)
-    assert sorted(trained_on + watched) == list(range(40))
-    assert len(watched) == 10
-    assert split_off_watched(40, SETTINGS) == (trained_on, watched)
-    assert split_off_watched(40, replace(SETTINGS, seed=1)) != (trained_on, watched)
-    with pytest.raises(FitError, match="1 image to learn from; a flow needs 2"):
-        split_off_watched(1, SETTINGS)
+def test_no_image_is_for_two_things():
+    split = split_images(40, SETTINGS)
+    assert sorted(split.trained + split.watched + split.checked) == list(range(40))
+    assert (len(split.trained), len(split.watched), len(split.checked)) == (30, 5, 5)
+    assert split_images(40, SETTINGS) == split
+    assert split_images(40, replace(SETTINGS, seed=1)) != split
+    least = split_images(3, SETTINGS)
+    assert len(least.trained) == len(least.watched) == len(least.checked) == 1
+    with pytest.raises(FitError, match="2 images to learn from; a flow needs 3"):
+        split_images(2, SETTINGS)
+
+
+def test_images_that_are_checked_have_no_part_in_the_flow(features):
+    others = [array.copy() for array in features]
+    for array in others:
+        array[split_images(12, SETTINGS).checked] += 7
+    assert states_equal(trained(features), trained(others))
 
 
 def test_a_seed_gives_the_same_flow_again(features):
@@ -86,7 +95,7 @@ def test_a_checkpoint_of_another_training_or_of_nothing_is_refused(features, tmp
 
 def test_the_flow_of_the_best_epoch_is_kept_and_the_training_ends_in_time(features, tmp_path):
     """Watched images that are nothing like the others get less likely with every epoch."""
-    _, watched = split_off_watched(12, SETTINGS)
+    watched = split_images(12, SETTINGS).watched
     strange = [array.copy() for array in features]
     for array in strange:
         array[watched] = 30 * np.random.default_rng(1).normal(size=array[watched].shape)

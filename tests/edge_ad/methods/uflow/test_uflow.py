@@ -1,6 +1,7 @@
 """U-Flow from images to an artifact, small and barely trained."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -8,8 +9,10 @@ import pytest
 
 from edge_ad import FittedDetector, ReferenceDetector, fit
 from edge_ad.fitting.ensemble import join
+from edge_ad.images.good import GoodImages
 from edge_ad.methods.uflow.reference import region_map
 from edge_ad.methods.uflow.settings import UFlowConfig
+from edge_ad.networks.run import TorchRun
 from edge_ad_export import ExportConfig, export
 from edge_ad_runtime import Detector
 from edge_ad_runtime.artifact.head_records import AContrarioRecord
@@ -97,6 +100,8 @@ def test_the_manifest_says_what_the_threshold_promises_and_what_good_images_make
     assert calibration.images == sum(image.held_out for image in fitted.record.images) == 4
     assert isinstance(head, AContrarioRecord)
     assert [scale.grid for scale in head.scales] == [(16, 24), (8, 12), (4, 6)]
+    assert [scale.degrees for scale in head.scales] == fitted.kept.degrees.tolist()
+    assert head.price == fitted.kept.price
 
 
 def test_a_fit_comes_back_from_its_folder(fitted, tmp_path):
@@ -137,6 +142,19 @@ def test_windows_are_tested_where_that_is_asked_for(good, parts, tmp_path):
     with Detector.load(tmp_path / "a.edgead") as detector:
         found = detector.predict(image)
     assert found.score == pytest.approx(ReferenceDetector(fitted).predict(image).score, abs=0.05)
+
+
+def test_latents_may_be_taken_for_normal_as_published(fitted):
+    images = GoodImages(
+        [Path(i.path) for i in fitted.record.images if not i.held_out], fitted.config.preprocessing
+    )
+    settings = replace(fitted.config, null_hypothesis="normal", counting="paper")
+    run = TorchRun(fitted.network())
+    kept = fitted.method.gather(run, images, settings, progress=False).kept
+    assert kept.degrees.tolist() == kept.channels.tolist() == [84, 80, 128]
+    assert kept.price == 0
+    measured = fitted.method.gather(run, images, fitted.config, progress=False).kept
+    assert (measured.degrees < kept.degrees).any()
 
 
 def test_it_is_no_member_of_an_ensemble(fitted):
