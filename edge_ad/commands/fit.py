@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _DEFAULT_METHOD = "patchcore"
 _ON_CONTACT_SHEET = 12
+_BEFORE = ("Images", "Network", "Features")  # the titles of options before the method's own
+_AFTER = ("Training", "Test", "Threshold", "Output")
 
 
 class FitCommand(click.Command):
@@ -49,7 +51,7 @@ class FitCommand(click.Command):
             self.name,
             settings=settings_class(method),
             group=title,
-            groups=("Images", "Network", "Features", title, "Threshold", "Output"),
+            groups=(*_BEFORE, title, *_AFTER),
             params=[*self.params, choice],
             callback=self.callback,
             help=self.help,

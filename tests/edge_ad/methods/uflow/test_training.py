@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from edge_ad.images.good import GoodImages, list_images
 from edge_ad.methods.uflow.flow import Flow
 from edge_ad.methods.uflow.settings import UFlowConfig
 from edge_ad.methods.uflow.training import (
@@ -123,3 +124,15 @@ def test_variances_are_of_each_scale_and_channel(features):
     for found, z in zip(latent_variances(flow, features, rows), latents, strict=True):
         assert found.shape == (z.shape[1], 1, 1)
         torch.testing.assert_close(found.flatten().float(), z.square().mean(dim=(0, 2, 3)))
+
+
+def test_one_training_can_be_made_longer_and_tested_in_several_ways(parts):
+    from edge_ad.methods.uflow.method import _identity
+
+    images = GoodImages(list_images(parts / "train/good"), SETTINGS.preprocessing)
+    same = _identity(images, SETTINGS)
+    other_test = replace(SETTINGS, counting="paper", false_alarms=0.1, checkpoint="x", epochs=9)
+    assert _identity(images, other_test) == same
+    assert _identity(images, replace(SETTINGS, calibration="split", false_reject_rate=0.3)) == same
+    assert _identity(images, replace(SETTINGS, learning_rate=1e-4)) != same
+    assert _identity(images.only(range(3)), SETTINGS) != same

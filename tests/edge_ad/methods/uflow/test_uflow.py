@@ -14,10 +14,14 @@ from edge_ad.methods.uflow.reference import region_map
 from edge_ad.methods.uflow.settings import UFlowConfig
 from edge_ad.networks.run import TorchRun
 from edge_ad_export import ExportConfig, export
+from edge_ad_export.graph.onnx_graph import to_onnx
 from edge_ad_runtime import Detector
 from edge_ad_runtime.artifact.head_records import AContrarioRecord
 from edge_ad_runtime.decision.a_contrario.counting import log10_tests
 from edge_ad_runtime.decision.a_contrario.tree import log10_nfa_of_regions
+from edge_ad_runtime.engines import Graph
+from edge_ad_runtime.engines.tensorrt.build import build_plan
+from edge_ad_runtime.engines.tensorrt.library import open_library
 from edge_ad_runtime.errors import ConfigError, ExportError
 from edge_ad_runtime.images import read_image
 from edge_ad_runtime.proof.verify import verify
@@ -190,3 +194,13 @@ def test_the_test_on_the_device_is_the_references(counting):
     (tests,) = log10_tests([levels.shape], counting)
     expected = region_map(levels, 12, tests.tolist())
     np.testing.assert_allclose(log10_nfa_of_regions(levels, 12, tests), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_tensorrt_plans_build(fitted, precision):
+    pytest.importorskip("tensorrt_rtx")
+    network = fitted.network()
+    network = network.in_half() if precision == "fp16" else network
+    graph = Graph(onnx=to_onnx(network, SMALL.size))
+    plan = build_plan(open_library("tensorrt_rtx"), graph, capability=(8, 9))
+    assert b"level_2" in plan
