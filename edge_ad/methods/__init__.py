@@ -132,6 +132,8 @@ class Lowered:
             comes before the first weight of the others is left in float too.
         in_half: a function that gives the same network computing in half precision. None means that
             the network cannot.
+        amplification: how many times farther than usual the outputs may be from torch's, because
+            the network makes the rounding of what comes before it larger.
         no_int8: why the network cannot compute in int8, in a clause. It is empty if it can.
     """
 
@@ -142,6 +144,7 @@ class Lowered:
     origin: Mapping[str, str]
     in_float: tuple[str, ...] = ()
     in_half: Callable[[], nn.Module] | None = None
+    amplification: float = 1.0
     no_int8: str = ""
 
 

@@ -9,7 +9,7 @@ from edge_ad.fitting.fitting import fit_again
 from edge_ad.methods import Lowered
 from edge_ad.networks.run import Run, TorchRun
 from edge_ad_export.graph.onnx_graph import to_onnx
-from edge_ad_export.graph.parity import check_parity
+from edge_ad_export.graph.parity import OUTPUT_TOLERANCE, check_parity
 from edge_ad_export.precision import reduce
 from edge_ad_export.settings import ExportConfig
 from edge_ad_runtime.artifact.words import EngineName
@@ -58,7 +58,8 @@ def compile_network(
     network = fitted.network()
     lowered, run = fitted.lower(network), TorchRun(network)
     graph = to_onnx(network, fitted.config.size)
-    difference = check_parity(run, Graph(onnx=graph), fitted.held_out)
+    tolerance = lowered.amplification * OUTPUT_TOLERANCE
+    difference = check_parity(run, Graph(onnx=graph), fitted.held_out, tolerance=tolerance)
     if config.precision == "fp32":
         return CompiledNetwork(
             fitted=fitted,

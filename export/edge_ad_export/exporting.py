@@ -90,7 +90,10 @@ def export(
             entries.append(write_member(folder, ensemble, i, network, references, config))
             steps.update()
         write_references(folder, references, calibration.threshold)
-        write_manifest(folder, ensemble, entries, calibration, loss, config, references)
+        amplification = max(network.lowered.amplification for network in networks)
+        write_manifest(
+            folder, ensemble, entries, calibration, loss, config, references, amplification
+        )
         verification = _verify(folder, out_path, config)
         steps.update()
     return ExportReport(

@@ -12,11 +12,7 @@ from edge_ad_export.graph.parity import OUTPUT_TOLERANCE
 from edge_ad_export.proof.reference_set import Reference
 from edge_ad_export.settings import ExportConfig
 from edge_ad_runtime.artifact.folder import hash_file
-from edge_ad_runtime.artifact.head_records import (
-    AContrarioRecord,
-    HnswSearchRecord,
-    PatchSearchRecord,
-)
+from edge_ad_runtime.artifact.head_records import HnswSearchRecord, PatchSearchRecord
 from edge_ad_runtime.artifact.manifest import FILE_NAME
 from edge_ad_runtime.artifact.schema import (
     SCHEMA,
@@ -34,7 +30,7 @@ _TOLERANCES = {
     "bf16": (0.05, 0.02, 0.02),
     "int8": (0.05, 0.02, 0.02),
 }
-_OF_DECADES = 10
+_MOST = 0.1  # what heads allow for these
 
 
 def write_manifest(
@@ -45,8 +41,12 @@ def write_manifest(
     loss: PrecisionLoss | None,
     config: ExportConfig,
     references: list[Reference],
+    amplification: float,
 ) -> None:
-    """Write the manifest over all files that are in ``folder``, sealed."""
+    """Write the manifest over all files that are in ``folder``, sealed.
+
+    ``amplification`` is the largest of what `edge_ad.methods.Lowered` says of the members.
+    """
     first = ensemble.members[0]
     manifest = Manifest(
         schema=SCHEMA,
@@ -54,7 +54,7 @@ def write_manifest(
         preprocessing=first.config.preprocessing,
         members=tuple(members),
         calibration=calibration,
-        tolerances=_tolerances(members, references, loss, config),
+        tolerances=_tolerances(members, references, loss, config, amplification),
         precision_loss=loss,
         reference=tuple(reference.entry for reference in references),
         versions={
@@ -76,6 +76,7 @@ def _tolerances(
     references: list[Reference],
     loss: PrecisionLoss | None,
     config: ExportConfig,
+    amplification: float,
 ) -> dict[str, float]:
     """How far a device may be from the reference at each stage, in the order of the pipeline.
 
@@ -87,9 +88,7 @@ def _tolerances(
     if any(isinstance(search, HnswSearchRecord) for search in patch_searches):
         # the map tolerance is a mean over images, and a single image may be farther off
         later += 10 * config.map_tolerance
-    if any(isinstance(member.head, AContrarioRecord) for member in members):
-        # evidence minus its price: both are larger, and evidence grows with the square of a latent
-        score *= _OF_DECADES
+    outputs, score = (min(amplification * each, _MOST) for each in (outputs, score))
     tolerances = {"preprocess": 1.0}  # OpenCV rounds halves differently on other processors
     for member, trace in zip(members, references[0].traces, strict=True):
         given = member.network.outputs

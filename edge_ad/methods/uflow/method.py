@@ -48,6 +48,7 @@ _NOT_OF_TRAINING = (
     *("epochs", "patience", "device", "checkpoint", "test", "counting", "null_hypothesis"),
     *("calibration", "false_alarms", "false_reject_rate"),
 )
+_AMPLIFICATION = 10.0  # levels are squares of values that have been multiplied in every coupling
 _WINDOW = 5  # of the test of windows, as published
 _NO_INT8 = (
     "each coupling of its flow multiplies by the exponential of a convolution's output, and the "
@@ -119,6 +120,7 @@ class UFlowMethod:
                 "flow_steps": str(settings.flow_steps),
             },
             in_half=network.in_half,
+            amplification=_AMPLIFICATION,
             no_int8=_NO_INT8,
         )
 

@@ -13,14 +13,16 @@ from edge_ad_runtime.errors import ExportError, ParityError
 OUTPUT_TOLERANCE = 1e-4
 
 
-def check_parity(run: Run, graph: Graph, images: NDArray[np.uint8]) -> float:
+def check_parity(
+    run: Run, graph: Graph, images: NDArray[np.uint8], *, tolerance: float = OUTPUT_TOLERANCE
+) -> float:
     """Run ONNX Runtime beside torch on ``(k, H, W, 3)`` real images, and compare all outputs.
 
     Returns:
         The largest difference, relative to the largest value of the output.
 
     Raises:
-        ParityError: the difference is above `OUTPUT_TOLERANCE`.
+        ParityError: the difference is above ``tolerance``.
     """
     engine = open_engine("onnxruntime", graph)
     worst_absolute = worst = 0.0
@@ -38,11 +40,11 @@ def check_parity(run: Run, graph: Graph, images: NDArray[np.uint8]) -> float:
             if not absolute / largest <= worst:  # nan too
                 worst, worst_name = absolute / largest, name
     engine.close()
-    if not worst <= OUTPUT_TOLERANCE:
+    if not worst <= tolerance:
         raise ParityError(
             f"{worst_name} differ from torch's by {worst:.2g} of the largest value, "
-            f"{OUTPUT_TOLERANCE:g} is allowed",
+            f"{tolerance:g} is allowed",
             max_abs_difference=worst_absolute,
-            tolerance=OUTPUT_TOLERANCE,
+            tolerance=tolerance,
         )
     return worst
