@@ -46,6 +46,7 @@ from edge_ad_runtime.errors import ConfigError
 
 _NOT_OF_TRAINING = (
     *("epochs", "patience", "device", "checkpoint", "test", "counting", "null_hypothesis"),
+    "latent_limit",
     *("calibration", "false_alarms", "false_reject_rate"),
 )
 _AMPLIFICATION = 10.0  # levels are squares of values that have been multiplied in every coupling

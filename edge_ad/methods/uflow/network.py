@@ -26,16 +26,21 @@ class UFlow(LayerMaps):
     of the next scale. With the test of windows there are ``exceeding_0`` and so on too, the shares
     of channels whose z^2 exceeds the quantile. The log-determinant is not needed for any of them.
 
+    A latent that is farther from 0 than ``limit`` counts as ``limit``, unless that is None.
+
     ``factors`` ``(C, 1, 1)``, one for each scale, make the latents of good images that were not
     trained on vary by 1. They are 1 until they are learned.
     """
 
-    def __init__(self, backbone: Backbone, flow: Flow, *, with_exceeding: bool) -> None:
+    def __init__(
+        self, backbone: Backbone, flow: Flow, *, limit: float | None, with_exceeding: bool
+    ) -> None:
         super().__init__(backbone)
         self.flow = flow
         self.factors = nn.ParameterList(
             nn.Parameter(torch.ones(width, 1, 1), requires_grad=False) for width in flow.widths
         )
+        self._most = None if limit is None else limit**2
         self._tau = chi2_quantile(WINDOW_QUANTILE) if with_exceeding else None
 
     def features(self, image: Tensor) -> list[Tensor]:
@@ -47,6 +52,8 @@ class UFlow(LayerMaps):
         outputs = {}
         for scale, (z, factor) in enumerate(zip(latents, self.factors, strict=True)):
             squared = (z * factor).square()  # (N, C, rows, cols)
+            if self._most is not None:
+                squared = squared.clamp(max=self._most)
             outputs[level_name(scale)] = squared.mean(dim=1)
             if self._tau is not None:
                 outputs[exceeding_name(scale)] = (squared >= self._tau).float().mean(dim=1)
@@ -89,7 +96,12 @@ def _network(backbone: Backbone, settings: UFlowConfig) -> UFlow:
         shapes = [each.shape[1:] for each in backbone(torch.zeros(1, 3, *settings.size))]
     _check_grids([(shape[1], shape[2]) for shape in shapes], settings)
     flow = Flow([shape[0] for shape in shapes], settings.flow_steps, settings.seed)
-    return UFlow(backbone, flow, with_exceeding=settings.test == "blocks").eval()
+    return UFlow(
+        backbone,
+        flow,
+        limit=settings.resolved_latent_limit,
+        with_exceeding=settings.test == "blocks",
+    ).eval()
 
 
 def _check_grids(grids: Sequence[tuple[int, int]], settings: UFlowConfig) -> None:

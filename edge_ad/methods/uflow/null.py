@@ -3,8 +3,11 @@
 The test is about latents that are standard normal and independent. Those of good images that were
 not trained on are neither: some channels vary more than others, they depend on one another, a level
 depends on those around it, and its tail is heavier than a chi-squared distribution's. Taken at its
-word the test would reject nearly every good part. Two things are done about that:
+word the test would reject nearly every good part. Four things are done about that:
 
+- A latent counts for five standard deviations at most. A defect shows in many channels of many
+  positions, and a good part that is new to the flow often in one channel of one position. (Of
+  normal latents one in two million is farther.)
 - Latents are divided by their standard deviation, for each scale and channel, on the images that
   the training has watched (a factor in the graph).
 - The *degrees of freedom* of a scale's levels, which the test takes to be as many as channels, are
@@ -13,7 +16,7 @@ word the test would reject nearly every good part. Two things are done about tha
 - What is then left, as levels depend on those around them and have heavier tails, is *priced*:
   log10 of the number of false alarms is raised until at most 5% of good images are an alarm.
 
-The last two are of the *checked* images, which have had no part in the network.
+The last two are learned from the *checked* images, which have had no part in the network.
 
 A new good part is an alarm at 0 if it would need a higher price than all of m checked images, or
 than all but 5%. If they are exchangeable, that is so with a probability of 5% or 1 / (m + 1), the

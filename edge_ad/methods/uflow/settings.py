@@ -37,6 +37,8 @@ class UFlowConfig(NetworkSettings, AContrarioSettings):
         test: the published test of regions (``tree``), or the older one of windows (``blocks``).
         counting: how many regions the test counts. See
             `edge_ad_runtime.decision.a_contrario.counting`.
+        latent_limit: how many standard deviations a latent counts for at most, above 1. With the
+            null hypothesis ``normal`` there is no limit.
         null_hypothesis: what latents of good parts are taken for. ``normal`` is as published:
             independent and standard normal. ``measured`` lets good images say how far from that
             they are. See `edge_ad.methods.uflow.null`.
@@ -97,12 +99,23 @@ class UFlowConfig(NetworkSettings, AContrarioSettings):
         "which a small defect on a fine grid can not.",
         group=_TEST,
     )
+    latent_limit: Annotated[float, Above(1)] = setting(
+        5.0,
+        help="A latent counts for so many standard deviations at most, so that a single one is no "
+        "defect. As published there is no limit: see --null-hypothesis.",
+        group=_TEST,
+    )
     null_hypothesis: Literal["measured", "normal"] = setting(
         "measured",
         help="What latents of good parts are taken for: what good images show, or as published "
         "independent normal numbers.",
         group=_TEST,
     )
+
+    @property
+    def resolved_latent_limit(self) -> float | None:
+        """The limit of the latents, or None where there is none."""
+        return self.latent_limit if self.null_hypothesis == "measured" else None
 
 
 Settings = UFlowConfig

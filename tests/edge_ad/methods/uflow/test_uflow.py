@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from edge_ad import FittedDetector, ReferenceDetector, fit
 from edge_ad.fitting.ensemble import join
 from edge_ad.images.good import GoodImages
+from edge_ad.methods.uflow.network import restore_network
 from edge_ad.methods.uflow.reference import region_map
 from edge_ad.methods.uflow.settings import UFlowConfig
 from edge_ad.networks.run import TorchRun
@@ -146,6 +148,21 @@ def test_windows_are_tested_where_that_is_asked_for(good, parts, tmp_path):
     with Detector.load(tmp_path / "a.edgead") as detector:
         found = detector.predict(image)
     assert found.score == pytest.approx(ReferenceDetector(fitted).predict(image).score, abs=0.05)
+
+
+def test_a_latent_counts_for_no_more_than_the_limit_and_as_published_there_is_none(fitted):
+    image = torch.from_numpy(fitted.held_out[:1])
+    levels = {}
+    for limit in (1.5, 5.0, 1000.0):
+        config = replace(fitted.config, latent_limit=limit)
+        levels[limit] = restore_network(config, fitted.state)(image)["level_0"]
+    published = replace(fitted.config, null_hypothesis="normal", latent_limit=1.5)
+    network = restore_network(published, fitted.state)
+    assert levels[1.5].max() <= 1.5**2
+    assert levels[1.5].mean() < levels[5.0].mean() <= levels[1000.0].mean()
+    torch.testing.assert_close(network(image)["level_0"], levels[1000.0])
+    z = network.flow(network.features(image))[0][0] * network.factors[0]
+    torch.testing.assert_close(levels[5.0], z.square().clamp(max=25).mean(dim=1))
 
 
 def test_latents_may_be_taken_for_normal_as_published(fitted):
