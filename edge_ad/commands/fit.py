@@ -160,8 +160,8 @@ def _threshold_line(calibration: Calibration | None) -> str:
 def _a_contrario_line(calibration: Calibration) -> str:
     low, high = calibration.interval
     threshold = (
-        f"threshold {calibration.threshold:.6g} (a-contrario): {calibration.false_alarms:g} false "
-        "alarms expected in each image of noise; "
+        f"threshold {calibration.threshold:.6g} (a-contrario): false alarms expected in each image "
+        f"of noise {calibration.false_alarms:g} at most; "
     )
     if not calibration.images:
         return threshold + "no good image was held out, so nothing is known of what it rejects"

@@ -12,7 +12,11 @@ from edge_ad_export.graph.parity import OUTPUT_TOLERANCE
 from edge_ad_export.proof.reference_set import Reference
 from edge_ad_export.settings import ExportConfig
 from edge_ad_runtime.artifact.folder import hash_file
-from edge_ad_runtime.artifact.head_records import HnswSearchRecord, PatchSearchRecord
+from edge_ad_runtime.artifact.head_records import (
+    AContrarioRecord,
+    HnswSearchRecord,
+    PatchSearchRecord,
+)
 from edge_ad_runtime.artifact.manifest import FILE_NAME
 from edge_ad_runtime.artifact.schema import (
     SCHEMA,
@@ -31,6 +35,9 @@ _TOLERANCES = {
     "int8": (0.05, 0.02, 0.02),
 }
 _MOST = 0.1  # what heads allow for these
+# Decades are evidence minus what it is paid with, each of which is many times larger than the rest.
+# A tolerance of 0.01 is then a hundredth of a decade: 2% of a number of false alarms.
+_OF_DECADES = 10
 
 
 def write_manifest(
@@ -88,6 +95,8 @@ def _tolerances(
     if any(isinstance(search, HnswSearchRecord) for search in patch_searches):
         # the map tolerance is a mean over images, and a single image may be farther off
         later += 10 * config.map_tolerance
+    if any(isinstance(member.head, AContrarioRecord) for member in members):
+        score *= _OF_DECADES
     outputs, score = (min(amplification * each, _MOST) for each in (outputs, score))
     tolerances = {"preprocess": 1.0}  # OpenCV rounds halves differently on other processors
     for member, trace in zip(members, references[0].traces, strict=True):

@@ -19,9 +19,11 @@ word the test would reject nearly every good part. Four things are done about th
 The last two are learned from the *checked* images, which have had no part in the network.
 
 A new good part is an alarm at 0 if it would need a higher price than all of m checked images, or
-than all but 5%. If they are exchangeable, that is so with a probability of 5% or 1 / (m + 1), the
-larger of the two (as in conformal prediction, see `edge_ad.fitting.calibrate`). The images that are
-held out for the threshold have no part in this, so they tell what it is worth.
+than all but 5%. If they are exchangeable, that is so with a probability of about 5% or 1 / (m + 1),
+the larger of the two (as in conformal prediction, see `edge_ad.fitting.calibrate`, but that the
+degrees of freedom are those of the checked images too). So with few checked images more good parts
+are rejected. The images that are held out for the threshold have no part in this, and tell what it
+is worth.
 """
 
 from __future__ import annotations

@@ -152,7 +152,7 @@ def _false_rejects(calibration: Calibration) -> str:
     if calibration.method == "a-contrario":
         rejected = sum(score > calibration.threshold for score in calibration.scores)
         return (
-            f"{calibration.false_alarms:g} expected in each image of noise; {rejected} of "
+            f"{calibration.false_alarms:g} at most expected in each image of noise; {rejected} of "
             f"{calibration.images} held-out good images (90% interval {low:.2%} to {high:.2%})"
         )
     return (
