@@ -10,6 +10,7 @@ any of it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +123,8 @@ def train_flow(
             rng = np.random.default_rng((settings.seed, state.epoch))  # the same after a restart
             loss = _epoch(flow, optimiser, features, rng.permutation(split.trained), settings)
             of_watched = mean_nll(flow, features, split.watched, settings.batch_size)
+            if not math.isfinite(of_watched):
+                raise _diverged(of_watched, settings)
             state.epoch += 1
             if of_watched < state.best:
                 state.best, state.best_epoch, state.best_state = (
@@ -156,14 +159,18 @@ def _epoch(
         longest = settings.clip_norm * _values(features)
         norm = torch.nn.utils.clip_grad_norm_(flow.parameters(), longest)
         if not torch.isfinite(loss) or not torch.isfinite(norm):
-            raise FitError(
-                f"the training diverges at learning_rate {settings.learning_rate:g}: the loss is "
-                f"{float(loss.detach()):g}; give a smaller --learning-rate, such as "
-                f"{settings.learning_rate / 5:.1g}"
-            )
+            raise _diverged(float(loss.detach()), settings)
         optimiser.step()
         total += float(losses.detach().sum())
     return total / len(order) / _values(features)
+
+
+def _diverged(loss: float, settings: UFlowConfig) -> FitError:
+    rate = settings.learning_rate
+    return FitError(
+        f"the training diverges at learning_rate {rate:g}: the loss is {loss:g}; give a smaller "
+        f"--learning-rate, such as {rate / 5:.1g}"
+    )
 
 
 @torch.no_grad()

@@ -136,3 +136,11 @@ def test_one_training_can_be_made_longer_and_tested_in_several_ways(parts):
     assert _identity(images, replace(SETTINGS, calibration="split", false_reject_rate=0.3)) == same
     assert _identity(images, replace(SETTINGS, learning_rate=1e-4)) != same
     assert _identity(images.only(range(3)), SETTINGS) != same
+
+
+def test_a_flow_that_watched_images_have_no_likelihood_by_is_never_kept(features):
+    broken = [array.copy() for array in features]
+    for array in broken:
+        array[split_images(12, SETTINGS).watched] = 1e25
+    with pytest.raises(FitError, match="diverges at learning_rate 0.005"):
+        trained(broken)
