@@ -73,11 +73,14 @@ def describe_evaluation(evaluation: Evaluation) -> str:
     def optional(value: float | None) -> str:
         return evaluation.why_no_pixels if value is None else f"{value:.4f}"
 
+    iou = evaluation.why_no_iou
+    if evaluation.iou is not None:
+        iou = f"{evaluation.iou:.4f} at the threshold"
     lines = [
         f"image AUROC  {evaluation.image_auroc:.4f}",
         f"pixel AUROC  {optional(evaluation.pixel_auroc)}",
         f"PRO (30%)    {optional(evaluation.pro)}",
-        f"IoU          {optional(evaluation.iou)} at the threshold",
+        f"IoU          {iou}",
         f"best F1      {evaluation.f1_best:.4f} at {evaluation.f1_best_threshold:.4g}",
         f"at the threshold {evaluation.threshold:.4g}: {evaluation.true_goods} good accepted, "
         f"{evaluation.false_rejects} rejected; {evaluation.detected} defective found, "

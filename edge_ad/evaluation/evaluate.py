@@ -50,7 +50,7 @@ class Evaluation:
         pro: the per-region overlap up to 30% false positives. It is None where that is.
         iou: the mean over the defective images that have a mask of the intersection over union of
             that mask and of where the artifact is above its own threshold (`Prediction.mask`), both
-            at the network's size. It is None without masks, and if one of these images has no map.
+            at the network's size. It is None without masks, and if that is not known of one image.
         f1_best: the largest F1 over all thresholds. Finding it needs labels, which a line lacks.
         f1_best_threshold: the threshold that gives the largest F1.
         threshold: the artifact's own threshold, at which the four counts are taken.
@@ -84,6 +84,11 @@ class Evaluation:
     def why_no_pixels(self) -> str:
         """Why there are no pixel figures, where there are none."""
         return "no maps of good images" if self.masks else "no masks"
+
+    @property
+    def why_no_iou(self) -> str:
+        """Why there is no IoU, where there is none."""
+        return "not all have a map in the unit of the score" if self.masks else "no masks"
 
     def to_json(self) -> str:
         """One JSON object. Later versions only ever add fields."""

@@ -110,9 +110,9 @@ def _html(evaluation: Evaluation, sections: list[tuple[str, list[tuple[str, Scor
     """The page, built in one function that reads from top to bottom as the browser shows it."""
     figures = {
         "image AUROC": f"{evaluation.image_auroc:.4f}",
-        "pixel AUROC": _optional(evaluation.pixel_auroc, evaluation),
-        "PRO (30%)": _optional(evaluation.pro, evaluation),
-        "IoU at the threshold": _optional(evaluation.iou, evaluation),
+        "pixel AUROC": _optional(evaluation.pixel_auroc, evaluation.why_no_pixels),
+        "PRO (30%)": _optional(evaluation.pro, evaluation.why_no_pixels),
+        "IoU at the threshold": _optional(evaluation.iou, evaluation.why_no_iou),
         "best F1": f"{evaluation.f1_best:.4f} at {evaluation.f1_best_threshold:.4g}",
         "threshold": f"{evaluation.threshold:.4g}",
         "good, accepted / rejected": f"{evaluation.true_goods} / {evaluation.false_rejects}",
@@ -154,5 +154,5 @@ img {{ max-width: 100%; }}
 """
 
 
-def _optional(value: float | None, evaluation: Evaluation) -> str:
-    return evaluation.why_no_pixels if value is None else f"{value:.4f}"
+def _optional(value: float | None, why_not: str) -> str:
+    return why_not if value is None else f"{value:.4f}"

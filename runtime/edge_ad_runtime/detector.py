@@ -279,7 +279,8 @@ class Detector:
         maps = [each.map for each in judged if each.map is not None]
         prediction_map = combine(maps, self.scales) if len(maps) == len(judged) else None
         significance = judged[0].significance if len(judged) == 1 else None
-        decisive = prediction_map if significance is None else significance
+        in_unit = all(member.head.map_in_unit_of_score for member in self.members)
+        decisive = prediction_map if in_unit else significance
         placement = self.manifest.preprocessing.placement(original)
         regions = None if decisive is None else find_regions(decisive, threshold, placement)
         evidence = combine_evidence([each.evidence for each in judged], self.scales)
@@ -300,6 +301,7 @@ class Detector:
             timings_ms={**laps_ms, "total": sum(laps_ms.values())},
             significance=significance,
             regions=regions,
+            map_in_unit_of_score=in_unit,
         )
 
     def _warm_up(self) -> None:

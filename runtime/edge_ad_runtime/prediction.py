@@ -30,9 +30,8 @@ class Prediction:
             Those of ``a-contrario`` are decades, of any sign.
         threshold: the artifact's own threshold, in the same unit.
         verdict: ``anomalous`` if score > threshold, else ``good``.
-        map: ``(H, W)`` float32 at the network's input size, in the unit of the score unless there
-            is a ``significance``. It is None if it was not asked for, or if the artifact maps
-            anomalous images alone and this is none.
+        map: ``(H, W)`` float32 at the network's input size. It is None if it was not asked for, or
+            if the artifact maps anomalous images alone and this is none.
         evidence: what only this kind of head knows. ``patch-search`` gives three values. ``exact``
             says whether the score is certainly that of the exact search, whatever an index missed.
             ``scanned`` is the number of patches that were compared with the whole bank. ``bound``
@@ -42,11 +41,13 @@ class Prediction:
         timings_ms: the milliseconds of each stage: decode, preprocess, network, what the head
             times, and total.
         significance: ``(H, W)`` float32 in the unit of the score, which is above the threshold
-            where the image is anomalous. It is None if the map says that, or was not asked for.
+            where the image is anomalous. It is None if the head has none, or no map was asked for.
         regions: where the image is anomalous, of the highest peak first, in pixels of the image as
             the camera gave it. The regions are those of `mask`, whatever the verdict: where the
             score is not the largest value of a map, a good image may have one, and an anomalous one
-            none. It is None if there is no map.
+            none. It is None where `mask` is, and of the slow reference.
+        map_in_unit_of_score: whether the map is known to be in the unit of the score. Others, such
+            as SPADE's beside a score of pooled features, have no threshold.
     """
 
     score: float
@@ -57,11 +58,17 @@ class Prediction:
     timings_ms: Mapping[str, float]
     significance: NDArray[np.float32] | None = None
     regions: tuple[Region, ...] | None = None
+    map_in_unit_of_score: bool = False
 
     @property
     def mask(self) -> NDArray[np.bool_] | None:
-        """Where the image is anomalous, ``(H, W)``. It is None if there is no map."""
-        values = self.map if self.significance is None else self.significance
+        """Where the image is anomalous, ``(H, W)``.
+
+        It is None if that is not known: there is no map, or it has another unit than the threshold.
+        """
+        values = self.significance
+        if values is None and self.map_in_unit_of_score:
+            values = self.map
         return None if values is None else values > self.threshold
 
     def to_record(self, path: Path | str) -> dict[str, Any]:

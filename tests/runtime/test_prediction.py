@@ -13,6 +13,7 @@ def prediction(**values):
         "verdict": "anomalous",
         "evidence": {},
         "timings_ms": {},
+        "map_in_unit_of_score": True,
     }
     return Prediction(**{**told, "map": np.full((32, 40), 0.4, np.float32), **values})
 
@@ -28,6 +29,10 @@ def test_the_mask_is_of_the_significance_where_there_is_one_and_else_of_the_map(
     assert prediction(threshold=0.3).mask.all()
     assert not prediction(threshold=0.5).mask.any()
     assert prediction(map=None).mask is None
+
+
+def test_there_is_no_mask_of_a_map_in_another_unit_than_the_threshold():
+    assert prediction(threshold=0.3, map_in_unit_of_score=False).mask is None
 
 
 def test_an_overlay_of_decades_shows_where_they_are_above_the_threshold():

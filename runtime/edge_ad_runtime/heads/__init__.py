@@ -73,11 +73,10 @@ class Judged:
 
     Attributes:
         score: the raw score, which is never clamped or rescaled.
-        map: ``(H, W)`` float32 of the network's input size, in the unit of the score unless there
-            is a ``significance``. It is None if it was not asked for, or the record leaves it out:
-            see `Opening.map_above`.
+        map: ``(H, W)`` float32 of the network's input size, see `Head.map_in_unit_of_score`. It is
+            None if it was not asked for, or the record leaves it out: see `Opening.map_above`.
         significance: ``(H, W)`` float32 in the unit of the score, which is above the threshold
-            where the image is anomalous. It is None if the map says that, or was not asked for.
+            where the image is anomalous. It is None if the head has none, or no map was asked for.
         evidence: what only this kind of head knows. In an ensemble a truth holds if it holds for
             all members, whole numbers are added, and other numbers are combined as the scores are.
         timings_ms: the milliseconds that each of `Head.timed` took.
@@ -100,8 +99,11 @@ class Head(Protocol):
         timed: the names of what `judge` times, in order. The last is `POSTPROCESS`.
         search: the kind of search, for people, or None if the head searches nothing.
         in_decades: whether scores are logarithms. They may then be below 0, a difference of them is
-            one even where the threshold is 0, and the map is not in their unit. Scores that are
-            not are distances from 0 upwards, which have no unit but the threshold.
+            one even where the threshold is 0. Scores that are not are distances from 0 upwards,
+            which have no unit but the threshold.
+        map_in_unit_of_score: whether the map is in the unit of the score, so that the image is
+            anomalous where the map is above the threshold. A map that is not tells places of one
+            image apart, and says of none that it is anomalous.
     """
 
     stages: tuple[Stage, ...]
@@ -110,6 +112,7 @@ class Head(Protocol):
     timed: tuple[str, ...]
     search: str | None
     in_decades: bool
+    map_in_unit_of_score: bool
 
     def replay(self, stage: str, before: Arrays) -> NDArray[Any]:
         """Compute one stage from the network's outputs and the results of the stages before it.

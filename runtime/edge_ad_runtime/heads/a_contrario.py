@@ -63,6 +63,7 @@ class AContrario:
     timed: tuple[str, ...] = (SIGNIFICANCE, POSTPROCESS)
     search: str | None = None
     in_decades: bool = True
+    map_in_unit_of_score: bool = False
 
     def __init__(self, record: AContrarioRecord, opening: Opening) -> None:
         self._record = record

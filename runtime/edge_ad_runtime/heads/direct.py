@@ -36,6 +36,7 @@ class Direct:
     timed: tuple[str, ...] = (POSTPROCESS,)
     search: str | None = None
     in_decades: bool = False
+    map_in_unit_of_score: bool = True
 
     def __init__(self, record: DirectRecord, opening: Opening) -> None:
         self._record = record

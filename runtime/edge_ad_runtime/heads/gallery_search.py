@@ -52,6 +52,7 @@ class GallerySearch:
         self._record = record
         self._images = images
         self._opening = opening
+        self.map_in_unit_of_score: bool = record.score == "map"  # not of pooled features
         self.search: str | None = record.search.kind if images.is_indexed else "exact"
         self.outputs: Mapping[str, Shaped] = {
             POOLED: Shaped(np.float32, (record.gallery.dimension,)),

@@ -59,6 +59,7 @@ class PatchSearch:
     )
     timed: tuple[str, ...] = ("search", POSTPROCESS)
     in_decades: bool = False
+    map_in_unit_of_score: bool = True
 
     def __init__(
         self,

@@ -90,6 +90,7 @@ def test_the_score_may_be_the_maps_largest_value(arrays, outputs):
     gallery_search = head(arrays, replace(RECORD, score="map"))
     judged = gallery_search.judge(outputs, with_map=True)
     assert judged.score == judged.map.max()
+    assert gallery_search.map_in_unit_of_score and not head(arrays).map_in_unit_of_score
     assert gallery_search.judge(outputs, with_map=False).score == judged.score
 
 

@@ -125,11 +125,13 @@ def test_it_goes_through_every_command(exported, good, parts, tmp_path):
     image = parts / "test/stain/000.png"
     record = json.loads(run("score", exported, image, "--json", "--maps", tmp_path / "maps").stdout)
     assert record["mapped"] is True
+    assert "regions" not in record  # the map has another unit than the threshold
     assert {*record["timings_ms"]} >= {"search", "alignment", "postprocess"}
     assert (tmp_path / "maps/000.png.png").exists()
     assert "alignment" in run("profile", exported, "--count", 2, "--warmup", 0).stdout
     figures = json.loads(run("evaluate", exported, parts, "--json").stdout)
     assert 0 <= figures["pixel_auroc"] <= 1
+    assert figures["iou"] is None
 
 
 def test_its_options_are_those_of_its_settings(good, cut_weights, tmp_path):
