@@ -36,7 +36,7 @@ from edge_ad.methods.uflow.training import (
 from edge_ad.networks.run import Run
 from edge_ad.networks.weights import fingerprint
 from edge_ad_runtime.artifact import strict
-from edge_ad_runtime.artifact.head_records import (
+from edge_ad_runtime.artifact.a_contrario_records import (
     AContrarioRecord,
     BlockTestRecord,
     ScaleRecord,

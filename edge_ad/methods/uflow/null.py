@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 
 from edge_ad.images.good import GoodImages
 from edge_ad.networks.run import Run
-from edge_ad_runtime.artifact.head_records import AContrarioRecord
+from edge_ad_runtime.artifact.a_contrario_records import AContrarioRecord
 from edge_ad_runtime.errors import EdgeADWarning
 from edge_ad_runtime.heads import Opening, open_head
 from edge_ad_runtime.heads.a_contrario import level_name

@@ -3,6 +3,7 @@
 words          the vocabulary, and the bounds of numbers and names
 schema         the records of ``manifest.json``
 head_records   the records of heads and searches, told apart by their ``kind``
+               (those of ``a-contrario`` are in ``a_contrario_records``)
 manifest       the file, read strictly
 older          the schema before this one
 folder         `Artifact`: content that is handed out only after its hash agrees

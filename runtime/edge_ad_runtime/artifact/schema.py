@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from edge_ad_runtime.artifact import strict
-from edge_ad_runtime.artifact.head_records import AContrarioRecord, HeadRecord
+from edge_ad_runtime.artifact.a_contrario_records import AContrarioRecord
+from edge_ad_runtime.artifact.head_records import HeadRecord
 from edge_ad_runtime.artifact.strict import AtMost, Between, Matching
 from edge_ad_runtime.artifact.words import (
     EngineName,

@@ -15,8 +15,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ad_runtime.artifact.a_contrario_records import AContrarioRecord
 from edge_ad_runtime.artifact.head_records import (
-    AContrarioRecord,
     DirectRecord,
     GallerySearchRecord,
     HeadRecord,

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ad_runtime.artifact.head_records import AContrarioRecord, BlockTestRecord
+from edge_ad_runtime.artifact.a_contrario_records import AContrarioRecord, BlockTestRecord
 from edge_ad_runtime.artifact.npy import Shaped
 from edge_ad_runtime.decision.a_contrario.blocks import log10_nfa_of_windows
 from edge_ad_runtime.decision.a_contrario.nfa import significance_by_tree

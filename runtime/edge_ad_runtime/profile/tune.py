@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_ad_runtime.artifact.a_contrario_records import AContrarioRecord
 from edge_ad_runtime.artifact.folder import Artifact
 from edge_ad_runtime.artifact.head_records import (
-    AContrarioRecord,
     GallerySearchRecord,
     HnswSearchRecord,
     PatchSearchRecord,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from edge_ad_runtime.artifact.head_records import (
+from edge_ad_runtime.artifact.a_contrario_records import (
     AContrarioRecord,
     BlockTestRecord,
     ScaleRecord,

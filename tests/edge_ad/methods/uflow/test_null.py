@@ -3,7 +3,11 @@ import pytest
 
 from edge_ad.images.good import GoodImages
 from edge_ad.methods.uflow.null import look_at_latents, price_of, warn_of_variances
-from edge_ad_runtime.artifact.head_records import AContrarioRecord, ScaleRecord, TreeTestRecord
+from edge_ad_runtime.artifact.a_contrario_records import (
+    AContrarioRecord,
+    ScaleRecord,
+    TreeTestRecord,
+)
 from edge_ad_runtime.errors import EdgeADWarning
 from edge_ad_runtime.heads import Opening, open_head
 from edge_ad_runtime.heads.in_memory import InMemory

@@ -18,7 +18,7 @@ from edge_ad.networks.run import TorchRun
 from edge_ad_export import ExportConfig, export
 from edge_ad_export.graph.onnx_graph import to_onnx
 from edge_ad_runtime import Detector
-from edge_ad_runtime.artifact.head_records import AContrarioRecord
+from edge_ad_runtime.artifact.a_contrario_records import AContrarioRecord
 from edge_ad_runtime.decision.a_contrario.counting import log10_tests
 from edge_ad_runtime.decision.a_contrario.tree import log10_nfa_of_regions
 from edge_ad_runtime.engines import Graph
