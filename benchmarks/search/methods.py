@@ -21,7 +21,7 @@ from edge_ad_runtime.artifact.head_records import (
     HnswSearchRecord,
     PatchSearchRecord,
 )
-from edge_ad_runtime.heads.patch_search import INDEX, PROJECTION
+from edge_ad_runtime.heads.index_files import INDEX, PROJECTION
 from edge_ad_runtime.search.exact import ExactSearch
 from edge_ad_runtime.search.hnsw import HnswSearch
 

@@ -18,7 +18,7 @@ from benchmarks.search.features import FloatArray
 from benchmarks.search.methods import distances, nearest, read_index
 from edge_ad_export.search.index import build_index
 from edge_ad_runtime.artifact.head_records import HnswSearchRecord
-from edge_ad_runtime.heads.patch_search import INDEX
+from edge_ad_runtime.heads.index_files import INDEX
 from edge_ad_runtime.search.exact import ExactSearch
 from edge_ad_runtime.search.hnsw import HnswSearch
 

@@ -33,7 +33,7 @@ from benchmarks.search.methods import distances, read_index
 from edge_ad.features.coreset import greedy_coreset
 from edge_ad_export.search.index import build_index
 from edge_ad_runtime.artifact.head_records import HnswSearchRecord
-from edge_ad_runtime.heads.patch_search import INDEX
+from edge_ad_runtime.heads.index_files import INDEX
 from edge_ad_runtime.search.candidates import nearest_of, with_those_around
 from edge_ad_runtime.search.codes import Codes
 from edge_ad_runtime.search.exact import ExactSearch

@@ -32,8 +32,8 @@ from edge_ad_runtime.artifact.head_records import (
     SearchRecord,
 )
 from edge_ad_runtime.errors import ExportError
+from edge_ad_runtime.heads.index_files import INDEX, PROJECTION
 from edge_ad_runtime.heads.patch_scoring import patch_distances
-from edge_ad_runtime.heads.patch_search import INDEX, PROJECTION
 from edge_ad_runtime.search import Search
 from edge_ad_runtime.search.exact import ExactSearch
 from edge_ad_runtime.search.hnsw import HnswSearch

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ad_runtime.artifact.head_records import HnswSearchRecord
-from edge_ad_runtime.heads.patch_search import INDEX, PROJECTION
+from edge_ad_runtime.heads.index_files import INDEX, PROJECTION
 from edge_ad_runtime.search.codes import Codes
 
 _COVARIANCE_ROWS = 50_000

@@ -18,7 +18,6 @@ from edge_ad_runtime.artifact.a_contrario_records import AContrarioRecord, Block
 from edge_ad_runtime.artifact.npy import Shaped
 from edge_ad_runtime.decision.a_contrario.blocks import log10_nfa_of_windows
 from edge_ad_runtime.decision.a_contrario.nfa import significance_by_tree
-from edge_ad_runtime.errors import EdgeADError
 from edge_ad_runtime.heads import (
     MAP,
     POSTPROCESS,
@@ -29,6 +28,7 @@ from edge_ad_runtime.heads import (
     Opening,
     Stage,
 )
+from edge_ad_runtime.heads.features import finite
 from edge_ad_runtime.stopwatch import Stopwatch
 
 
@@ -96,7 +96,7 @@ class AContrario:
     def replay(self, stage: str, before: Arrays) -> NDArray[Any]:
         """See `Head.replay`."""
         if stage in self.outputs:
-            return _finite(before[stage])
+            return finite(before[stage], giver="the flow")
         if stage == SIGNIFICANCE:
             return self._significance(before)
         if stage == MAP.name:
@@ -107,7 +107,7 @@ class AContrario:
         """See `Head.judge`."""
         clock = Stopwatch()
         for name in self.outputs:
-            _finite(outputs[name])
+            finite(outputs[name], giver="the flow")
         significance = self._significance(outputs)
         clock.lap(SIGNIFICANCE)
         heat = self._map(outputs) if with_map else None
@@ -136,9 +136,3 @@ class AContrario:
 
     def _map(self, values: Arrays) -> NDArray[np.float32]:
         return likelihood_map([values[name] for name in self._levels], self._size)
-
-
-def _finite(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    if not np.isfinite(values).all():
-        raise EdgeADError("the flow gives values that are not finite; the image cannot be judged")
-    return values

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from edge_ad_runtime.artifact.head_records import DirectRecord
 from edge_ad_runtime.artifact.npy import Shaped
-from edge_ad_runtime.errors import EdgeADError
 from edge_ad_runtime.heads import MAP, POSTPROCESS, SCORE, Arrays, Judged, Opening, Stage
+from edge_ad_runtime.heads.features import finite
 from edge_ad_runtime.heads.maps import anomaly_map
 from edge_ad_runtime.stopwatch import Stopwatch
 
@@ -53,14 +53,14 @@ class Direct:
     def replay(self, stage: str, before: Arrays) -> NDArray[Any]:
         """See `Head.replay`."""
         if stage == ANOMALY:
-            return _finite(before[ANOMALY])
+            return finite(before[ANOMALY], giver="the network")
         heat = self._map(before[ANOMALY])
         return heat if stage == MAP.name else np.asarray(self._score(before, heat))
 
     def judge(self, outputs: Arrays, *, with_map: bool) -> Judged:
         """See `Head.judge`."""
         clock = Stopwatch()
-        anomaly = _finite(outputs[ANOMALY])
+        anomaly = finite(outputs[ANOMALY], giver="the network")
         is_needed = with_map or self._record.score == "largest"
         heat = self._map(anomaly) if is_needed else None
         score = self._score(outputs, heat)
@@ -80,14 +80,6 @@ class Direct:
 
     def _score(self, outputs: Arrays, heat: NDArray[np.float32] | None) -> float:
         if self._record.score == "given":
-            return float(_finite(outputs[GIVEN_SCORE]))
+            return float(finite(outputs[GIVEN_SCORE], giver="the network"))
         assert heat is not None, "the largest value of a map needs the map"
         return float(heat.max())
-
-
-def _finite(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    if not np.isfinite(values).all():
-        raise EdgeADError(
-            "the network gives values that are not finite; the image cannot be judged"
-        )
-    return values

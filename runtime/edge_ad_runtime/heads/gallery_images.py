@@ -20,17 +20,16 @@ from edge_ad_runtime.artifact.npy import Shaped
 from edge_ad_runtime.errors import ArtifactError
 from edge_ad_runtime.heads import HeadFiles, Opening, Slices
 from edge_ad_runtime.heads.alignment import nearest_anywhere, nearest_within
+from edge_ad_runtime.heads.features import reach
+from edge_ad_runtime.heads.index_files import open_index
 from edge_ad_runtime.search import Search
 from edge_ad_runtime.search.blas import BLAS_ON_ONE_THREAD
 from edge_ad_runtime.search.gallery import Gallery
 
 GALLERY = "gallery.npy"
-INDEX = "index.hnsw"
-PROJECTION = "projection.npy"
 
 FloatArray = NDArray[np.float32]
 
-_BEYOND = 10  # features are taken to be at most so many times as long as they are expected to be
 _NOT_FINITE = 0x7C00  # of float16, as a whole number: infinity, and above it what is no number
 
 
@@ -216,26 +215,16 @@ def _check_reach(
 ) -> None:
     """Refuse a threshold with which every image would be good."""
     if record.score == "map":
-        reaches = [_reach(longest[layer.output], layer.dimension) for layer in record.layers]
-        reach = float(np.mean(reaches))
+        most = float(np.mean([reach(longest[x.output], x.dimension) for x in record.layers]))
     else:
-        reach = _reach(float(np.linalg.norm(pooled, axis=1).max()), record.gallery.dimension)
-        reach = reach**2 if record.squared else reach
-    if opening.threshold is not None and opening.threshold > reach:
+        most = reach(float(np.linalg.norm(pooled, axis=1).max()), record.gallery.dimension)
+        most = most**2 if record.squared else most
+    if opening.threshold is not None and opening.threshold > most:
         raise ArtifactError(
             f"no image could be anomalous: the threshold is {opening.threshold:g}, and no score is "
-            f"expected above {reach:g}; export again",
+            f"expected above {most:g}; export again",
             path=files.path(GALLERY).parent,
         )
-
-
-def _reach(longest: float, dimension: int) -> float:
-    """How far an image's feature is expected to be at most from features of that length.
-
-    No feature is expected to be longer than ten times the longest. The root of the dimension is
-    added to its length, for good images that are all the same.
-    """
-    return float(_BEYOND * (2 * longest + dimension**0.5))
 
 
 def _load_index(
@@ -245,15 +234,4 @@ def _load_index(
     search = record.search
     if opening.exact or isinstance(search, ExactSearchRecord):
         return None
-    from edge_ad_runtime.search.hnsw import HnswSearch
-
-    shape = (search.code_dimension + 1, record.gallery.dimension)
-    return HnswSearch(
-        files.read(INDEX),
-        features,
-        files.array(PROJECTION, Shaped(np.float32, shape)).astype(np.float32, copy=False),
-        search,
-        path=files.path(INDEX),
-        grid=(1, 1),
-        threads=opening.threads,
-    )
+    return open_index(search, features, files, opening, grid=(1, 1))

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from edge_ad_runtime.artifact.head_records import GallerySearchRecord
 from edge_ad_runtime.artifact.npy import Shaped
-from edge_ad_runtime.errors import EdgeADError
 from edge_ad_runtime.heads import MAP, POSTPROCESS, SCORE, Arrays, HeadFiles, Judged, Opening, Stage
+from edge_ad_runtime.heads.features import squarable
 from edge_ad_runtime.heads.gallery_images import GalleryImages
 from edge_ad_runtime.heads.maps import blurred, enlarged
 from edge_ad_runtime.search.gallery import NearestImages, nearest_of
@@ -26,7 +26,6 @@ POOLED = "pooled"
 """An output ``(N, d)`` float32, the feature of the whole image."""
 
 _IMAGE_DISTANCES = "image_distances"
-_LARGEST = 1e15  # sums of the squares of many features up to this are still float32 numbers
 
 
 class GallerySearch:
@@ -84,7 +83,7 @@ class GallerySearch:
     def replay(self, stage: str, before: Arrays) -> NDArray[Any]:
         """See `Head.replay`."""
         if stage in self.outputs:
-            return _checked(before[stage])
+            return squarable(before[stage])
         if stage == _IMAGE_DISTANCES:
             return self._images.gallery.sq_distances(before[POOLED])
         if stage == MAP.name:
@@ -106,7 +105,7 @@ class GallerySearch:
         """
         clock = Stopwatch()
         for name in self.outputs:
-            _checked(outputs[name])
+            squarable(outputs[name])
         nearest = self.nearest(outputs[POOLED], without=without)
         clock.lap("search")
         needs_map = self._record.score == "map"
@@ -172,13 +171,3 @@ def aligned_stage(output: str) -> str:
 
 def _largest(name: str) -> Stage:
     return Stage(name=name, compared="largest", in_unit_of_score=False, most_tolerance=0.1)
-
-
-def _checked(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    largest = max(float(features.max()), -float(features.min()))  # nan if one value is nan
-    if not largest < _LARGEST:
-        raise EdgeADError(
-            "the network gives values that are not finite, or too large to square (up to "
-            f"{largest:.3g}); the image cannot be judged"
-        )
-    return features

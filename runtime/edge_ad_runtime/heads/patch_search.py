@@ -15,8 +15,10 @@ from edge_ad_runtime.artifact.head_records import (
     PatchSearchRecord,
 )
 from edge_ad_runtime.artifact.npy import Shaped
-from edge_ad_runtime.errors import ArtifactError, EdgeADError
+from edge_ad_runtime.errors import ArtifactError
 from edge_ad_runtime.heads import MAP, POSTPROCESS, SCORE, Arrays, HeadFiles, Judged, Opening, Stage
+from edge_ad_runtime.heads.features import reach, squarable
+from edge_ad_runtime.heads.index_files import open_index
 from edge_ad_runtime.heads.maps import anomaly_map
 from edge_ad_runtime.heads.patch_scoring import image_score, patch_distances
 from edge_ad_runtime.search import Nearest, Search, measured
@@ -30,12 +32,8 @@ ROWS = "rows"
 
 BANK = "bank.npy"
 BANK_NEIGHBOURS = "bank_neighbours.npy"
-INDEX = "index.hnsw"
-PROJECTION = "projection.npy"
 
 _DISTANCES = "distances"
-_BEYOND = 10  # features are taken to be at most so many times as long as they are expected to be
-_LARGEST = 1e15  # sums of the squares of many features up to this are still float32 numbers
 
 
 class PatchSearch:
@@ -100,7 +98,7 @@ class PatchSearch:
     def replay(self, stage: str, before: Arrays) -> NDArray[Any]:
         """See `Head.replay`."""
         if stage == FEATURES:
-            return self._checked(before[FEATURES])
+            return squarable(before[FEATURES])
         if stage == _DISTANCES:
             return patch_distances(self._nearest(before), self._record.scoring)
         if stage == MAP.name:
@@ -110,7 +108,7 @@ class PatchSearch:
     def judge(self, outputs: Arrays, *, with_map: bool) -> Judged:
         """See `Head.judge`."""
         clock = Stopwatch()
-        self._checked(outputs[FEATURES])
+        squarable(outputs[FEATURES])
         nearest = self._nearest(outputs)
         clock.lap("search")
         distances = patch_distances(nearest, self._record.scoring)
@@ -132,15 +130,6 @@ class PatchSearch:
         """See `Head.close`."""
         if self._search is not None:
             self._search.close()
-
-    def _checked(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        largest = max(float(features.max()), -float(features.min()))  # nan if one value is nan
-        if not largest < _LARGEST:
-            raise EdgeADError(
-                "the network gives values that are not finite, or too large to square (up to "
-                f"{largest:.3g}); the image cannot be judged"
-            )
-        return features
 
     def _nearest(self, before: Arrays) -> Nearest:
         """The nearest bank patches of each patch, row-major.
@@ -193,20 +182,15 @@ def _load_bank(
 def _check_reach(
     record: PatchSearchRecord, bank: NDArray[np.float32], opening: Opening, files: HeadFiles
 ) -> None:
-    """Refuse a bank or a threshold with which every image would be good.
-
-    A patch with the feature f is at most |f| + |b| from a bank row b. No feature is expected to be
-    longer than ten times the bank's longest row. The root of the dimension is added to that row's
-    length, for banks of good images that are all the same.
-    """
+    """Refuse a bank or a threshold with which every image would be good."""
     longest = float(np.sqrt(np.einsum("nd,nd->n", bank, bank).max()))  # nan if one row has a nan
-    reach = _BEYOND * (2 * longest + record.dimension**0.5)
     if not np.isfinite(longest):
         raise ArtifactError(
             "holds numbers that are not finite, or too large to square; export again",
             path=files.path(BANK),
         )
-    most = reach**2 if record.scoring.squared else reach
+    most = reach(longest, record.dimension)
+    most = most**2 if record.scoring.squared else most
     if opening.threshold is not None and opening.threshold > most:
         raise ArtifactError(
             f"no image could be anomalous: the threshold is {opening.threshold:g}, and the bank's "
@@ -224,16 +208,6 @@ def _load_search(
         return None
     if opening.exact or isinstance(search, ExactSearchRecord):
         return ExactSearch(bank)
-    from edge_ad_runtime.search.hnsw import HnswSearch
-
-    shape = (search.code_dimension + 1, record.dimension)
-    return HnswSearch(
-        files.read(INDEX),
-        bank,
-        files.array(PROJECTION, Shaped(np.float32, shape)).astype(np.float32, copy=False),
-        search,
-        path=files.path(INDEX),
-        grid=record.grid,
-        squared=record.scoring.squared,
-        threads=opening.threads,
+    return open_index(
+        search, bank, files, opening, grid=record.grid, squared=record.scoring.squared
     )

@@ -15,13 +15,8 @@ from edge_ad_runtime import Detector
 from edge_ad_runtime.artifact.folder import GRAPH
 from edge_ad_runtime.artifact.npy import Shaped, parse_npy
 from edge_ad_runtime.errors import ArtifactError, EdgeADError, EngineError
-from edge_ad_runtime.heads.patch_search import (
-    BANK,
-    BANK_NEIGHBOURS,
-    FEATURES,
-    INDEX,
-    PROJECTION,
-)
+from edge_ad_runtime.heads.index_files import INDEX, PROJECTION
+from edge_ad_runtime.heads.patch_search import BANK, BANK_NEIGHBOURS, FEATURES
 from edge_ad_runtime.proof.verify import verify
 
 VALUES = "reference/values.npz"
