@@ -192,7 +192,10 @@ def _locked_folder(out: Path) -> tuple[Path, int]:
     while True:
         partial = out.with_name(f".{out.name}.partial-{secrets.token_hex(4)}")
         partial.mkdir()
-        lock = os.open(partial, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            lock = os.open(partial, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:  # another process took it for a leftover before it was opened
+            continue
         if _lock(lock) and _identity(partial) is not None:
             return partial, lock
         os.close(lock)  # another process took it for a leftover before it was locked

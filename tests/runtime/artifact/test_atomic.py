@@ -209,6 +209,24 @@ def test_of_several_that_write_one_place_at_once_one_wins_whole_and_the_others_a
     assert content(out) == "new"
 
 
+def test_a_folder_that_another_writer_takes_for_a_leftover_is_made_again(tmp_path, monkeypatch):
+    """That can happen before it is locked, and even before it is opened to be locked."""
+    opened = os.open
+    taken: list[Path] = []
+
+    def open_after_the_other(path, *arguments):
+        if not taken:
+            taken.append(path)
+            Path(path).rmdir()
+        return opened(path, *arguments)
+
+    monkeypatch.setattr("os.open", open_after_the_other)
+    with atomic_folder(tmp_path / "a", overwrite=False, kind=KIND) as partial:
+        fill(partial, "new")
+    assert partial not in taken
+    assert content(tmp_path / "a") == "new"
+
+
 def test_an_old_one_that_cannot_be_removed_is_a_warning(out, monkeypatch):
     monkeypatch.setattr("shutil.rmtree", lambda path, ignore_errors: None)
     with pytest.warns(EdgeADWarning, match="the old one could not be removed"):
