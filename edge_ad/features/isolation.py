@@ -7,7 +7,7 @@ rows chosen are candidates, and each is measured against all patches of all *oth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,3 +94,14 @@ def _to_other_images(
         distance = torch.cdist(queries, flat).amin(dim=1)
         nearest = torch.where(own == image, nearest, torch.minimum(nearest, distance))
     return np.asarray(nearest.numpy())
+
+
+def rows_kept(isolated: Iterable[IsolatedPatch], paths: Iterable[Path]) -> list[int]:
+    """The numbers of the images that are not excluded.
+
+    Args:
+        isolated: what `find_isolated` gave.
+        paths: the images that it was given.
+    """
+    excluded = {patch.path for patch in isolated if patch.excluded}
+    return [i for i, path in enumerate(paths) if str(path) not in excluded]

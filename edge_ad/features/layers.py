@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Self
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from edge_ad.networks.registry import Backbone, build_backbone
 from edge_ad.networks.settings import NetworkSettings
-from edge_ad.networks.weights import load_weights
+from edge_ad.networks.weights import fingerprint, load_weights
 
 
 class LayerMaps(nn.Module):
@@ -63,3 +64,13 @@ def unloaded(settings: NetworkSettings) -> Backbone:
     """The backbone of these settings before its weights are loaded."""
     name = settings.resolved_backbone
     return build_backbone(name, settings.layers, settings.size, taps=settings.taps)
+
+
+def origin_of(network: LayerMaps, settings: NetworkSettings) -> dict[str, str]:
+    """What a manifest says of where a network comes from: see `edge_ad.methods.Lowered`."""
+    return {
+        "backbone": settings.resolved_backbone,
+        "weights": Path(settings.weights).name,  # folders of the workshop stay there
+        "weights_sha256": fingerprint(network.backbone.state_dict()),
+        "layers": ", ".join(map(str, settings.layers)),
+    }

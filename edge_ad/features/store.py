@@ -6,7 +6,8 @@ import math
 import os
 import shutil
 import tempfile
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from edge_ad_runtime.errors import FitError
 from edge_ad_runtime.heads.patch_search import FEATURES
 
 _IN_MEMORY_BYTES = 2_000_000_000
+
+_Number = TypeVar("_Number", bound=np.generic)
 
 
 def features_of(run: Run, images: GoodImages, *, progress: bool) -> NDArray[np.float32]:
@@ -69,3 +72,16 @@ def allocate(shape: tuple[int, ...], dtype: type[np.floating[Any]] = np.float32)
                 f"{exc.strerror}; set TMPDIR to another disk"
             ) from exc
         return np.memmap(file, dtype, mode="r+", shape=shape)
+
+
+def only_rows(values: NDArray[_Number], rows: Sequence[int]) -> NDArray[_Number]:
+    """Some rows of an array, which are moved to its front: it may fill a disk.
+
+    Args:
+        values: ``(N, ...)``. What is not among the rows is overwritten.
+        rows: rising numbers.
+    """
+    for to, row in enumerate(rows):
+        if to != row:
+            values[to] = values[row]
+    return values[: len(rows)]

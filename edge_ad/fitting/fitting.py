@@ -16,7 +16,7 @@ from torch import nn
 from tqdm import tqdm
 
 import edge_ad
-from edge_ad.features.isolation import IsolatedPatch
+from edge_ad.features.isolation import IsolatedPatch, rows_kept
 from edge_ad.fitting.calibrate import (
     LearnedFrom,
     a_contrario_threshold,
@@ -114,12 +114,10 @@ def fit_again(fitted: FittedDetector, run: Run, *, progress: bool = False) -> Fi
                 f"{path}: {'changed since the fit' if path.is_file() else 'not found'}; "
                 "a reduced network learns from the images of the fit, so export where they are"
             )
-    excluded = {patch.path for patch in record.isolated if patch.excluded}
     held_out = [Path(i.path) for i in record.images if i.held_out]
-    others = (i.path for i in record.images if not i.held_out)
-    good = GoodImages(
-        [Path(path) for path in others if path not in excluded], config.preprocessing, screened=True
-    )
+    others = [Path(i.path) for i in record.images if not i.held_out]
+    learned_from = [others[i] for i in rows_kept(record.isolated, others)]
+    good = GoodImages(learned_from, config.preprocessing, screened=True)
     method, network = load_method(record.method), fitted.network()
     learned = _learn(method, network, run, good, held_out, config, progress=progress)
     images = tuple(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,3 +36,9 @@ class TorchRun:
             if value.dtype.kind == "f" and not np.isfinite(value).all():
                 raise FitError(f"the network gives NaN or infinite {name}; its weights are damaged")
         return found
+
+
+def of_each(outputs: Mapping[str, NDArray[Any]]) -> Iterator[dict[str, NDArray[Any]]]:
+    """The outputs of a batch image by image, without the batch's axis."""
+    for values in zip(*outputs.values(), strict=True):
+        yield dict(zip(outputs, values, strict=True))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from edge_ad.features.layers import origin_of
 from edge_ad.images.good import GoodImages
 from edge_ad.methods import Gathered, Lowered, Reference
 from edge_ad.methods.padim.distance import distance_of
@@ -18,7 +18,6 @@ from edge_ad.methods.padim.learning import LEAST_TO_LEAVE_OUT, learn
 from edge_ad.methods.padim.passes import Passes
 from edge_ad.methods.padim.settings import PadimConfig
 from edge_ad.networks.run import Run
-from edge_ad.networks.weights import fingerprint
 from edge_ad_runtime.artifact.head_records import DirectRecord
 from edge_ad_runtime.heads import Opening, open_head
 from edge_ad_runtime.heads.direct import ANOMALY
@@ -66,10 +65,7 @@ class Padim:
             arrays={},
             origin={
                 "method": settings.method,
-                "backbone": settings.resolved_backbone,
-                "weights": Path(settings.weights).name,  # folders of the workshop stay there
-                "weights_sha256": fingerprint(network.backbone.state_dict()),
-                "layers": ", ".join(map(str, settings.layers)),
+                **origin_of(network, settings),
                 "dimensions": str(kept.mean.shape[1]),
                 "reduction": settings.reduction,
                 "seed": str(settings.seed),

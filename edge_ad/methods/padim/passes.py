@@ -41,8 +41,8 @@ class Passes:
 
     def shape(self) -> tuple[int, int, int]:
         """Rows, columns and d of an embedding."""
-        _, batch = next(self._images.batches())
-        _, rows, cols, dimensions = self._run(batch[:1])[EMBEDDING].shape
+        _, first = next(self._images.only([0]).batches())
+        _, rows, cols, dimensions = self._run(first)[EMBEDDING].shape
         return rows, cols, dimensions
 
     def batches(self, what: str) -> Iterator[NDArray[np.float32]]:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edge_ad.features.isolation import find_isolated
+from edge_ad.features.isolation import find_isolated, rows_kept
+from edge_ad.features.layers import origin_of
 from edge_ad.features.patches import PatchFeatures, build_network, restore_network
-from edge_ad.features.store import features_of
+from edge_ad.features.store import features_of, only_rows
 from edge_ad.features.whitening import learn_whitening, whiten_in_place
 from edge_ad.images.good import GoodImages
 from edge_ad.methods import Gathered, Lowered, Reference
 from edge_ad.methods.patchcore.bank import Bank, build_bank
 from edge_ad.methods.patchcore.settings import PatchCoreConfig
 from edge_ad.networks.run import Run, TorchRun
-from edge_ad.networks.weights import fingerprint
 from edge_ad_runtime.artifact.head_records import BankRecord, ExactSearchRecord, PatchSearchRecord
 from edge_ad_runtime.heads.patch_search import BANK, BANK_NEIGHBOURS
 
@@ -55,11 +54,8 @@ class PatchCore:
         isolated = find_isolated(
             features, images.paths, exclude_above=settings.exclude_outliers, seed=settings.seed
         )
-        excluded = {patch.path for patch in isolated if patch.excluded}
-        kept = [i for i, path in enumerate(images.paths) if str(path) not in excluded]
-        for to, i in enumerate(kept if excluded else ()):  # in place: the features may fill a disk
-            features[to] = features[i]
-        bank = build_bank(features[: len(kept)], settings, progress=progress)
+        kept = only_rows(features, rows_kept(isolated, images.paths))
+        bank = build_bank(kept, settings, progress=progress)
         return Gathered(kept=bank, isolated=tuple(isolated))
 
     def reference(self, run: Run, kept: Bank, settings: PatchCoreConfig) -> Reference:
@@ -88,10 +84,7 @@ class PatchCore:
             arrays=arrays,
             origin={
                 "method": settings.method,
-                "backbone": settings.resolved_backbone,
-                "weights": Path(settings.weights).name,  # folders of the workshop stay there
-                "weights_sha256": fingerprint(network.backbone.state_dict()),
-                "layers": ", ".join(map(str, settings.layers)),
+                **origin_of(network, settings),
                 "patch_size": str(settings.patch_size),
             },
             in_float=("aggregation", "whitening"),

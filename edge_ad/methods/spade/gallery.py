@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from edge_ad.features.store import allocate
+from edge_ad.features.store import allocate, only_rows
 from edge_ad.images.good import GoodImages
 from edge_ad.methods.spade.network import output_of
 from edge_ad.methods.spade.settings import SpadeConfig
@@ -50,6 +51,11 @@ class GoodGallery:
         """The compared layers by the names of the network's outputs, the shallowest first."""
         every = {output_of(j): getattr(self, output_of(j)) for j in (1, 2, 3, 4)}
         return {name: values for name, values in every.items() if values is not None}
+
+    def only(self, rows: Sequence[int]) -> GoodGallery:
+        """The gallery of some of its images. See `only_rows`."""
+        layers = {name: only_rows(values, rows) for name, values in self.layers.items()}
+        return GoodGallery(pooled=only_rows(self.pooled, rows), **layers)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The head's files, by name."""

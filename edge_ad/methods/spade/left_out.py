@@ -15,7 +15,7 @@ from edge_ad.features.isolation import IsolatedPatch
 from edge_ad.images.good import GoodImages
 from edge_ad.methods.spade.gallery import GoodGallery, head_record, images_needed
 from edge_ad.methods.spade.settings import SpadeConfig
-from edge_ad.networks.run import Run
+from edge_ad.networks.run import Run, of_each
 from edge_ad_runtime.heads import Opening
 from edge_ad_runtime.heads.gallery_search import GallerySearch
 from edge_ad_runtime.heads.in_memory import InMemory
@@ -73,9 +73,8 @@ def _outputs(
     """The number of each image, and the network's outputs for it."""
     with tqdm(total=len(images), desc="left out", unit="image", disable=not progress) as bar:
         for start, batch in images.batches():
-            outputs = run(batch)
-            for i in range(len(batch)):
-                yield start + i, {name: values[i] for name, values in outputs.items()}
+            for i, outputs in enumerate(of_each(run(batch)), start):
+                yield i, outputs
                 bar.update()
 
 
@@ -106,15 +105,3 @@ def find_least_alike(
         )
         for rank, i in enumerate(np.argsort(-distances, kind="stable"))
     ]
-
-
-def only(kept: GoodGallery, rows: Sequence[int]) -> GoodGallery:
-    """The gallery of some of its images. The others are overwritten: it may fill a disk."""
-    layers = kept.layers
-    arrays: list[NDArray[Any]] = [kept.pooled, *layers.values()]
-    for values in arrays:
-        for to, row in enumerate(rows):
-            values[to] = values[row]
-    count = len(rows)
-    rest = {name: values[:count] for name, values in layers.items()}
-    return GoodGallery(pooled=kept.pooled[:count], **rest)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from torch import Tensor, nn
 
+from edge_ad.features.isolation import rows_kept
+from edge_ad.features.layers import origin_of
 from edge_ad.images.good import GoodImages
 from edge_ad.methods import Gathered, Lowered, Reference
 from edge_ad.methods.spade.gallery import GoodGallery, build_gallery, check_enough, head_record
-from edge_ad.methods.spade.left_out import find_least_alike, leave_one_out, only
+from edge_ad.methods.spade.left_out import find_least_alike, leave_one_out
 from edge_ad.methods.spade.network import PooledAndLayers, build_network, restore_network
 from edge_ad.methods.spade.settings import SpadeConfig
 from edge_ad.networks.run import Run
-from edge_ad.networks.weights import fingerprint
 
 
 class Spade:
@@ -38,10 +38,8 @@ class Spade:
         """The gallery, without the images that are least like the others where that is wanted."""
         kept = build_gallery(run, images, progress=progress)
         isolated = [] if images.screened else find_least_alike(kept, images.paths, settings)
-        excluded = {image.path for image in isolated if image.excluded}
-        learned = [i for i, path in enumerate(images.paths) if str(path) not in excluded]
-        if excluded:
-            kept = only(kept, learned)
+        learned = rows_kept(isolated, images.paths)
+        kept = kept.only(learned)
         check_enough(kept, settings)
         left_out = None
         if settings.resolved_calibration == "leave-one-out":
@@ -63,10 +61,7 @@ class Spade:
             arrays=kept.arrays(),
             origin={
                 "method": settings.method,
-                "backbone": settings.resolved_backbone,
-                "weights": Path(settings.weights).name,  # folders of the workshop stay there
-                "weights_sha256": fingerprint(network.backbone.state_dict()),
-                "layers": ", ".join(map(str, settings.layers)),
+                **origin_of(network, settings),
                 "pooled_layer": str(int(network.pooled_layer)),
             },
             in_half=network.in_half,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edge_ad.features.layers import origin_of
 from edge_ad.images.good import GoodImages
 from edge_ad.methods import Gathered, Lowered, Reference
 from edge_ad.methods.uflow.network import (
@@ -34,7 +34,6 @@ from edge_ad.methods.uflow.training import (
     train_flow,
 )
 from edge_ad.networks.run import Run
-from edge_ad.networks.weights import fingerprint
 from edge_ad_runtime.artifact import strict
 from edge_ad_runtime.artifact.a_contrario_records import (
     AContrarioRecord,
@@ -114,10 +113,7 @@ class UFlowMethod:
             arrays={},
             origin={
                 "method": settings.method,
-                "backbone": settings.resolved_backbone,
-                "weights": Path(settings.weights).name,  # folders of the workshop stay there
-                "weights_sha256": fingerprint(network.backbone.state_dict()),
-                "layers": ", ".join(map(str, settings.layers)),
+                **origin_of(network, settings),
                 "flow_steps": str(settings.flow_steps),
             },
             in_half=network.in_half,

@@ -37,7 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ad.images.good import GoodImages
-from edge_ad.networks.run import Run
+from edge_ad.networks.run import Run, of_each
 from edge_ad_runtime.artifact.a_contrario_records import AContrarioRecord
 from edge_ad_runtime.errors import EdgeADWarning
 from edge_ad_runtime.heads import Opening, open_head
@@ -93,8 +93,7 @@ def look_at_latents(
     """
     outputs: Outputs = []
     for _, batch in images.batches():
-        found = run(batch)
-        outputs += [{name: value[i] for name, value in found.items()} for i in range(len(batch))]
+        outputs += of_each(run(batch))
     levels = [
         np.stack([each[level_name(scale)] for each in outputs]).astype(np.float64)
         for scale in range(len(channels))
