@@ -91,24 +91,12 @@ class Flow(nn.Module):
     def __init__(self, channels: Sequence[int], steps: int, seed: int) -> None:
         super().__init__()
         rng = np.random.default_rng(seed)
-        self.stages = nn.ModuleList()  # coarsest first
-        widths: list[int] = []
-        self._goes_up: list[int] = []
-        up = 0
+        sizes = _stage_sizes(channels)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            for own in reversed(channels):
-                width = own + up // 4
-                self.stages.append(_stage(width, steps, rng))
-                up = 0 if len(self.stages) == len(channels) else width // (4 * _SHARE_UP) * 4
-                if up == 0 and len(self.stages) < len(channels):
-                    raise ConfigError(
-                        f"a layer of the backbone has {own} channels, the flow needs "
-                        f"{4 * _SHARE_UP} or more; choose other layers"
-                    )
-                self._goes_up.append(up)
-                widths.append(width - up)
-        self.widths = tuple(reversed(widths))
+            self.stages = nn.ModuleList(_stage(width, steps, rng) for width, _ in sizes)
+        self._goes_up = [up for _, up in sizes]
+        self.widths = latent_widths(channels)
 
     def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
         """See the class.
@@ -133,6 +121,36 @@ class Flow(nn.Module):
                 from_below = functional.pixel_shuffle(x[:, :up], 2)
             latents.insert(0, x[:, up:])
         return latents, log_det
+
+
+def latent_widths(channels: Sequence[int]) -> tuple[int, ...]:
+    """The channels of each scale's latents, finest first. See `Flow`.
+
+    >>> latent_widths((64, 128, 256))
+    (84, 80, 128)
+    """
+    return tuple(width - up for width, up in reversed(_stage_sizes(channels)))
+
+
+def _stage_sizes(channels: Sequence[int]) -> list[tuple[int, int]]:
+    """For each stage its channels and how many of them go up, coarsest first.
+
+    Raises:
+        ConfigError: a scale has too few channels for some of them to go up.
+    """
+    sizes: list[tuple[int, int]] = []
+    up = 0
+    for own in reversed(channels):
+        width = own + up // 4
+        is_finest = len(sizes) == len(channels) - 1
+        up = 0 if is_finest else width // (4 * _SHARE_UP) * 4
+        if up == 0 and not is_finest:
+            raise ConfigError(
+                f"a layer of the backbone has {own} channels, the flow needs "
+                f"{4 * _SHARE_UP} or more; choose other layers"
+            )
+        sizes.append((width, up))
+    return sizes
 
 
 def _stage(channels: int, steps: int, rng: np.random.Generator) -> nn.Sequential:

@@ -67,7 +67,8 @@ class UFlowMethod:
         device = _device(settings)
         network = build_network(settings).to(device)
         features = features_of_images(network, images, progress=progress)
-        identity = _identity(images, settings)
+        # it reads every file again, so it is for a checkpoint alone
+        identity = "" if settings.checkpoint is None else _identity(images, settings)
         train_flow(network.flow, features, settings, identity, progress=progress)
         variances = latent_variances(network.flow, features, watched)
         warn_of_variances([each.numpy() for each in variances])

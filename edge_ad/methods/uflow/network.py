@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_ad.features.layers import LayerMaps, pretrained, unloaded
-from edge_ad.methods.uflow.flow import Flow, Step, normalised
+from edge_ad.methods.uflow.flow import Flow, Step, latent_widths, normalised
 from edge_ad.methods.uflow.settings import UFlowConfig
 from edge_ad.networks.registry import Backbone
 from edge_ad_runtime.decision.a_contrario.blocks import chi2_quantile
@@ -70,7 +70,7 @@ class UFlow(LayerMaps):
 
 def flow_widths(settings: UFlowConfig) -> tuple[int, ...]:
     """The channels of each scale's latents, finest first."""
-    return _network(unloaded(settings), settings).flow.widths
+    return latent_widths(unloaded(settings).channels)
 
 
 def build_network(settings: UFlowConfig) -> UFlow:
