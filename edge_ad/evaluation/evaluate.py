@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,7 +133,7 @@ def evaluate(
             if mask.any():
                 found = prediction.mask
                 ious.append(None if found is None else metrics.iou(found, mask))
-    return replace(_evaluation(detector, scored, maps, masks, errors), iou=_mean(ious))
+    return _evaluation(detector, scored, maps, masks, ious, errors)
 
 
 def _mean(values: list[float | None]) -> float | None:
@@ -155,6 +155,7 @@ def _evaluation(
     scored: list[ScoredImage],
     maps: list[NDArray[np.float32] | None],
     masks: list[NDArray[np.bool_]],
+    ious: list[float | None],
     errors: list[str],
 ) -> Evaluation:
     scores = np.array([image.score for image in scored])
@@ -188,6 +189,7 @@ def _evaluation(
         by_kind=_by_kind(scored, scores, is_defective),
         errors=tuple(errors),
         scores=tuple(scored),
+        iou=_mean(ious),
     )
 
 

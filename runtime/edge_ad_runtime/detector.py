@@ -34,7 +34,7 @@ from edge_ad_runtime.heads.stages import check_tolerances
 from edge_ad_runtime.images import RGBImage, read_image
 from edge_ad_runtime.loaded_member import LoadedMember
 from edge_ad_runtime.options import RunOptions, SearchChoice
-from edge_ad_runtime.prediction import Prediction
+from edge_ad_runtime.prediction import Prediction, decisive_values
 from edge_ad_runtime.stopwatch import Stopwatch
 
 _READ_AHEAD = 2  # images
@@ -280,7 +280,7 @@ class Detector:
         prediction_map = combine(maps, self.scales) if len(maps) == len(judged) else None
         significance = judged[0].significance if len(judged) == 1 else None
         in_unit = all(member.head.map_in_unit_of_score for member in self.members)
-        decisive = prediction_map if in_unit else significance
+        decisive = decisive_values(prediction_map, significance, in_unit)
         placement = self.manifest.preprocessing.placement(original)
         regions = None if decisive is None else find_regions(decisive, threshold, placement)
         evidence = combine_evidence([each.evidence for each in judged], self.scales)

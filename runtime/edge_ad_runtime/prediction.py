@@ -66,9 +66,7 @@ class Prediction:
 
         It is None if that is not known: there is no map, or it has another unit than the threshold.
         """
-        values = self.significance
-        if values is None and self.map_in_unit_of_score:
-            values = self.map
+        values = decisive_values(self.map, self.significance, self.map_in_unit_of_score)
         return None if values is None else values > self.threshold
 
     def to_record(self, path: Path | str) -> dict[str, Any]:
@@ -86,6 +84,20 @@ class Prediction:
     def to_json(self, path: Path | str) -> str:
         """`to_record` as one line."""
         return json_text(self.to_record(path))
+
+
+def decisive_values(
+    heat: NDArray[np.float32] | None,
+    significance: NDArray[np.float32] | None,
+    map_in_unit_of_score: bool,
+) -> NDArray[np.float32] | None:
+    """What is above the threshold where an image is anomalous. See `Prediction`.
+
+    It is None if nothing is known that has the unit of the score.
+    """
+    if significance is not None:
+        return significance
+    return heat if map_in_unit_of_score else None
 
 
 def error_record(path: Path | str, error: Exception, *, threshold: float) -> dict[str, Any]:
