@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from benchmarks.harness.clock import in_turn_ms
 from benchmarks.harness.datasets import DataSet, find_data_sets
+from benchmarks.harness.generated import on_generated
 from benchmarks.harness.record import (
     add_draft_option,
     check_tree,
@@ -36,15 +37,11 @@ from benchmarks.harness.refused import or_refused
 from edge_ad import PatchCoreConfig, fit
 from edge_ad.evaluation.metrics import auroc
 from edge_ad.features.patches import build_network
-from edge_ad.features.store import features_of
-from edge_ad.features.whitening import learn_whitening
-from edge_ad.images.good import GoodImages, load_preprocessed
+from edge_ad.images.good import load_preprocessed
 from edge_ad.images.labelled import TestImage
 from edge_ad.methods.judge import Judge
-from edge_ad.methods.patchcore.bank import build_bank
-from edge_ad.methods.patchcore.method import METHOD
 from edge_ad.networks.run import TorchRun
-from edge_ad.recipes.generated_parts import KINDS, SIDE, Category, draw_category
+from edge_ad.recipes.generated_parts import SIDE
 from edge_ad.synthetic.damage import with_damage
 from edge_ad_export.graph.onnx_graph import to_onnx
 from edge_ad_runtime.artifact.words import EngineName, Precision
@@ -158,28 +155,10 @@ def _short(found: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in found.items() if key != "scores"}
 
 
-def on_generated(config: PatchCoreConfig, seed: int, drift: float) -> dict[str, float]:
-    """Image AUROC by category; ``drift``: see `draw_category`."""
-    found = {kind: _scored(draw_category(kind, seed, drift=drift), config) for kind in KINDS}
-    return {"mean": float(np.mean(list(found.values()))), **found}
-
-
 GENERATED: dict[str, Test] = {
-    "as fitted": partial(on_generated, seed=0, drift=0.0),
+    "as fitted": on_generated,
     "drifted": partial(on_generated, seed=1, drift=0.2),
 }
-
-
-def _scored(category: Category, config: PatchCoreConfig) -> float:
-    network = build_network(config)
-    run, good = TorchRun(network), GoodImages.in_memory(category.good, config.preprocessing)
-    if config.resolved_whiten:
-        features = features_of(run, good, progress=False)
-        network.whitening = learn_whitening(features.reshape(-1, features.shape[-1]))
-    bank = build_bank(features_of(run, good, progress=False), config)
-    judge = Judge(run, METHOD.lower(network, bank, config), config.size)
-    scores = [judge.score(image) for image in category.test]
-    return auroc(np.array(scores), category.is_defective)
 
 
 def _tests(where: str) -> dict[str, Test]:

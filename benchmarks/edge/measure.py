@@ -20,19 +20,15 @@ from benchmarks.harness.record import (
     add_draft_option,
     check_tree,
     data_root,
-    imagenet_resnet18,
     write_record,
 )
 from benchmarks.peers.environments import add_options, environments
 from benchmarks.peers.in_turn import judge, measure
 from benchmarks.peers.measure import fit_edge_ad, prepare
-from benchmarks.peers.ways import Way
-from edge_ad import FittedDetector, PatchCoreConfig
+from benchmarks.peers.ways import LITE, RESNET, anomalib_way, imagenet_files, our_way
+from edge_ad import PatchCoreConfig
 from edge_ad.images.good import load_preprocessed
-from edge_ad.networks.lite_package import published_weights
 from edge_ad_export import ExportConfig, export
-
-LITE, RESNET = "efficientnet_lite0", "resnet18"
 
 
 def main() -> None:
@@ -52,22 +48,27 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     names = ("onnxruntime", "anomalib", "onnxruntime alone")
     made = environments(names, options, folder / "environments")
     data = read_data_set(data_root() / "data/magnetic-tile")
+    weights = imagenet_files()
     configs = {
         LITE: PatchCoreConfig(backbone=LITE),
-        RESNET: PatchCoreConfig(backbone=RESNET, weights=imagenet_resnet18()),
+        RESNET: PatchCoreConfig(backbone=RESNET, weights=weights[RESNET]),
     }
-    weights = {LITE: str(published_weights(LITE)), RESNET: imagenet_resnet18()}
     ways, searches, fits, banks = [], {}, {}, {}
     for name, config in configs.items():
         own = folder / name
         own.mkdir()
         fitted, fits[name] = fit_edge_ad(data.good, options.images, own, config)
         banks[name] = list(fitted.kept.features.shape)
-        searches[name], ours = our_way(fitted, name, own)
+        (searches[name],) = export(fitted, own / "ours.edgead", ExportConfig()).searches
         theirs = prepare(made["anomalib"], own, "anomalib", "bank", str(own), weights[name], name)
-        ways += [ours, _anomalib(f"torch, {name}", "torch", own, "weights/torch/model.pt", theirs)]
+        model = own / "weights/torch/model.pt"
+        ways += [
+            our_way(name, own / "ours.edgead"),
+            anomalib_way(f"torch, {name}", "torch", model, theirs),
+        ]
     there = prepare(made["anomalib"], folder, "anomalib", "export-efficientad", str(folder))
-    ways.append(_anomalib("EfficientAD-S", "efficientad", folder, "weights/onnx/model.onnx", there))
+    model = folder / "weights/onnx/model.onnx"
+    ways.append(anomalib_way("EfficientAD-S", "efficientad", model, there))
     test = draw(data.test, options.test_images)
     images = [load_preprocessed(image.path, configs[LITE].preprocessing) for image in test]
     np.save(folder / "test.npy", images)
@@ -84,31 +85,6 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "test": [[image.path.name, image.kind] for image in test],
         "ways": measured,
     }
-
-
-def our_way(fitted: FittedDetector, name: str, folder: Path) -> tuple[str, Way]:
-    """Ours with the search that export chooses, and why it chose that."""
-    artifact = folder / "ours.edgead"
-    report = export(fitted, artifact, ExportConfig())
-    command = ("edge_ad", str(artifact), "onnxruntime")
-    way = Way(
-        name=f"edge_ad, {name}",
-        environment="onnxruntime",
-        command=command,
-        truth=f"edge_ad, {name}",
-    )
-    return report.searches[0], way
-
-
-def _anomalib(name: str, kind: str, folder: Path, model: str, made: dict[str, Any]) -> Way:
-    """A way of anomalib's: its torch model, or its ONNX graph where there is no torch."""
-    return Way(
-        name=f"anomalib, {name}",
-        environment="anomalib" if kind == "torch" else "onnxruntime alone",
-        command=("anomalib", kind, str(folder / model)),
-        truth=f"anomalib, {name}",
-        refused=made.get("refused"),
-    )
 
 
 if __name__ == "__main__":

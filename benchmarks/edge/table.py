@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.edge.measure import LITE, RESNET
 from benchmarks.harness.markdown import refused_row, table
+from benchmarks.peers.ways import LITE, RESNET
 
 _HEAD = [
     "",

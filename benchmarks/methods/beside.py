@@ -32,17 +32,15 @@ from benchmarks.harness.record import (
 from benchmarks.peers.environments import Environment, add_options, environments
 from benchmarks.peers.in_turn import PAUSE_S, judge, measure
 from benchmarks.peers.measure import prepare
-from benchmarks.peers.ways import Way
+from benchmarks.peers.ways import LITE, RESNET, anomalib_way, imagenet_files, our_way
 from edge_ad import fit
 from edge_ad.images.good import load_preprocessed
 from edge_ad.methods.judge import Judge
 from edge_ad.methods.padim.settings import PadimConfig
 from edge_ad.methods.spade.settings import SpadeConfig
-from edge_ad.networks.lite_package import published_weights
 from edge_ad.networks.run import TorchRun
 from edge_ad_export import ExportConfig, export
 
-LITE, RESNET = "efficientnet_lite0", "resnet18"
 _NEIGHBOURS = (5, 50)
 _SPADE_IMAGES = 10
 
@@ -70,9 +68,8 @@ def padim(
     data: DataSet, options: argparse.Namespace, made: dict[str, Environment], folder: Path
 ) -> dict[str, Any]:
     """Milliseconds from the preprocessed image to score and map, ours and anomalib's."""
-    weights = {LITE: str(published_weights(LITE)), RESNET: imagenet_resnet18()}
     good, ways, fits = data.good[: options.images], [], {}
-    for name, file in weights.items():
+    for name, file in imagenet_files().items():
         own = folder / name
         own.mkdir()
         config = PadimConfig(backbone=name, weights="imagenet" if name == LITE else file)
@@ -81,18 +78,9 @@ def padim(
         export(fitted, own / "ours.edgead", ExportConfig())
         theirs = prepare(made["anomalib"], own, "anomalib", "padim", str(own), file, name)
         fits[name] = {"edge_ad_s": fit_s, "anomalib": theirs}
-        ours = ("edge_ad", str(own / "ours.edgead"), "onnxruntime")
-        there = ("anomalib", "torch", str(own / "weights/torch/model.pt"))
-        refused = theirs.get("refused")
         ways += [
-            Way(name=f"edge_ad, {name}", environment="onnxruntime", command=ours, truth=""),
-            Way(
-                name=f"anomalib, {name}",
-                environment="anomalib",
-                command=there,
-                truth="",
-                refused=refused,
-            ),
+            our_way(name, own / "ours.edgead"),
+            anomalib_way(name, "torch", own / "weights/torch/model.pt", theirs),
         ]
     test = draw(data.test, options.test_images)
     images = [load_preprocessed(image.path, config.preprocessing) for image in test]

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness.record import imagenet_resnet18
 from benchmarks.peers.environments import INSPECTION
 from edge_ad import FittedDetector
+from edge_ad.networks.lite_package import published_weights
 from edge_ad_export import ExportConfig, export
 from edge_ad_runtime.errors import EdgeADError
 
@@ -21,6 +23,7 @@ OURS = {
         "openvino",
     ),
 }
+LITE, RESNET = "efficientnet_lite0", "resnet18"
 REFERENCE = "edge_ad's reference"
 ANOMALIB = "anomalib, torch"
 
@@ -44,6 +47,37 @@ class Way:
     truth: str
     images_per_call: int = 1
     refused: str | None = None
+
+
+def imagenet_files() -> dict[str, str]:
+    """The files of ImageNet's weights of the networks that both sides have."""
+    return {LITE: str(published_weights(LITE)), RESNET: imagenet_resnet18()}
+
+
+def our_way(network: str, artifact: Path) -> Way:
+    """Ours on a network, through ONNX Runtime. Nobody else's scores are its truth."""
+    name = f"edge_ad, {network}"
+    command = ("edge_ad", str(artifact), "onnxruntime")
+    return Way(name=name, environment="onnxruntime", command=command, truth=name)
+
+
+def anomalib_way(name: str, kind: str, model: Path, made: dict[str, Any]) -> Way:
+    """One of anomalib's models: with ``torch``, or its ONNX graph where there is no torch.
+
+    Args:
+        name: in the record, after the library's. It has scores of its own as its truth.
+        kind: what `benchmarks.peers.children.anomalib` runs.
+        model: the file.
+        made: what that module said when it made the model.
+    """
+    name = f"anomalib, {name}"
+    return Way(
+        name=name,
+        environment="anomalib" if kind == "torch" else "onnxruntime alone",
+        command=("anomalib", kind, str(model)),
+        truth=name,
+        refused=made.get("refused"),
+    )
 
 
 def our_ways(fitted: FittedDetector, folder: Path) -> tuple[list[Way], dict[str, str]]:
