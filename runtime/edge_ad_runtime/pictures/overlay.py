@@ -14,6 +14,8 @@ from edge_ad_runtime.prediction import Prediction
 _GREEN, _RED, _WHITE = (40, 160, 60), (215, 50, 40), (255, 255, 255)
 _LONGEST_SIDE_PX = 640
 _CAPTION_PX = 30
+_PLAIN, _FULL = 0.8, 1.4  # of the threshold: where colour begins, and where it is full
+_TINY = 1e-12
 
 
 def draw_overlay(image: RGBImage, prediction: Prediction, preprocessing: Preprocessing) -> RGBImage:
@@ -22,8 +24,9 @@ def draw_overlay(image: RGBImage, prediction: Prediction, preprocessing: Preproc
     Colour is absolute. It is transparent at 0.8 times the threshold and below, and full at 1.4
     times the threshold, so that good images look plain and two pictures can be compared. Where
     scores are decades, it is transparent 5 decades below the threshold, and full 10 above it. A
-    contour marks where the map is above the threshold, and a box each region. Parts of the image
-    outside the inspected cut are darkened.
+    contour marks where the map is above the threshold, and a box each region. A map in another unit
+    than the score has no threshold, so it is shown of anomalous images alone, full at its largest
+    value and without a contour. Parts of the image outside the inspected cut are darkened.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB, as the camera gave it.
@@ -44,7 +47,10 @@ def draw_overlay(image: RGBImage, prediction: Prediction, preprocessing: Preproc
     heat, inspected = preprocessing.back_on(_relative(prediction, prediction.map), image.shape[:2])
     scale, size = _scale(image), _size_of_picture(image)
     small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    right = _paint(small, np.asarray(cv2.resize(heat, size), np.float32))
+    relative = np.asarray(cv2.resize(heat, size), np.float32)
+    right = _paint(small, relative)
+    if prediction.mask is not None:
+        _outline(right, relative > 1)
     right[cv2.resize(inspected, size, interpolation=cv2.INTER_NEAREST) == 0] //= 3
     for region in prediction.regions or ():
         top, left, rows, cols = (round(side * scale) for side in region.box)
@@ -70,24 +76,35 @@ def _size_of_picture(image: RGBImage) -> tuple[int, int]:
 
 
 def _relative(prediction: Prediction, heat: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The map in units of the threshold. Decades have none: 25 of them are taken for one."""
+    """The map in units of the threshold. Decades have none: 25 of them are taken for one.
+
+    Of a map in another unit the largest value is what is painted in full, if the image is
+    anomalous.
+    """
     if prediction.significance is not None:
         return np.asarray(1 + (prediction.significance - prediction.threshold) / 25, np.float32)
-    return np.asarray(heat / max(prediction.threshold, 1e-12), np.float32)
+    if prediction.map_in_unit_of_score:
+        return np.asarray(heat / max(prediction.threshold, _TINY), np.float32)
+    if prediction.verdict == "good":
+        return np.zeros_like(heat)
+    return np.asarray(_FULL * heat / max(float(heat.max()), _TINY), np.float32)
 
 
 def _paint(image: RGBImage, relative: NDArray[np.float32]) -> RGBImage:
     """Paint the heat, which is in units of the threshold, over the image."""
-    strength = np.clip((relative - 0.8) / 0.6, 0, 1)[..., np.newaxis]
+    strength = np.clip((relative - _PLAIN) / (_FULL - _PLAIN), 0, 1)[..., np.newaxis]
     levels = (strength[..., 0] * 155 + 100).astype(np.uint8)
     colours = cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
     opacity = 0.65 * np.minimum(1, 2 * strength)
-    painted = np.asarray(image * (1 - opacity) + colours * opacity, np.uint8)
+    return np.asarray(image * (1 - opacity) + colours * opacity, np.uint8)
+
+
+def _outline(picture: RGBImage, mask: NDArray[np.bool_]) -> None:
+    """Draw a line around each part of the mask."""
     contours, _ = cv2.findContours(
-        (relative > 1).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
+        mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
     )
-    cv2.drawContours(painted, contours, -1, _RED, 1, cv2.LINE_AA)
-    return painted
+    cv2.drawContours(picture, contours, -1, _RED, 1, cv2.LINE_AA)
 
 
 def _caption(picture: RGBImage, prediction: Prediction) -> RGBImage:

@@ -1,19 +1,15 @@
-from click.testing import CliRunner
+from dataclasses import replace
+
+import numpy as np
+import pytest
 
 from edge_ad_runtime import Detector
-from edge_ad_runtime.commands.main import main
-
-
-def run(*arguments):
-    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+from edge_ad_runtime.images import read_image
+from edge_ad_runtime.images.preprocess import Preprocessing
+from edge_ad_runtime.pictures.overlay import draw_overlay
 
 
 def test_an_overlay_shows_where_the_defect_is(tiny):
-    import numpy as np
-
-    from edge_ad_runtime.images import read_image
-    from edge_ad_runtime.pictures.overlay import draw_overlay
-
     detector = Detector.load(tiny)
     image = read_image(tiny / "reference/0-stain.png")
     picture = draw_overlay(image, detector.predict(image), detector.manifest.preprocessing)
@@ -24,13 +20,23 @@ def test_an_overlay_shows_where_the_defect_is(tiny):
 
 
 def test_an_overlay_darkens_what_was_not_inspected(tiny):
-    import numpy as np
-
-    from edge_ad_runtime.images.preprocess import Preprocessing
-    from edge_ad_runtime.pictures.overlay import draw_overlay
-
     image = np.full((60, 120, 3), 90, np.uint8)
     prediction = Detector.load(tiny).predict(image)
     cut = Preprocessing(size=(64, 80), resize_px=80)
     right = draw_overlay(image, prediction, cut)[30:, 120:]
     assert (right[:, :10] == 30).all()
+
+
+@pytest.mark.parametrize("verdict", ["good", "anomalous"])
+def test_a_map_in_another_unit_is_painted_by_its_own_largest_value(tiny, verdict):
+    detector = Detector.load(tiny)
+    image = read_image(tiny / "reference/0-stain.png")
+    other = replace(
+        detector.predict(image), verdict=verdict, map_in_unit_of_score=False, regions=None
+    )
+    tiny_values = replace(other, map=other.map * 1e-6)
+    preprocessing = detector.manifest.preprocessing
+    picture = draw_overlay(image, other, preprocessing)
+    left, right = picture[30:, :320].astype(int), picture[30:, 320:].astype(int)
+    assert (np.abs(right - left).max() > 50) == (verdict == "anomalous")
+    assert np.allclose(picture, draw_overlay(image, tiny_values, preprocessing), atol=1)
