@@ -64,7 +64,8 @@ class PadimConfig(NetworkSettings, FitSettings):
     )
     factor_precision: Literal["float32", "float16"] = setting(
         "float32",
-        help="How the Gaussians' factors are stored. float16 halves the artifact's size.",
+        help="How the Gaussians' factors are stored. float16 halves them, unless there are so few "
+        "images that they are small anyway.",
     )
 
     def __post_init__(self) -> None:

@@ -97,7 +97,7 @@ def test_the_manifest_says_what_is_compared(exported):
     assert member.network.origin["pooled_layer"] == "2"
     assert member.network.origin["layers"] == "1, 2"
     assert member.head.neighbours == 4
-    assert "12 images; an index pays from 50000 on" in member.head.search.reason
+    assert "12 images; there is an index from 50000 on" in member.head.search.reason
     rows = run("info", exported).stdout
     assert "spade (gallery-search)" in rows
     assert "12 images, the 4 nearest are compared with" in rows
