@@ -18,8 +18,8 @@ demo: .venv/.ready ## draw parts; fit, export, evaluate, verify, score them; pic
 	$(BIN)/edge-ad demo --out demo --overwrite
 
 .PHONY: test
-test: .venv/.ready ## run all tests (those on real data need EDGE_AD_DATA)
-	$(BIN)/pytest
+test: .venv/.ready ## run all tests, on all cores (those on real data need EDGE_AD_DATA)
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 .PHONY: test-runtime
 test-runtime: .venv/.ready ## install the runtime wheel alone, without torch, and test that
