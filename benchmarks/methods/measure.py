@@ -92,23 +92,29 @@ def _in_motion(data: DataSet, folder: Path) -> DataSet:
 
 
 def _on_set(config: FitSettings, there: Callable[[], DataSet]) -> Found:
-    """Fit, export, evaluate."""
-    data = there()
-    fit_s, fitted = seconds(lambda: fit(data.good, config, progress=True))
     with tempfile.TemporaryDirectory() as name:
-        report = export(fitted, Path(name) / "part.edgead", ExportConfig(reference_images=1))
-        size_bytes = sum(p.stat().st_size for p in report.path.rglob("*") if p.is_file())
-        with Detector.load(report.path) as detector:
-            evaluation = evaluate(detector, data.test)
+        return on_set(config, there(), Path(name) / "part.edgead")
+
+
+def on_set(config: FitSettings, data: DataSet, artifact: Path) -> Found:
+    """Fit, export to ``artifact``, and evaluate that."""
+    fit_s, fitted = seconds(lambda: fit(data.good, config, progress=True))
+    export(fitted, artifact, ExportConfig(reference_images=1))
+    with Detector.load(artifact) as detector:
+        evaluation = evaluate(detector, data.test)
+    known = fitted.calibration
     return {
         "images_fitted": sum(not image.held_out for image in fitted.record.images),
         "images_tested": evaluation.images,
         "kept": fitted.method.describe(fitted.kept),
         "fit_s": round(fit_s, 1),
-        "size_bytes": size_bytes,
+        "size_bytes": sum(p.stat().st_size for p in artifact.rglob("*") if p.is_file()),
         "image_auroc": evaluation.image_auroc,
         "pixel_auroc": evaluation.pixel_auroc,
         "pro": evaluation.pro,
+        "iou": evaluation.iou,
+        "left_out": known.images,
+        "left_out_rejected": sum(score > known.threshold for score in known.scores),
         "false_rejects": evaluation.false_rejects,
         "detected": evaluation.detected,
         "missed": evaluation.missed,
@@ -135,19 +141,24 @@ def on_generated(config: FitSettings) -> Found:
 def in_turn(data: DataSet, configs: dict[str, FitSettings]) -> Found:
     """Milliseconds of each stage, all methods in turn on the same images."""
     with tempfile.TemporaryDirectory() as name:
-        detectors = {}
+        artifacts = {method: Path(name) / f"{method}.edgead" for method in configs}
         for method, config in configs.items():
-            report = export(fit(data.good, config), Path(name) / f"{method}.edgead")
-            detectors[method] = Detector.load(report.path)
-        stages: dict[str, list[dict[str, float]]] = {method: [] for method in detectors}
+            export(fit(data.good, config), artifacts[method])
+        return stages_in_turn(artifacts, data)
 
-        def predict(method: str, path: Path) -> None:
-            stages[method].append(dict(detectors[method].predict(path).timings_ms))
 
-        ways = {method: partial(predict, method) for method in detectors}
-        in_turn_ms(ways, [image.path for image in data.test[:_TIMED]])
-        for detector in detectors.values():
-            detector.close()
+def stages_in_turn(artifacts: dict[str, Path], data: DataSet) -> Found:
+    """For each artifact the milliseconds of each stage, all in turn on the same test images."""
+    detectors = {method: Detector.load(path) for method, path in artifacts.items()}
+    stages: dict[str, list[dict[str, float]]] = {method: [] for method in detectors}
+
+    def predict(method: str, path: Path) -> None:
+        stages[method].append(dict(detectors[method].predict(path).timings_ms))
+
+    ways = {method: partial(predict, method) for method in detectors}
+    in_turn_ms(ways, [image.path for image in data.test[:_TIMED]])
+    for detector in detectors.values():
+        detector.close()
     return {
         method: {stage: [t[stage] for t in times] for stage in times[0]}
         for method, times in stages.items()
