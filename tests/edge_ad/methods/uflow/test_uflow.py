@@ -77,6 +77,7 @@ def test_it_verifies_and_its_stages_are_those_of_the_test(artifact):
     assert report.ok
     assert [stage.stage for stage in report.stages] == [
         "preprocess", "level_0", "level_1", "level_2", "significance", "map", "score", "verdict",
+        "regions",
     ]  # fmt: skip
 
 
