@@ -131,6 +131,23 @@ def test_a_split_conformal_threshold_and_fewer_false_alarms_can_be_asked_for(fit
     assert _calibration({}, replace(SMALL, holdout_fraction=0.0)).images == 0
 
 
+@pytest.mark.parametrize("threshold", [0.0, -1.5, 2.0])
+def test_any_threshold_can_be_given_as_scores_are_decades(fitted, threshold):
+    given = join([fitted]).calibration(threshold)
+    assert (given.method, given.threshold) == ("given", threshold)
+    assert given.images == fitted.calibration.images
+
+
+def test_a_negative_threshold_is_exported_and_decides(fitted, tmp_path):
+    out = tmp_path / "a.edgead"
+    export(fitted, out, ExportConfig(threshold=-1e6, reference_images=1))
+    with Detector.load(out) as detector:
+        assert detector.manifest.calibration.threshold == -1e6
+        prediction = detector.predict(fitted.originals[0])
+    assert prediction.verdict == "anomalous"
+    assert prediction.mask.all()
+
+
 def test_half_precision_is_exported_and_int8_refused_with_the_reason(fitted, tmp_path):
     out = tmp_path / "half.edgead"
     report = export(
