@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmarks.a_contrario import table as a_contrario
 from benchmarks.backbones import table as backbones
 from benchmarks.before import table as before
 from benchmarks.coreset import table as coreset
@@ -41,6 +42,7 @@ _SECTIONS = {  # by the record's name, in the page's order
     "mvtec_mini": mvtec_mini.section,
     "methods": methods.section,
     "methods_beside": methods.section_beside,
+    "a_contrario": a_contrario.section,
     "backbones": backbones.section,
     "edge": edge.section,
     "engines": engines.section,
