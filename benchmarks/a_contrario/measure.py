@@ -137,7 +137,7 @@ def power(shapes: Shapes) -> list[dict[str, Any]]:
     for scale, (rows, _) in enumerate(shapes.grids):
         for std in STDS:
             for side in (side for side in SIDES if side <= rows // 2):
-                hits = dict.fromkeys(COUNTINGS, 0)
+                hits: dict[Counting, int] = dict.fromkeys(COUNTINGS, 0)
                 for _ in range(_TRIALS):
                     levels = shapes.planted(rng, scale, side, std)
                     for counting in COUNTINGS:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -98,7 +99,9 @@ def _on_set(config: FitSettings, there: Callable[[], DataSet]) -> Found:
 
 def on_set(config: FitSettings, data: DataSet, artifact: Path) -> Found:
     """Fit, export to ``artifact``, and evaluate that."""
+    of_processors_s = time.process_time()
     fit_s, fitted = seconds(lambda: fit(data.good, config, progress=True))
+    of_processors_s = time.process_time() - of_processors_s
     export(fitted, artifact, ExportConfig(reference_images=1))
     with Detector.load(artifact) as detector:
         evaluation = evaluate(detector, data.test)
@@ -108,6 +111,7 @@ def on_set(config: FitSettings, data: DataSet, artifact: Path) -> Found:
         "images_tested": evaluation.images,
         "kept": fitted.method.describe(fitted.kept),
         "fit_s": round(fit_s, 1),
+        "fit_processor_s": round(of_processors_s, 1),
         "size_bytes": sum(p.stat().st_size for p in artifact.rglob("*") if p.is_file()),
         "image_auroc": evaluation.image_auroc,
         "pixel_auroc": evaluation.pixel_auroc,
@@ -141,24 +145,19 @@ def on_generated(config: FitSettings) -> Found:
 def in_turn(data: DataSet, configs: dict[str, FitSettings]) -> Found:
     """Milliseconds of each stage, all methods in turn on the same images."""
     with tempfile.TemporaryDirectory() as name:
-        artifacts = {method: Path(name) / f"{method}.edgead" for method in configs}
+        detectors = {}
         for method, config in configs.items():
-            export(fit(data.good, config), artifacts[method])
-        return stages_in_turn(artifacts, data)
+            report = export(fit(data.good, config), Path(name) / f"{method}.edgead")
+            detectors[method] = Detector.load(report.path)
+        stages: dict[str, list[dict[str, float]]] = {method: [] for method in detectors}
 
+        def predict(method: str, path: Path) -> None:
+            stages[method].append(dict(detectors[method].predict(path).timings_ms))
 
-def stages_in_turn(artifacts: dict[str, Path], data: DataSet) -> Found:
-    """For each artifact the milliseconds of each stage, all in turn on the same test images."""
-    detectors = {method: Detector.load(path) for method, path in artifacts.items()}
-    stages: dict[str, list[dict[str, float]]] = {method: [] for method in detectors}
-
-    def predict(method: str, path: Path) -> None:
-        stages[method].append(dict(detectors[method].predict(path).timings_ms))
-
-    ways = {method: partial(predict, method) for method in detectors}
-    in_turn_ms(ways, [image.path for image in data.test[:_TIMED]])
-    for detector in detectors.values():
-        detector.close()
+        ways = {method: partial(predict, method) for method in detectors}
+        in_turn_ms(ways, [image.path for image in data.test[:_TIMED]])
+        for detector in detectors.values():
+            detector.close()
     return {
         method: {stage: [t[stage] for t in times] for stage in times[0]}
         for method, times in stages.items()

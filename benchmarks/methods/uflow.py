@@ -2,8 +2,9 @@
 
 All three see the same good images at U-Flow's own size, 256 px, with ImageNet's ResNet18. They are
 exported, evaluated as a user would, and asked for the same test images in turn. The sets are the
-small real ones, magnetic tiles of which 200 good ones are fitted, and drawn plates. A set that is
-recorded already is not measured again.
+small real ones, magnetic tiles of which 200 good ones are fitted, and drawn plates. What is
+recorded already is not measured again. Trainings leave their checkpoints in a folder and go on from
+there, so that one that was interrupted is not lost. ``--epochs`` ends them earlier.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +29,7 @@ from benchmarks.harness.record import (
     read_record,
     write_record,
 )
-from benchmarks.methods.measure import Found, on_set, stages_in_turn
+from benchmarks.methods.measure import Found, in_turn, on_set
 from edge_ad import PatchCoreConfig
 from edge_ad.methods.padim.settings import PadimConfig
 from edge_ad.methods.settings import FitSettings
@@ -43,16 +46,43 @@ _DRAWN_GOOD, _DRAWN_TEST_GOOD, _DRAWN_PER_DEFECT = 60, 30, 8
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--only", nargs="+", help="names of sets, or their beginnings")
+    parser.add_argument("--only", nargs="+", help="keys of the record, or their beginnings")
+    parser.add_argument("--checkpoints", type=Path, help="a folder for those of the trainings")
+    parser.add_argument("--epochs", type=int, default=UFlowConfig().epochs, help="the most")
     add_draft_option(parser)
     options = parser.parse_args()
     commit = check_tree(draft=options.draft)
-    sets = read_record("methods_uflow").get("sets", {})
+    found = read_record("methods_uflow").get("found", {})
     with tempfile.TemporaryDirectory() as name:
-        for data in _data_sets(Path(name)):
-            if data.name not in sets and data.name.startswith(tuple(options.only or [""])):
-                sets[data.name] = _beside_one_another(data, Path(name) / "of" / data.name)
-                write_record("methods_uflow", commit, {"size": _SIZE, "sets": sets})
+        checkpoints = options.checkpoints or Path(name)
+        for key, measured in _tasks(Path(name), checkpoints, options.epochs):
+            if key not in found and key.startswith(tuple(options.only or [""])):
+                found[key] = measured()
+                print(key, found[key], flush=True)
+                write_record("methods_uflow", commit, {"size": _SIZE, "found": found})
+
+
+def _tasks(
+    folder: Path, checkpoints: Path, epochs: int
+) -> Iterator[tuple[str, Callable[[], Found]]]:
+    """What is measured, by its key in the record."""
+    sets = _data_sets(folder)
+    for data in sets:
+        checkpoint = checkpoints / f"{data.name}.safetensors"
+        for method, config in _configs(checkpoint, epochs).items():
+            artifact = folder / f"{data.name}-{method}.edgead"
+            yield f"{method} | {data.name}", partial(_on_set, config, data, artifact, checkpoint)
+    checkpoint = checkpoints / f"{sets[0].name}.safetensors"
+    yield f"time | {sets[0].name}", partial(in_turn, sets[0], _configs(checkpoint, epochs))
+
+
+def _on_set(config: FitSettings, data: DataSet, artifact: Path, checkpoint: Path) -> Found:
+    """What a method says of a set. See `on_set`."""
+    if not isinstance(config, UFlowConfig):
+        return on_set(config, data, artifact)
+    begun_at = _training(checkpoint)["epochs"] if checkpoint.exists() else 0
+    found = on_set(config, data, artifact)
+    return {**found, "training": {"begun_at": begun_at, **_training(checkpoint)}}
 
 
 def _data_sets(folder: Path) -> list[DataSet]:
@@ -68,29 +98,19 @@ def _with_fewer_good(data: DataSet) -> DataSet:
     return replace(data, good=tuple(data.good[i] for i in sorted(drawn)))
 
 
-def _configs() -> dict[str, FitSettings]:
+def _configs(checkpoint: Path, epochs: int) -> dict[str, FitSettings]:
     weights = imagenet_resnet18()
     return {
         PATCHCORE: PatchCoreConfig(backbone="resnet18", weights=weights, size=_SIZE),
         PADIM: PadimConfig(backbone="resnet18", weights=weights, size=_SIZE),
-        UFLOW: UFlowConfig(backbone="resnet18", weights=weights, size=_SIZE),
+        UFLOW: UFlowConfig(
+            backbone="resnet18",
+            weights=weights,
+            size=_SIZE,
+            checkpoint=str(checkpoint),
+            epochs=epochs,
+        ),
     }
-
-
-def _beside_one_another(data: DataSet, folder: Path) -> Found:
-    """What each method says of a set, and the milliseconds of its stages on each of some images."""
-    folder.mkdir(parents=True)
-    artifacts = {method: folder / f"{method}.edgead" for method in _configs()}
-    found: Found = {}
-    for method, config in _configs().items():
-        checkpoint = folder / "checkpoint.safetensors"
-        if isinstance(config, UFlowConfig):
-            config = replace(config, checkpoint=str(checkpoint))
-        found[method] = on_set(config, data, artifacts[method])
-        if checkpoint.exists():
-            found[method]["training"] = _training(checkpoint)
-        print(data.name, method, found[method], flush=True)
-    return {"methods": found, "stages_ms": stages_in_turn(artifacts, data)}
 
 
 def _training(checkpoint: Path) -> Found:
