@@ -17,6 +17,7 @@ from benchmarks.harness.record import read_record
 from benchmarks.int8 import table as int8
 from benchmarks.magnetic_tile import table as magnetic_tile
 from benchmarks.methods import table as methods
+from benchmarks.methods import uflow_table
 from benchmarks.mvtec_mini import table as mvtec_mini
 from benchmarks.peers import table as peers
 from benchmarks.robustness import table as robustness
@@ -42,6 +43,7 @@ _SECTIONS = {  # by the record's name, in the page's order
     "mvtec_mini": mvtec_mini.section,
     "methods": methods.section,
     "methods_beside": methods.section_beside,
+    "methods_uflow": uflow_table.section,
     "a_contrario": a_contrario.section,
     "backbones": backbones.section,
     "edge": edge.section,

@@ -137,12 +137,11 @@ def power(shapes: Shapes) -> list[dict[str, Any]]:
     for scale, (rows, _) in enumerate(shapes.grids):
         for std in STDS:
             for side in (side for side in SIDES if side <= rows // 2):
-                hits: dict[Counting, int] = dict.fromkeys(COUNTINGS, 0)
+                hits = np.zeros(len(COUNTINGS))
                 for _ in range(_TRIALS):
                     levels = shapes.planted(rng, scale, side, std)
-                    for counting in COUNTINGS:
-                        hits[counting] += is_found(shapes, levels, counting, scale, side)
-                share = {counting: hit / _TRIALS for counting, hit in hits.items()}
+                    hits += [is_found(shapes, levels, each, scale, side) for each in COUNTINGS]
+                share = dict(zip(COUNTINGS, (hits / _TRIALS).tolist(), strict=True))
                 found.append({"scale": scale, "std": std, "side": side, **share})
                 print(shapes.name, found[-1], flush=True)
     return found

@@ -30,10 +30,15 @@ from benchmarks.harness.record import (
     write_record,
 )
 from benchmarks.methods.measure import Found, in_turn, on_set
-from edge_ad import PatchCoreConfig
+from edge_ad import PatchCoreConfig, fit
+from edge_ad.evaluation.metrics import auroc, iou
+from edge_ad.images.good import load_preprocessed
+from edge_ad.methods.judge import Judge
 from edge_ad.methods.padim.settings import PadimConfig
 from edge_ad.methods.settings import FitSettings
 from edge_ad.methods.uflow.settings import UFlowConfig
+from edge_ad.networks.run import TorchRun, of_each
+from edge_ad.synthetic.damage import KINDS, damage
 from edge_ad.synthetic.parts import write_parts
 
 UFLOW, PATCHCORE, PADIM = "U-Flow", "PatchCore", "PaDiM"
@@ -41,6 +46,7 @@ GENERATED = "drawn plates"
 
 _SIZE = (256, 256)
 _MOST_GOOD = 200
+_LIMITS = (5.0, 4.0, 3.0, 2.5, 2.0)
 _DRAWN_GOOD, _DRAWN_TEST_GOOD, _DRAWN_PER_DEFECT = 60, 30, 8
 
 
@@ -72,6 +78,8 @@ def _tasks(
         for method, config in _configs(checkpoint, epochs).items():
             artifact = folder / f"{data.name}-{method}.edgead"
             yield f"{method} | {data.name}", partial(_on_set, config, data, artifact, checkpoint)
+        if len(data.good) < _MOST_GOOD:
+            yield f"limit | {data.name}", partial(_by_limit, data, _uflow(checkpoint, epochs))
     checkpoint = checkpoints / f"{sets[0].name}.safetensors"
     yield f"time | {sets[0].name}", partial(in_turn, sets[0], _configs(checkpoint, epochs))
 
@@ -103,14 +111,54 @@ def _configs(checkpoint: Path, epochs: int) -> dict[str, FitSettings]:
     return {
         PATCHCORE: PatchCoreConfig(backbone="resnet18", weights=weights, size=_SIZE),
         PADIM: PadimConfig(backbone="resnet18", weights=weights, size=_SIZE),
-        UFLOW: UFlowConfig(
-            backbone="resnet18",
-            weights=weights,
-            size=_SIZE,
-            checkpoint=str(checkpoint),
-            epochs=epochs,
-        ),
+        UFLOW: _uflow(checkpoint, epochs),
     }
+
+
+def _uflow(checkpoint: Path, epochs: int) -> UFlowConfig:
+    return UFlowConfig(
+        backbone="resnet18",
+        weights=imagenet_resnet18(),
+        size=_SIZE,
+        checkpoint=str(checkpoint),
+        epochs=epochs,
+    )
+
+
+def _by_limit(data: DataSet, config: UFlowConfig) -> Found:
+    """What each limit of the latents makes of held-out good images and of damaged copies of them.
+
+    They have no part in the fit, and no test image has a say. So the default is chosen by this.
+    """
+    found = {}
+    for limit in _LIMITS:
+        fitted = fit(data.good, replace(config, latent_limit=limit))
+        network = fitted.network()
+        run = TorchRun(network)
+        judge = Judge(run, fitted.lower(network), config.size)
+        rng = np.random.default_rng(0)
+        scores, ious = [], []
+        for image in (image for image in fitted.record.images if image.held_out):
+            good = load_preprocessed(Path(image.path), config.preprocessing)
+            for kind in KINDS:
+                damaged, mask = damage(good, kind, rng)
+                (outputs,) = of_each(run(damaged[np.newaxis]))
+                judged = judge.head.judge(outputs, with_map=True)
+                assert judged.significance is not None, "asked for"
+                scores.append(judged.score)
+                ious.append(iou(judged.significance > 0, mask))
+        of_good = fitted.left_out_scores
+        is_damaged = np.arange(len(of_good) + len(scores)) >= len(of_good)
+        found[str(limit)] = {
+            "held_out": len(of_good),
+            "held_out_rejected": int((of_good > 0).sum()),
+            "damaged": len(scores),
+            "damaged_found": int((np.array(scores) > 0).sum()),
+            "auroc": auroc(np.concatenate([of_good, scores]), is_damaged),
+            "iou": float(np.mean(ious)),
+            "price": float(fitted.kept.price[0]),
+        }
+    return found
 
 
 def _training(checkpoint: Path) -> Found:
