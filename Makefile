@@ -57,6 +57,8 @@ bench: .venv/.ready ## measure on real data (needs EDGE_AD_DATA); records in ben
 	$(BIN)/python -m benchmarks.mvtec_mini.measure
 	$(BIN)/python -m benchmarks.methods.measure --on real moved time generated
 	$(BIN)/python -m benchmarks.methods.beside
+	$(BIN)/python -m benchmarks.methods.uflow
+	$(BIN)/python -m benchmarks.a_contrario.measure
 	$(BIN)/python -m benchmarks.backbones.measure --on generated damaged real time
 	$(BIN)/python -m benchmarks.edge.measure
 	$(BIN)/python -m benchmarks.engines.measure

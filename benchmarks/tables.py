@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmarks.a_contrario import table as a_contrario
 from benchmarks.backbones import table as backbones
 from benchmarks.before import table as before
 from benchmarks.coreset import table as coreset
@@ -16,6 +17,7 @@ from benchmarks.harness.record import read_record
 from benchmarks.int8 import table as int8
 from benchmarks.magnetic_tile import table as magnetic_tile
 from benchmarks.methods import table as methods
+from benchmarks.methods import uflow_table
 from benchmarks.mvtec_mini import table as mvtec_mini
 from benchmarks.peers import table as peers
 from benchmarks.robustness import table as robustness
@@ -41,6 +43,8 @@ _SECTIONS = {  # by the record's name, in the page's order
     "mvtec_mini": mvtec_mini.section,
     "methods": methods.section,
     "methods_beside": methods.section_beside,
+    "methods_uflow": uflow_table.section,
+    "a_contrario": a_contrario.section,
     "backbones": backbones.section,
     "edge": edge.section,
     "engines": engines.section,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -85,23 +86,32 @@ def _in_motion(data: DataSet, folder: Path) -> DataSet:
 
 
 def _on_set(config: FitSettings, there: Callable[[], DataSet]) -> Found:
-    """Fit, export, evaluate."""
-    data = there()
-    fitted = fit(data.good, config, progress=True)
     with tempfile.TemporaryDirectory() as name:
-        report = export(fitted, Path(name) / "part.edgead", ExportConfig(reference_images=1))
-        size_bytes = sum(p.stat().st_size for p in report.path.rglob("*") if p.is_file())
-        with Detector.load(report.path) as detector:
-            evaluation = evaluate(detector, data.test)
+        return on_set(config, there(), Path(name) / "part.edgead")
+
+
+def on_set(config: FitSettings, data: DataSet, artifact: Path) -> Found:
+    """Fit, export to ``artifact``, and evaluate that."""
+    of_processors_s = time.process_time()
+    fit_s, fitted = seconds(lambda: fit(data.good, config, progress=True))
+    of_processors_s = time.process_time() - of_processors_s
+    export(fitted, artifact, ExportConfig(reference_images=1))
+    with Detector.load(artifact) as detector:
+        evaluation = evaluate(detector, data.test)
+    known = fitted.calibration
     return {
         "images_fitted": sum(not image.held_out for image in fitted.record.images),
         "images_tested": evaluation.images,
         "kept": fitted.method.describe(fitted.kept),
-        "size_bytes": size_bytes,
+        "fit_s": round(fit_s, 1),
+        "fit_processor_s": round(of_processors_s, 1),
+        "size_bytes": sum(p.stat().st_size for p in artifact.rglob("*") if p.is_file()),
         "image_auroc": evaluation.image_auroc,
         "pixel_auroc": evaluation.pixel_auroc,
         "pro": evaluation.pro,
         "iou": evaluation.iou,
+        "left_out": known.images,
+        "left_out_rejected": sum(score > known.threshold for score in known.scores),
         "false_rejects": evaluation.false_rejects,
         "detected": evaluation.detected,
         "missed": evaluation.missed,

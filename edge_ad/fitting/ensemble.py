@@ -45,9 +45,16 @@ class Ensemble:
         """What the threshold is worth: a given one, or with None that of the members.
 
         Raises:
-            ConfigError: no image was left out, or too few were for the false-reject rate.
+            ConfigError: no image was left out, or too few were for the false-reject rate. Or the
+                given threshold is 0 or less, and scores are distances.
         """
         if threshold is not None:
+            in_decades = isinstance(self.members[0].config, AContrarioSettings)
+            if threshold <= 0 and not in_decades:
+                raise ConfigError(
+                    f"threshold is {threshold:g}; scores of {self.members[0].record.method} are "
+                    "distances, so it must be above 0, or every image would be anomalous"
+                )
             return given_threshold(self.left_out_scores, threshold)
         if len(self.members) == 1:
             return self.members[0].calibration

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ad.fitting.fitted import FittedDetector
+from edge_ad.fitting.reference_regions import reference_regions
 from edge_ad.networks.run import Run, TorchRun
 from edge_ad_runtime.heads import SIGNIFICANCE
 from edge_ad_runtime.images import RGBImage, read_image
@@ -23,12 +24,16 @@ class ReferenceDetector:
         fitted: from `edge_ad.fit`.
         run: what computes the network's outputs where torch does not, such as a network of reduced
             precision.
+
+    Attributes:
+        map_in_unit_of_score: see `edge_ad.methods.Reference`.
     """
 
     def __init__(self, fitted: FittedDetector, run: Run | None = None) -> None:
         self._fitted = fitted
         run = run or TorchRun(fitted.network())
         self._reference = fitted.method.reference(run, fitted.kept, fitted.config)
+        self.map_in_unit_of_score = self._reference.map_in_unit_of_score
 
     def predict(self, image: Path | str | RGBImage) -> Prediction:
         """Score one image. See `edge_ad_runtime.Detector.predict`. Only the total is timed."""
@@ -36,6 +41,9 @@ class ReferenceDetector:
         pixels = read_image(image) if isinstance(image, str | Path) else image
         trace = self.trace(pixels)
         score, threshold = float(trace["score"]), self._fitted.calibration.threshold
+        placement = self._fitted.config.preprocessing.placement(pixels.shape[:2])
+        decisive = trace.get(SIGNIFICANCE, trace["map"] if self.map_in_unit_of_score else None)
+        regions = None if decisive is None else reference_regions(decisive, threshold, placement)
         return Prediction(
             score=score,
             threshold=threshold,
@@ -45,6 +53,8 @@ class ReferenceDetector:
             evidence={},
             timings_ms={"total": (time.perf_counter() - start) * 1e3},
             significance=trace.get(SIGNIFICANCE),
+            regions=regions,
+            map_in_unit_of_score=self.map_in_unit_of_score,
         )
 
     def trace(self, image: RGBImage) -> dict[str, NDArray[Any]]:

@@ -105,7 +105,15 @@ class Gathered:
 
 
 class Reference(Protocol):
-    """The slow truth about an image."""
+    """The slow truth about an image.
+
+    Attributes:
+        map_in_unit_of_score: whether the map is in the unit of the score, so that an image is
+            anomalous where its map is above the threshold.
+    """
+
+    @property
+    def map_in_unit_of_score(self) -> bool: ...  # noqa: D102
 
     def trace(self, preprocessed: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         """The value of every stage of the head, by its name, with ``map`` and ``score`` last.

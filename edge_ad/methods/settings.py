@@ -45,9 +45,10 @@ class FitSettings(ImageSettings):
     )
     calibration: CalibrationName | None = setting(
         None,
-        help="How the threshold is set: by images that are held out, or by all images, each as if "
-        "it had not been learned from.",
-        unset="leave-one-out where the method can",
+        help="How the threshold is set: by images that are held out (split), by all images, each "
+        "as if it had not been learned from (leave-one-out), or by the method's own test "
+        "(a-contrario).",
+        unset="leave-one-out or a-contrario where the method can, else split",
         group=_GROUP,
     )
     holdout_fraction: Annotated[float, AtLeast(0), Below(1)] = setting(

@@ -83,13 +83,14 @@ def export(
             ensemble = join([network.fitted for network in networks])
             loss = _tolerable_loss(exact, ensemble, networks, config, progress=progress)
         calibration = ensemble.calibration(config.threshold)
-        references = make_references(ensemble, [each.run for each in networks], exact, config)
+        runs = [network.run for network in networks]
+        references = make_references(ensemble, runs, exact, calibration.threshold, config)
         steps.update()
         entries = []
         for i, network in enumerate(networks):
             entries.append(write_member(folder, ensemble, i, network, references, config))
             steps.update()
-        write_references(folder, references, calibration.threshold)
+        write_references(folder, references)
         amplification = max(network.lowered.amplification for network in networks)
         write_manifest(
             folder, ensemble, entries, calibration, loss, config, references, amplification

@@ -22,6 +22,7 @@ from edge_ad_runtime.artifact.schema import (
     Member,
     PrecisionLoss,
 )
+from edge_ad_runtime.heads.stages import REGIONS
 
 # Outputs, distances and scores on another engine or processor. float32: sums in another order.
 # Less than float32: a value may be rounded to a neighbour of the right one, in layer after layer.
@@ -101,6 +102,8 @@ def _tolerances(
         own = [stage for stage in trace if stage not in ("map", "score")]
         tolerances |= {stage: outputs if stage in given else later for stage in own}
     tolerances |= {"map": 1e-4, "score": score}
+    if references[0].regions is not None:
+        tolerances[REGIONS] = 0.0  # found in the reference's own map, so without any rounding
     if loss is not None:
         tolerances["precision"] = score + loss.score_worst
     return tolerances

@@ -42,6 +42,8 @@ class ExportConfig(Settings):
         bank_precision: ``float32`` or ``float16``. The rows of ``float16`` have half the size on
             disk and are rounded to 11 bits before anything is measured against them.
         threshold: the threshold to use instead of the one that the fit has found. None keeps that.
+            It is above 0 where scores are distances. Scores that are decades may have any: U-Flow's
+            0 expects one false alarm in each image of noise, and its 2 a hundredth.
         links: HNSW's M, the links of each bank row.
         ef_construction: HNSW's build breadth.
         reference_images: how many good images ``verify`` replays. Each is also replayed damaged.
@@ -100,9 +102,10 @@ class ExportConfig(Settings):
         help="How many candidates HNSW keeps while it builds its graph; as many as links at least.",
         group=_SEARCH,
     )
-    threshold: Annotated[float, Above(0)] | None = setting(
+    threshold: float | None = setting(
         None,
-        help="Scores above this are anomalous.",
+        help="Scores above this are anomalous. It is above 0, but of uflow, where 0 expects one "
+        "false alarm in each image of noise, 2 a hundredth, and -1 ten.",
         unset="what the fit found",
         group="Threshold",
     )

@@ -14,11 +14,12 @@ from types import TracebackType
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_ad_runtime.artifact.folder import Artifact
 from edge_ad_runtime.artifact.schema import Manifest
 from edge_ad_runtime.artifact.words import EngineChoice
-from edge_ad_runtime.decision.regions import find_regions
+from edge_ad_runtime.decision.regions import Region, find_regions
 from edge_ad_runtime.decision.threshold import verdict_of
 from edge_ad_runtime.device.saturation import warn_where_int8_saturates
 from edge_ad_runtime.device.settings import read_device_settings
@@ -226,6 +227,16 @@ class Detector:
                 except EdgeADError as exc:
                     yield exc
 
+    def regions(self, values: NDArray[np.float32], original: tuple[int, int]) -> tuple[Region, ...]:
+        """The regions of an image that are above the artifact's threshold, see `Prediction`.
+
+        Args:
+            values: ``(H, W)`` of the network's input, in the unit of the score.
+            original: the size of the image as it was read.
+        """
+        placement = self.manifest.preprocessing.placement(original)
+        return find_regions(values, self.manifest.calibration.threshold, placement)
+
     def _prepare(self, image: Path | str | RGBImage) -> _Prepared:
         clock = Stopwatch()
         pixels = read_image(image) if isinstance(image, str | Path) else image
@@ -281,8 +292,7 @@ class Detector:
         significance = judged[0].significance if len(judged) == 1 else None
         in_unit = all(member.head.map_in_unit_of_score for member in self.members)
         decisive = decisive_values(prediction_map, significance, in_unit)
-        placement = self.manifest.preprocessing.placement(original)
-        regions = None if decisive is None else find_regions(decisive, threshold, placement)
+        regions = None if decisive is None else self.regions(decisive, original)
         evidence = combine_evidence([each.evidence for each in judged], self.scales)
         verdict = verdict_of(score, threshold)
         clock.lap("judge")

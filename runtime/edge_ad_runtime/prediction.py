@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ad_runtime.decision.regions import Region
-from edge_ad_runtime.decision.threshold import Verdict
+from edge_ad_runtime.decision.threshold import Verdict, is_above
 from edge_ad_runtime.escaping import json_text
 from edge_ad_runtime.heads import Evidence
 
@@ -45,7 +45,7 @@ class Prediction:
         regions: where the image is anomalous, of the highest peak first, in pixels of the image as
             the camera gave it. The regions are those of `mask`, whatever the verdict: where the
             score is not the largest value of a map, a good image may have one, and an anomalous one
-            none. It is None where `mask` is, and of the slow reference.
+            none. It is None where `mask` is.
         map_in_unit_of_score: whether the map is known to be in the unit of the score. Others, such
             as SPADE's beside a score of pooled features, have no threshold.
     """
@@ -67,7 +67,7 @@ class Prediction:
         It is None if that is not known: there is no map, or it has another unit than the threshold.
         """
         values = decisive_values(self.map, self.significance, self.map_in_unit_of_score)
-        return None if values is None else values > self.threshold
+        return None if values is None else is_above(values, self.threshold)
 
     def to_record(self, path: Path | str) -> dict[str, Any]:
         """The record of the verdict on the image at ``path``, for JSON."""

@@ -152,7 +152,7 @@ def test_weight_files_are_named_without_their_folder(fitted, tmp_path):
         {"map_tolerance": 2},
         {"links": 1},
         {"bank_precision": "int8"},
-        {"threshold": 0.0},
+        {"threshold": float("nan")},
         {"ef_construction": 3},
         {"reference_images": 0},
     ],

@@ -30,6 +30,8 @@ class PadimReference:
         settings: the settings that it was learned with.
     """
 
+    map_in_unit_of_score = True
+
     def __init__(self, run: Run, gaussians: Gaussians, settings: PadimConfig) -> None:
         self._run = run
         self._gaussians = gaussians

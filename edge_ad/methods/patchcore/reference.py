@@ -30,6 +30,8 @@ class PatchCoreReference:
         settings: the settings that the bank was fitted with.
     """
 
+    map_in_unit_of_score = True
+
     def __init__(self, run: Run, bank: Bank, settings: PatchCoreConfig) -> None:
         self._run = run
         self._scoring = settings.scoring

@@ -32,6 +32,7 @@ class SpadeReference:
         self._run = run
         self._kept = kept
         self._settings = settings
+        self.map_in_unit_of_score = settings.score == "map"
 
     def trace(self, preprocessed: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         """See `edge_ad.methods.Reference.trace`."""

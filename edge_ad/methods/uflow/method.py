@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import torch
@@ -167,8 +167,9 @@ def _identity(images: GoodImages, settings: UFlowConfig) -> str:
     made longer, and one training can be tested in several ways.
     """
     digest = hashlib.sha256()
-    default = {name: getattr(UFlowConfig(), name) for name in _NOT_OF_TRAINING}
-    digest.update(strict.dumps(replace(settings, **default)).encode())
+    known = {each.name: getattr(settings, each.name) for each in fields(settings)}
+    of_training = {name: value for name, value in known.items() if name not in _NOT_OF_TRAINING}
+    digest.update(strict.dumps(of_training).encode())
     for path in images.paths:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

@@ -5,9 +5,9 @@ not trained on are neither: some channels vary more than others, they depend on 
 depends on those around it, and its tail is heavier than a chi-squared distribution's. Taken at its
 word the test would reject nearly every good part. Four things are done about that:
 
-- A latent counts for five standard deviations at most. A defect shows in many channels of many
-  positions, and a good part that is new to the flow often in one channel of one position. (Of
-  normal latents one in two million is farther.)
+- A latent counts for three standard deviations at most (``latent_limit``). A defect shows in many
+  channels of many positions, and a good part that is new to the flow often in one channel of one
+  position. (Of normal latents one in 370 is farther.)
 - Latents are divided by their standard deviation, for each scale and channel, on the images that
   the training has watched (a factor in the graph).
 - The *degrees of freedom* of a scale's levels, which the test takes to be as many as channels, are

@@ -36,6 +36,8 @@ class UFlowReference:
         quantile: the quantile of the chi-squared distribution that exceeding latents are above.
     """
 
+    map_in_unit_of_score = False  # its significance is
+
     def __init__(
         self,
         run: Run,

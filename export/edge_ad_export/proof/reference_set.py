@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 
 from edge_ad.fitting.ensemble import Ensemble
 from edge_ad.fitting.reference_detector import ReferenceDetector
+from edge_ad.fitting.reference_regions import reference_regions
 from edge_ad.networks.run import Run
 from edge_ad.synthetic.damage import KINDS, damage
 from edge_ad_export.settings import ExportConfig
 from edge_ad_runtime.artifact.folder import REFERENCE_VALUES
 from edge_ad_runtime.artifact.schema import ReferenceImage
-from edge_ad_runtime.heads import MAP, SCORE
+from edge_ad_runtime.decision.regions import Region, as_table
+from edge_ad_runtime.heads import MAP, SCORE, SIGNIFICANCE
+from edge_ad_runtime.heads.stages import REGIONS
 from edge_ad_runtime.images import RGBImage, write_png
 
 _COMBINED = (MAP.name, SCORE.name)  # the stages that are of all members together
@@ -35,6 +38,8 @@ class Reference:
         map: the members' maps, combined.
         score: the members' scores, combined.
         score_fp32: the scores of the float32 members, combined.
+        is_anomalous: whether the score is above the threshold.
+        regions: where the image is anomalous. It is None if the members cannot tell.
     """
 
     entry: ReferenceImage
@@ -44,10 +49,16 @@ class Reference:
     map: NDArray[np.float32]
     score: float
     score_fp32: float
+    is_anomalous: bool
+    regions: tuple[Region, ...] | None
 
 
 def make_references(
-    ensemble: Ensemble, runs: Sequence[Run], exact: Ensemble, config: ExportConfig
+    ensemble: Ensemble,
+    runs: Sequence[Run],
+    exact: Ensemble,
+    threshold: float,
+    config: ExportConfig,
 ) -> list[Reference]:
     """Good held-out images as the camera gave them, each followed by a damaged copy.
 
@@ -58,6 +69,7 @@ def make_references(
         ensemble: what is exported.
         runs: the ensemble's networks, as they are exported.
         exact: the float32 members. In float32 this is ``ensemble`` itself.
+        threshold: the artifact's.
         config: the settings, which say how many images are made and with which seed.
     """
     pairs = zip(ensemble.members, runs, strict=True)
@@ -66,11 +78,16 @@ def make_references(
     exact_detectors = [ReferenceDetector(member) for member in exact.members if reduced]
 
     preprocessing = ensemble.members[0].config.preprocessing
+    in_unit = all(detector.map_in_unit_of_score for detector in detectors)
 
     def reference(i: int, kind: str, image: RGBImage) -> Reference:
         traces = tuple(detector.trace(image) for detector in detectors)
         scaled = list(zip(traces, ensemble.scales, strict=True))
         score = _score(traces, ensemble)
+        heat = np.mean([trace["map"] / scale for trace, scale in scaled], axis=0)
+        # a member with a significance is the only one
+        decisive = traces[0].get(SIGNIFICANCE, heat if in_unit else None)
+        placement = preprocessing.placement(image.shape[:2])
         return Reference(
             entry=ReferenceImage(
                 file=f"reference/{i}-{'good' if kind == 'none' else kind}.png", damage=kind
@@ -78,11 +95,13 @@ def make_references(
             image=image,
             preprocessed=preprocessing.apply(image),
             traces=traces,
-            map=np.mean([trace["map"] / scale for trace, scale in scaled], axis=0),
+            map=heat,
             score=score,
             score_fp32=_score([d.trace(image) for d in exact_detectors], exact)
             if reduced
             else score,
+            is_anomalous=score > threshold,
+            regions=None if decisive is None else reference_regions(decisive, threshold, placement),
         )
 
     rng = np.random.default_rng(config.seed)
@@ -99,7 +118,7 @@ def _score(traces: Sequence[dict[str, NDArray[Any]]], ensemble: Ensemble) -> flo
     return float(np.mean([float(trace["score"]) / scale for trace, scale in pairs]))
 
 
-def write_references(folder: Path, references: list[Reference], threshold: float) -> None:
+def write_references(folder: Path, references: list[Reference]) -> None:
     """Write the PNGs and ``reference/values.npz`` (keys ``0.map`` ...) into ``folder``."""
     values: dict[str, NDArray[Any]] = {}
     for i, reference in enumerate(references):
@@ -111,5 +130,7 @@ def write_references(folder: Path, references: list[Reference], threshold: float
         values[f"{i}.map"] = reference.map
         values[f"{i}.score"] = np.asarray(reference.score)
         values[f"{i}.score_fp32"] = np.asarray(reference.score_fp32)
-        values[f"{i}.anomalous"] = np.asarray(reference.score > threshold)
+        values[f"{i}.anomalous"] = np.asarray(reference.is_anomalous)
+        if reference.regions is not None:
+            values[f"{i}.{REGIONS}"] = as_table(reference.regions)
     np.savez(folder / REFERENCE_VALUES, allow_pickle=False, **values)

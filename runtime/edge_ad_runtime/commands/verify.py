@@ -57,12 +57,16 @@ def verify(
 
 
 def _print_verify(report: VerifyReport) -> None:
+    from edge_ad_runtime.proof.verify import NO_VALUES
+
     click.echo(f"{'stage':<12} {'worst':>10} {'tolerance':>10}  on")
     for stage in report.stages:
         click.echo(
             f"{stage.stage:<12} {stage.worst_difference:>10.2g} {stage.tolerance:>10.2g}  "
             f"{stage.image:<24} {'ok' if stage.ok else 'FAIL'}"
         )
+    for stage_name in report.not_checked:
+        click.echo(f"{stage_name:<12} not checked: {NO_VALUES}")
     verdict = "verified" if report.ok else "NOT VERIFIED"
     search = "" if report.search == "none" else f", {report.search} search"
     click.echo(

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edge_ad_runtime.errors import EdgeADError
 
 Verdict = Literal["good", "anomalous"]
@@ -24,6 +27,15 @@ def verdict_of(score: float, threshold: float) -> Verdict:
     if not math.isfinite(score):
         raise EdgeADError(f"the score is {score}; the image cannot be judged")
     return "anomalous" if score > threshold else "good"
+
+
+def is_above(values: NDArray[np.float32], threshold: float) -> NDArray[np.bool_]:
+    """Where the values of a map are above the threshold, in the shape of the map.
+
+    They are compared as the score is, in float64. Compared in float32, the threshold would be
+    rounded, and an image could be anomalous without any pixel that is.
+    """
+    return np.asarray(values.astype(np.float64) > threshold)
 
 
 def least_unit(threshold: float, *, in_decades: bool = False) -> float:

@@ -3,6 +3,11 @@
 Each stage is fed the *reference's* output of the stage before. So the first stage that fails is the
 one to look at, and its numbers are its own. The score and the verdict are taken end to end, from
 the PNG, as in production.
+
+The regions are found in the reference's own map. So they must be the reference's to the last pixel,
+and nothing is tolerated. In a map of this machine's own a pixel whose value is near the threshold
+may be on its other side, and join two regions or part one. How near that must be is what the
+tolerance of the map bounds.
 """
 
 from __future__ import annotations
@@ -18,16 +23,18 @@ from numpy.typing import NDArray
 from edge_ad_runtime.artifact import folder as files
 from edge_ad_runtime.artifact.npy import Shaped, parse_npz
 from edge_ad_runtime.artifact.schema import ReferenceImage
+from edge_ad_runtime.decision.regions import TABLE_SHAPE, as_table
 from edge_ad_runtime.decision.threshold import least_unit
 from edge_ad_runtime.detector import Detector
 from edge_ad_runtime.errors import ArtifactError
 from edge_ad_runtime.escaping import json_text, shown
-from edge_ad_runtime.heads import MAP, SCORE
+from edge_ad_runtime.heads import MAP, SCORE, SIGNIFICANCE
 from edge_ad_runtime.heads.ensemble import combine
-from edge_ad_runtime.heads.stages import compare, own_stages
+from edge_ad_runtime.heads.stages import REGIONS, compare, own_stages, tell_regions
 from edge_ad_runtime.provenance import Provenance, provenance
 
 VERDICT = "verdict"
+NO_VALUES = "exported before this stage was there; export again to check it"
 PRECISION = "precision"  # a last stage, which is the loss against the float32 network, if any
 
 
@@ -36,9 +43,10 @@ class StageCheck:
     """The worst difference of one stage over all reference images.
 
     Attributes:
-        stage: ``preprocess``, a stage of a head, `VERDICT` or `PRECISION`.
-        worst_difference: the largest difference. For ``preprocess`` it is in grey levels, and for
-            ``verdict`` it is the number of verdicts that differ. For the other stages it is
+        stage: ``preprocess``, a stage of a head, `VERDICT`, `REGIONS` or `PRECISION`.
+        worst_difference: the largest difference. For ``preprocess`` it is in grey levels, for
+            ``verdict`` the number of verdicts that differ, and for ``regions`` the number of
+            regions that only the reference or only this machine finds. For the other stages it is
             relative, see `edge_ad_runtime.heads.Stage`.
         tolerance: the largest difference that is tolerated.
         image: the file with the worst difference.
@@ -61,12 +69,15 @@ class VerifyReport(Provenance):
         images: the number of reference images that were replayed.
         checked_bytes: the bytes of all the files, which were hashed.
         stages: the stages in the order of the pipeline.
+        not_checked: stages that the artifact has no reference values of, as it was exported before
+            they were there.
     """
 
     ok: bool
     images: int
     checked_bytes: int
     stages: tuple[StageCheck, ...]
+    not_checked: tuple[str, ...] = ()
 
     @property
     def first_failure(self) -> StageCheck | None:
@@ -80,7 +91,8 @@ class VerifyReport(Provenance):
     def to_junit(self) -> str:
         """JUnit XML, one test case per stage."""
         failed = sum(not stage.ok for stage in self.stages)
-        suite = _junit_suite(tests=len(self.stages), failures=failed)
+        tests = len(self.stages) + len(self.not_checked)
+        suite = _junit_suite(tests=tests, failures=failed, skipped=len(self.not_checked))
         for stage in self.stages:
             case = ElementTree.SubElement(
                 suite, "testcase", classname=shown(self.artifact), name=stage.stage
@@ -88,6 +100,11 @@ class VerifyReport(Provenance):
             if not stage.ok:
                 message = f"{stage.worst_difference:.3g} > {stage.tolerance:.3g} on {stage.image}"
                 ElementTree.SubElement(case, "failure", message=message)
+        for stage_name in self.not_checked:
+            case = ElementTree.SubElement(
+                suite, "testcase", classname=shown(self.artifact), name=stage_name
+            )
+            ElementTree.SubElement(case, "skipped", message=NO_VALUES)
         return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
 
 
@@ -120,7 +137,16 @@ def verify(detector: Detector) -> VerifyReport:
         images=len(manifest.reference),
         checked_bytes=checked_bytes,
         stages=stages,
+        not_checked=() if _has_regions(detector) or not _tells_regions(detector) else (REGIONS,),
     )
+
+
+def _tells_regions(detector: Detector) -> bool:
+    return tell_regions([member.head for member in detector.members])
+
+
+def _has_regions(detector: Detector) -> bool:
+    return REGIONS in detector.manifest.tolerances
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +160,7 @@ class _Expected:
         score: the members' scores, combined.
         score_fp32: the combined score of the float32 networks.
         anomalous: whether the score is above the threshold.
+        regions: the regions as a table, see `as_table`. It is None in an artifact without them.
     """
 
     preprocessed: NDArray[np.uint8]
@@ -142,6 +169,7 @@ class _Expected:
     score: float
     score_fp32: float
     anomalous: bool
+    regions: NDArray[np.float64] | None
 
 
 def _expected(detector: Detector) -> list[_Expected]:
@@ -167,6 +195,7 @@ def _expected(detector: Detector) -> list[_Expected]:
             score=float(values[f"{i}.score"]),
             score_fp32=float(values[f"{i}.score_fp32"]),
             anomalous=bool(values[f"{i}.anomalous"]),
+            regions=values.get(f"{i}.{REGIONS}"),
         )
         for i in images
     ]
@@ -181,6 +210,7 @@ def _shapes(detector: Detector) -> dict[str, Shaped]:
         "score": Shaped(np.float64, ()),
         "score_fp32": Shaped(np.float64, ()),
         "anomalous": Shaped(np.bool_, ()),
+        **({REGIONS: Shaped(np.float64, TABLE_SHAPE)} if _has_regions(detector) else {}),
         **{
             f"{m}.{stage.name}": member.head.shapes[stage.name]
             for m, member in enumerate(detector.members)
@@ -220,6 +250,10 @@ def _differences(
     differences[MAP.name] = compare(MAP, combine(maps, detector.scales), expected.map, least)
     differences[SCORE.name] = compare(SCORE, score, expected_score, floor)
     differences[VERDICT] = float(flipped and not near)
+    if expected.regions is not None:
+        decisive = expected.stages[0].get(SIGNIFICANCE, expected.map)
+        found_regions = detector.regions(decisive, (image.shape[0], image.shape[1]))
+        differences[REGIONS] = _differing(as_table(found_regions), expected.regions)
     if detector.manifest.precision_loss is not None:
         differences[PRECISION] = compare(SCORE, score, np.asarray(expected.score_fp32), floor)
     return differences
@@ -245,7 +279,17 @@ def _largest_level_difference(found: NDArray[np.uint8], expected: NDArray[np.uin
     return float(np.abs(found.astype(np.int16) - expected).max())
 
 
-def _junit_suite(*, tests: int, failures: int) -> ElementTree.Element:
+def _differing(found: NDArray[np.float64], expected: NDArray[np.float64]) -> float:
+    """The number of rows that only one of the two tables has."""
+    return float(len(set(map(tuple, found.tolist())) ^ set(map(tuple, expected.tolist()))))
+
+
+def _junit_suite(*, tests: int, failures: int, skipped: int = 0) -> ElementTree.Element:
     return ElementTree.Element(
-        "testsuite", name="edge-ad verify", tests=str(tests), failures=str(failures), errors="0"
+        "testsuite",
+        name="edge-ad verify",
+        tests=str(tests),
+        failures=str(failures),
+        errors="0",
+        skipped=str(skipped),
     )

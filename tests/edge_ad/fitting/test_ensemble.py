@@ -32,6 +32,12 @@ def test_members_are_divided_by_what_good_images_typically_score(members):
     assert ensemble.calibration(5.0).method == "given"
 
 
+@pytest.mark.parametrize("threshold", [0.0, -1.0])
+def test_distances_need_a_threshold_above_0(members, threshold):
+    with pytest.raises(ConfigError, match="scores of patchcore are distances, .* above 0"):
+        join(members).calibration(threshold)
+
+
 def test_a_member_in_another_unit_changes_nothing(members):
     def in_millimetres(fitted):
         images = tuple(

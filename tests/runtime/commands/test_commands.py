@@ -172,7 +172,16 @@ def test_verify_prints_every_stage_and_exits_0(tiny, tmp_path):
     result = run("verify", tiny, "--junit", tmp_path / "verify.xml")
     assert result.exit_code == 0
     assert "verified: 2 reference images" in result.stdout
-    assert 'tests="6" failures="0"' in (tmp_path / "verify.xml").read_text()
+    assert 'tests="7" failures="0" errors="0" skipped="0"' in (tmp_path / "verify.xml").read_text()
+
+
+def test_verify_says_which_stage_an_older_artifact_lacks(artifact, resign, tmp_path):
+    resign(artifact, lambda manifest: manifest["tolerances"].pop("regions"))
+    result = run("verify", artifact, "--junit", tmp_path / "verify.xml")
+    assert result.exit_code == 0
+    assert "regions      not checked: exported before" in result.stdout
+    assert 'tests="7" failures="0" errors="0" skipped="1"' in (tmp_path / "verify.xml").read_text()
+    assert json.loads(run("verify", artifact, "--json").stdout)["not_checked"] == ["regions"]
 
 
 def test_verify_of_a_damaged_artifact_exits_1_in_one_line_and_says_so_in_every_format(

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from edge_ad_runtime.decision.regions import MOST_REGIONS, find_regions
+from edge_ad_runtime.decision.regions import MOST_REGIONS, TABLE_SHAPE, as_table, find_regions
+from edge_ad_runtime.decision.threshold import is_above
 from edge_ad_runtime.images.preprocess import Preprocessing
 
 SAME = Preprocessing(size=(32, 40)).placement((32, 40))
@@ -87,6 +88,31 @@ def test_a_box_stays_on_the_image_and_is_never_empty():
     assert region.box == (4, 6, 1, 1)
     assert region.peak == (4, 6)
     assert region.area_px == 1
+
+
+def test_a_pixel_is_above_the_threshold_as_the_score_is():
+    """The float32 next to 0.1 is above 0.1. Compared in float32 it was not."""
+    values = np.zeros((32, 40), np.float32)
+    values[3, 4] = 0.1
+    assert float(values.max()) > 0.1
+    assert is_above(values, 0.1).sum() == 1
+    assert len(find_regions(values, 0.1, SAME)) == 1
+
+
+def test_of_equal_peaks_the_upper_and_then_the_left_one_comes_first():
+    values = np.zeros((32, 40), np.float32)
+    for at in ((20, 1), (2, 30), (2, 3)):
+        values[at] = 1
+    assert [r.peak for r in find_regions(values, 0.5, SAME)] == [(2, 3), (2, 30), (20, 1)]
+
+
+def test_a_table_has_a_row_for_each_region_and_zeros_after_them():
+    values = np.zeros((32, 40), np.float32)
+    values[2:4, 3:9] = 2
+    table = as_table(find_regions(values, 1.0, SAME))
+    assert table.shape == TABLE_SHAPE
+    assert table[0].tolist() == [2, 3, 2, 6, 12, 2, 3, 2]
+    assert not table[1:].any()
 
 
 def test_of_very_many_regions_the_highest_are_kept():

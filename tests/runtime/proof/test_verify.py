@@ -15,8 +15,9 @@ def test_an_untouched_artifact_verifies(tiny):
     assert report.ok
     assert report.first_failure is None
     assert [stage.stage for stage in report.stages] == [
-        *("preprocess", "features", "distances", "map", "score", "verdict")
+        *("preprocess", "features", "distances", "map", "score", "verdict", "regions")
     ]
+    assert report.not_checked == ()
     assert report.images == 2
     assert json.loads(report.to_json())["ok"] is True
     assert ElementTree.fromstring(report.to_junit()).get("failures") == "0"
@@ -83,6 +84,43 @@ def test_another_threshold_fails_at_verdict_even_if_sealed_again(artifact, resig
     resign(artifact, change)
     failure = verify(Detector.load(artifact)).first_failure
     assert (failure.stage, failure.worst_difference) == ("verdict", 1)
+
+
+def test_regions_that_are_not_the_references_fail_at_regions(tiny, monkeypatch):
+    detector = Detector.load(tiny)
+    find_regions = detector.regions
+    monkeypatch.setattr(detector, "regions", lambda *arguments: find_regions(*arguments)[1:])
+    failure = verify(detector).first_failure
+    assert failure.stage == "regions"
+    assert failure.worst_difference == 1
+
+
+def test_a_pixel_near_the_threshold_on_this_machine_fails_nothing(tiny, monkeypatch):
+    """Regions are found in the reference's own map, so this machine's rounding cannot join two."""
+    detector = Detector.load(tiny)
+    run = detector.engine.run
+
+    def rounded(images):
+        return {name: value * np.float32(1.00002) for name, value in run(images).items()}
+
+    monkeypatch.setattr(detector.engine, "run", rounded)
+    report = verify(detector)
+    assert report.ok
+    assert report.stages[-1].worst_difference == 0
+
+
+def test_an_artifact_of_before_there_were_regions_verifies_and_says_so(artifact, resign):
+    resign(artifact, lambda manifest: manifest["tolerances"].pop("regions"))
+    report = verify(Detector.load(artifact))
+    assert report.ok
+    assert report.stages[-1].stage == "verdict"
+    assert report.not_checked == ("regions",)
+
+
+def test_a_tolerance_of_regions_is_refused(artifact, resign):
+    resign(artifact, lambda manifest: manifest["tolerances"].update(regions=1.0))
+    with pytest.raises(ArtifactError, match="regions is 1; 0 is the most that proves anything"):
+        Detector.load(artifact)
 
 
 def test_reference_values_of_another_artifact_are_refused(artifact, resign):

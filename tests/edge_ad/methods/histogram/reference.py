@@ -13,6 +13,8 @@ from histogram.settings import Settings
 class HistogramReference:
     """See `edge_ad.methods.Reference`."""
 
+    map_in_unit_of_score = True
+
     def __init__(self, mean: NDArray[np.float32], settings: Settings) -> None:
         self._mean = mean.astype(np.float64)
         self._settings = settings

@@ -11,6 +11,7 @@ import torch
 from edge_ad import FittedDetector, ReferenceDetector, fit
 from edge_ad.fitting.ensemble import join
 from edge_ad.images.good import GoodImages
+from edge_ad.methods.uflow.method import _identity
 from edge_ad.methods.uflow.network import restore_network
 from edge_ad.methods.uflow.reference import region_map
 from edge_ad.methods.uflow.settings import UFlowConfig
@@ -77,6 +78,7 @@ def test_it_verifies_and_its_stages_are_those_of_the_test(artifact):
     assert report.ok
     assert [stage.stage for stage in report.stages] == [
         "preprocess", "level_0", "level_1", "level_2", "significance", "map", "score", "verdict",
+        "regions",
     ]  # fmt: skip
 
 
@@ -128,6 +130,33 @@ def test_a_split_conformal_threshold_and_fewer_false_alarms_can_be_asked_for(fit
     assert (split.method, split.threshold) == ("split-conformal", max(scores.values()))
     assert _calibration(scores, replace(SMALL, false_alarms=0.01)).threshold == 2
     assert _calibration({}, replace(SMALL, holdout_fraction=0.0)).images == 0
+
+
+@pytest.mark.parametrize("threshold", [0.0, -1.5, 2.0])
+def test_any_threshold_can_be_given_as_scores_are_decades(fitted, threshold):
+    given = join([fitted]).calibration(threshold)
+    assert (given.method, given.threshold) == ("given", threshold)
+    assert given.images == fitted.calibration.images
+
+
+def test_a_negative_threshold_is_exported_and_decides(fitted, tmp_path):
+    out = tmp_path / "a.edgead"
+    export(fitted, out, ExportConfig(threshold=-1e6, reference_images=1))
+    with Detector.load(out) as detector:
+        assert detector.manifest.calibration.threshold == -1e6
+        prediction = detector.predict(fitted.originals[0])
+    assert prediction.verdict == "anomalous"
+    assert prediction.mask.all()
+
+
+def test_a_checkpoint_is_of_the_training_whatever_is_done_with_its_latents(good):
+    images = GoodImages(sorted(good.iterdir())[:2], SMALL.preprocessing)
+    identity = _identity(images, SMALL)
+    for later in ({"latent_limit": 2.0}, {"epochs": 9}, {"counting": "paper"}, {"device": "cpu"}):
+        assert _identity(images, replace(SMALL, **later)) == identity
+    for other in ({"learning_rate": 1e-4}, {"flow_steps": 2}, {"seed": 1}):
+        assert _identity(images, replace(SMALL, **other)) != identity
+    assert _identity(images.only([0]), SMALL) != identity
 
 
 def test_half_precision_is_exported_and_int8_refused_with_the_reason(fitted, tmp_path):

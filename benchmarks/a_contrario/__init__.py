@@ -1,0 +1,1 @@
+"""The a-contrario test on noise alone: is its promise kept, and what does it find?"""
