@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -122,7 +123,9 @@ def identity_of(images: GoodImages, settings: FitSettings, not_of_training: Iter
             is done with its result. They are left out, so that a training can be made longer, and
             one training can be tested in several ways.
     """
-    default = {name: type(settings).__dataclass_fields__[name].default for name in not_of_training}
+    default: dict[str, Any] = {
+        name: type(settings).__dataclass_fields__[name].default for name in not_of_training
+    }
     digest = hashlib.sha256(strict.dumps(replace(settings, **default)).encode())
     for path in images.paths:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
