@@ -125,14 +125,15 @@ def _back(convolution: nn.Module, gradient: Tensor, before: Tensor | None = None
             rows and columns at the end that the stride leaves out would not come back.
     """
     assert isinstance(convolution, nn.Conv2d), "no others are in it"
-    stride, side = convolution.stride[0], convolution.kernel_size[0]
+    weight = convolution.weight
+    stride, padding = convolution.stride[0], convolution.kernel_size[0] // 2
+    if stride == 1:  # a convolution with the kernels turned round is the same, and faster
+        return functional.conv2d(gradient, weight.flip(2, 3).transpose(0, 1), padding=padding)
     cut_off = (0, 0) if before is None else tuple((n - 1) % stride for n in before.shape[2:])
+    # Both signs are turned. OpenVINO (2026.4, issue 33397) mistakes weights that a convolution and
+    # a transposed one have in common, and gives something else without a word.
     return functional.conv_transpose2d(
-        gradient,
-        convolution.weight,
-        stride=stride,
-        padding=side // 2,
-        output_padding=cut_off,
+        -gradient, -weight, stride=stride, padding=padding, output_padding=cut_off
     )
 
 
