@@ -166,7 +166,7 @@ def _network(settings: EnergyConfig, *, load: bool) -> EnergyNetwork:
     )
     energy = LocalEnergy(
         values.channels,
-        settings.width,
+        settings.resolved_width,
         _STRIDES[space],
         kernel=_LINEAR_KERNEL[space],
         seed=settings.seed,

@@ -29,6 +29,9 @@ class EnergyReference:
         run: the network.
         good: where the energies of good images lie.
         settings: the settings that it was learned with.
+
+    Attributes:
+        map_in_unit_of_score: whether the score is the map's largest value.
     """
 
     def __init__(self, run: Run, good: GoodEnergies, settings: EnergyConfig) -> None:
@@ -36,6 +39,7 @@ class EnergyReference:
         self._median = float(good.median[0])
         self._spread = float(good.spread[0])
         self._settings = settings
+        self.map_in_unit_of_score = settings.score == "gradient-max"
 
     def trace(self, preprocessed: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         """See `edge_ad.methods.Reference.trace`."""

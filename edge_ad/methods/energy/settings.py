@@ -23,6 +23,7 @@ ScoreName = Literal["energy", "gradient-norm", "gradient-max", "gradient-mean"]
 
 _SAMPLER = "Training by sampling (--trainer cd)"
 _BLUR_SHARE = 4 / 256  # of the shorter side: the standard deviation that all peers have at 256 px
+_WIDTHS = {"features": 64, "pixels": 24}
 _OF_A_NETWORK = ("backbone", "weights", "layers", "taps")
 
 
@@ -35,7 +36,8 @@ class EnergyConfig(NetworkSettings, FitSettings):
     Attributes:
         space: what the energy is an energy of. ``pixels`` needs no pretrained network. ``features``
             are the outputs of one stage of a pretrained network, which stays as it is.
-        width: the channels of the energy's first scale. Each further scale has twice as many.
+        width: the channels of the energy's first scale. Each further scale has twice as many. None
+            is 64 with features and 24 with pixels, of which there are many more.
         score: what the score of an image is, see `edge_ad.methods.energy.scores`.
         trainer: ``dsm`` is denoising score matching, ``cd`` maximum likelihood by sampling. See
             `edge_ad.methods.energy.matching` and `edge_ad.methods.energy.contrast`.
@@ -72,8 +74,10 @@ class EnergyConfig(NetworkSettings, FitSettings):
         help="What is learned a density of: pixels, without any pretrained network, or the "
         "features of one of its stages, which measured better.",
     )
-    width: Annotated[int, Between(4, 512)] = setting(
-        64, help="Channels of the energy's first scale; the next scales have twice as many each."
+    width: Annotated[int, Between(4, 512)] | None = setting(
+        None,
+        help="Channels of the energy's first scale; the next scales have twice as many each.",
+        unset="64 with features, 24 with pixels",
     )
     score: ScoreName = setting(
         "gradient-max",
@@ -87,7 +91,7 @@ class EnergyConfig(NetworkSettings, FitSettings):
         group=TRAINING,
     )
     least_noise: Annotated[float, Above(0), Below(10)] = setting(
-        0.3,
+        0.1,
         help="With the trainer dsm, the least noise that is added to good images, in units of "
         "their standard deviation.",
         group=TRAINING,
@@ -162,6 +166,11 @@ class EnergyConfig(NetworkSettings, FitSettings):
                     f"{name} is {getattr(self, name)!r} and space 'pixels', which has no "
                     f"pretrained network; leave --{name} out, or give --space features"
                 )
+
+    @property
+    def resolved_width(self) -> int:
+        """The channels of the first scale, where `width` is None."""
+        return self.width or _WIDTHS[self.space]
 
     @property
     def map(self) -> MapSettings:

@@ -13,7 +13,8 @@ from edge_ad_runtime.artifact.a_contrario_records import AContrarioRecord
 from edge_ad_runtime.artifact.strict import AtMost, Between
 from edge_ad_runtime.artifact.words import Name, Rows, Side, Text
 
-_RESERVED = frozenset({"map", "precision", "preprocess", "score", "verdict"})  # stages of verify
+_RESERVED = frozenset({"map", "precision", "preprocess", "regions", "score", "verdict"})
+"""Stages that ``verify`` has for every head, so that no output of a head may have their names."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,7 @@ class Exported:
             network.level.copy_(values.mean(dim=(0, 2, 3))[:, None, None])
             network.spread.copy_(values.std(dim=(0, 2, 3))[:, None, None])
             for parameter in network.energy.parameters():  # biases are 0 at first
-                parameter += 0.02 * torch.randn(parameter.shape)
+                parameter.add_(0.02 * torch.randn(parameter.shape))
         self.onnx = to_onnx(network, size)
         x = ((values - network.level) / network.spread).double().requires_grad_()
         energy = network.energy.double()(x)

@@ -39,9 +39,8 @@ def test_it_verifies_and_its_stages_are_energy_gradient_map_and_score(name, requ
     with Detector.load(request.getfixturevalue(name)) as detector:
         report = verify(detector)
     assert report.ok
-    assert [stage.stage for stage in report.stages] == [
-        "preprocess", "energy", "gradient", "map", "score", "verdict",
-    ]  # fmt: skip
+    stages = [stage.stage for stage in report.stages]
+    assert stages[:6] == ["preprocess", "energy", "gradient", "map", "score", "verdict"]
 
 
 def test_a_device_whose_energies_are_other_ones_is_told_so(artifact, tmp_path):

@@ -198,9 +198,10 @@ def test_images_without_contrast_are_learned_from(tmp_path):
     assert all(torch.isfinite(value).all() for value in outputs.values())
 
 
-def test_values_that_are_not_finite_are_refused():
+def test_values_that_are_not_finite_are_refused(monkeypatch):
     network = build_network(SETTINGS)
-    network.values.forward = lambda image: torch.full((len(image), 3, 64, 64), torch.nan)
+    broken = torch.full((2, 3, 64, 64), torch.nan)
+    monkeypatch.setattr(network.values, "forward", lambda image: broken)
     images = GoodImages.in_memory(np.zeros((2, 32, 32, 3), np.uint8), SETTINGS.preprocessing)
     with pytest.raises(FitError, match="not finite"):
         values_of_images(network, images, progress=False)
