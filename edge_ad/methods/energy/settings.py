@@ -21,10 +21,18 @@ from edge_ad_runtime.settings import setting
 
 ScoreName = Literal["energy", "gradient-norm", "gradient-max", "gradient-mean"]
 
-_SAMPLER = "Training by sampling (--trainer cd)"
+_SAMPLER = "Training by sampling"
 _BLUR_SHARE = 4 / 256  # of the shorter side: the standard deviation that all peers have at 256 px
 _WIDTHS = {"features": 64, "pixels": 24}
 _OF_A_NETWORK = ("backbone", "weights", "layers", "taps")
+_OF_MATCHING = ("least_noise", "most_noise")
+_OF_SAMPLING = (
+    "langevin_steps",
+    "langevin_step_size",
+    "langevin_noise",
+    "langevin_clip",
+    "energy_penalty",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +129,9 @@ class EnergyConfig(NetworkSettings, FitSettings):
     device: DeviceName = device_setting()
     checkpoint: str | None = checkpoint_setting()
     langevin_steps: Annotated[int, Between(1, 1000)] = setting(
-        20, help="Steps of a sample before each step of the training.", group=_SAMPLER
+        20,
+        help="With the trainer cd, steps of a sample before each step of the training.",
+        group=_SAMPLER,
     )
     langevin_step_size: Annotated[float, Above(0)] = setting(
         1.0, help="What the gradient is multiplied with in each of them.", group=_SAMPLER
@@ -140,8 +150,12 @@ class EnergyConfig(NetworkSettings, FitSettings):
 
     def __post_init__(self) -> None:
         if self.space == "pixels":
-            self._check_no_network()
+            self._refuse(_OF_A_NETWORK, "space 'pixels', which has no pretrained network")
         super().__post_init__()
+        if self.trainer == "dsm":
+            self._refuse(_OF_SAMPLING, "trainer 'dsm', which draws no samples")
+        else:
+            self._refuse(_OF_MATCHING, "trainer 'cd', which matches no noise")
         if self.least_noise > self.most_noise:
             raise ConfigError(
                 f"least_noise is {self.least_noise:g} and most_noise {self.most_noise:g}; give a "
@@ -153,19 +167,17 @@ class EnergyConfig(NetworkSettings, FitSettings):
                 "of the features of one stage: give --layers one number and --taps 1"
             )
 
-    def _check_no_network(self) -> None:
-        """Refuse settings of a network that nothing would look at.
+    def _refuse(self, names: tuple[str, ...], why: str) -> None:
+        """Refuse settings that nothing would look at.
 
         Raises:
-            ConfigError: one is there.
+            ConfigError: one of them is not as it is by default.
         """
         fields = type(self).__dataclass_fields__
-        for name in _OF_A_NETWORK:
-            if getattr(self, name) != fields[name].default:
-                raise ConfigError(
-                    f"{name} is {getattr(self, name)!r} and space 'pixels', which has no "
-                    f"pretrained network; leave --{name} out, or give --space features"
-                )
+        for name in names:
+            if (value := getattr(self, name)) != fields[name].default:
+                option = name.replace("_", "-")
+                raise ConfigError(f"{name} is {value!r} and {why}; leave --{option} out")
 
     @property
     def resolved_width(self) -> int:

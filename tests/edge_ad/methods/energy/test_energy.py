@@ -171,6 +171,8 @@ def test_one_image_is_enough_without_a_threshold(parts, pixels):
         ({"space": "pixels", "weights": "untrained"}, "weights is 'untrained' and space"),
         ({"space": "pixels", "layers": (1,)}, r"layers is \(1,\) and space 'pixels'"),
         ({"layers": (1, 2)}, "layers is 1,2 and taps 1; an energy is of the features of one stage"),
+        ({"langevin_steps": 5}, "langevin_steps is 5 and trainer 'dsm', .*leave --langevin-steps"),
+        ({"trainer": "cd", "most_noise": 2.0}, "most_noise is 2.0 and trainer 'cd'"),
         ({"least_noise": 2.0}, "least_noise is 2 and most_noise 1"),
         ({"calibration": "leave-one-out"}, "of energy it must be split"),
     ],
