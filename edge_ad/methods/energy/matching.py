@@ -28,6 +28,8 @@ from edge_ad.methods.energy.local_energy import LocalEnergy
 from edge_ad.methods.energy.network import inside
 from edge_ad.methods.energy.settings import EnergyConfig
 
+_LEAST_WATCHED = 16
+
 
 class Matching:
     """See `edge_ad.methods.energy.training.Trainer`."""
@@ -56,8 +58,13 @@ class Matching:
 
     @torch.no_grad()
     def watch(self, watched: Sequence[Tensor], rng: np.random.Generator) -> float:
-        """The mean loss of the watched images, with the same noise after each epoch."""
-        return float(torch.stack([self.loss(batch, rng) for batch in watched]).mean())
+        """The mean loss of the watched images, with the same noise after each epoch.
+
+        Few images are looked at several times, each time with other noise.
+        """
+        times = max(1, _LEAST_WATCHED // len(watched))
+        losses = [self.loss(batch, rng) for batch in watched for _ in range(times)]
+        return float(torch.stack(losses).mean())
 
     def state(self) -> dict[str, Tensor]:
         """See `Trainer.state`. There is none."""
