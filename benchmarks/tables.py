@@ -16,6 +16,7 @@ from benchmarks.engines import table as engines
 from benchmarks.harness.record import read_record
 from benchmarks.int8 import table as int8
 from benchmarks.magnetic_tile import table as magnetic_tile
+from benchmarks.methods import energy_table as energy
 from benchmarks.methods import table as methods
 from benchmarks.methods import uflow_table
 from benchmarks.mvtec_mini import table as mvtec_mini
@@ -42,6 +43,8 @@ _SECTIONS = {  # by the record's name, in the page's order
     "magnetic_tile": magnetic_tile.section,
     "mvtec_mini": mvtec_mini.section,
     "methods": methods.section,
+    "methods_energy": energy.section,
+    "methods_energy_choice": energy.section_of_choice,
     "methods_beside": methods.section_beside,
     "methods_uflow": uflow_table.section,
     "a_contrario": a_contrario.section,

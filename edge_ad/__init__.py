@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edge_ad.fitting.fitted import FittedDetector
     from edge_ad.fitting.fitting import fit
     from edge_ad.fitting.reference_detector import ReferenceDetector
+    from edge_ad.methods.energy.settings import EnergyConfig
     from edge_ad.methods.padim.settings import PadimConfig
     from edge_ad.methods.patchcore.settings import PatchCoreConfig
     from edge_ad.methods.spade.settings import SpadeConfig
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "EnergyConfig",
     "FittedDetector",
     "PadimConfig",
     "PatchCoreConfig",
@@ -34,6 +36,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "EnergyConfig": "edge_ad.methods.energy.settings",
     "FittedDetector": "edge_ad.fitting.fitted",
     "PadimConfig": "edge_ad.methods.padim.settings",
     "PatchCoreConfig": "edge_ad.methods.patchcore.settings",

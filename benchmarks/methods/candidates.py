@@ -6,7 +6,7 @@ SPADE has two rows more: its public implementation looks at 5 images, where the 
 from __future__ import annotations
 
 from benchmarks.harness.record import imagenet_resnet18
-from edge_ad import PatchCoreConfig
+from edge_ad import EnergyConfig, PatchCoreConfig
 from edge_ad.methods.padim.settings import PadimConfig
 from edge_ad.methods.settings import FitSettings
 from edge_ad.methods.spade.settings import SpadeConfig
@@ -29,6 +29,7 @@ def candidates() -> dict[str, dict[str, FitSettings]]:
                 backbone=backbone, weights=weights, gallery_neighbours=5, score="map"
             ),
             "SPADE": SpadeConfig(backbone=backbone, weights=weights),
+            "Energy": EnergyConfig(backbone=backbone, weights=weights),
         }
         for name, (backbone, weights) in networks.items()
     }

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _DEFAULT_METHOD = "patchcore"
 _ON_CONTACT_SHEET = 12
 _BEFORE = ("Images", "Network", "Features")  # the titles of options before the method's own
-_AFTER = ("Training", "Test", "Threshold", "Output")
+_AFTER = ("Training", "Training by sampling", "Test", "Threshold", "Output")
 
 
 class FitCommand(click.Command):

@@ -34,6 +34,7 @@ METHODS: dict[str, str] = {  # name of --method: its package
     "padim": "edge_ad.methods.padim",
     "spade": "edge_ad.methods.spade",
     "uflow": "edge_ad.methods.uflow",
+    "energy": "edge_ad.methods.energy",
 }
 
 

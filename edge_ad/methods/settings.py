@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from edge_ad.images.settings import ImageSettings
 from edge_ad_runtime.artifact.bounds import Above, AtLeast, Below
@@ -12,7 +12,32 @@ from edge_ad_runtime.settings import setting
 
 CalibrationName = Literal["leave-one-out", "split", "a-contrario"]
 
+DeviceName = Literal["auto", "cpu", "cuda"]
+"""Where a training runs. ``auto`` is a GPU if there is one."""
+
+TRAINING = "Training"
+"""The group of the options of methods that are trained."""
+
 _GROUP = "Threshold"
+
+
+def device_setting() -> Any:
+    """The field ``device`` of a method that is trained."""
+    return setting(
+        "auto",
+        help="Where the training runs. auto takes a GPU if there is one.",
+        group=TRAINING,
+    )
+
+
+def checkpoint_setting() -> Any:
+    """The field ``checkpoint`` of a method that is trained."""
+    return setting(
+        None,
+        help="A file that the training leaves after each epoch, and goes on from if it is there.",
+        unset="none",
+        group=TRAINING,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from edge_ad.features.layers import origin_of
 from edge_ad.images.good import GoodImages
 from edge_ad.methods import Gathered, Lowered, Reference
+from edge_ad.methods.checkpoint import identity_of
+from edge_ad.methods.training_device import training_device
 from edge_ad.methods.uflow.network import (
     WINDOW_QUANTILE,
     UFlow,
@@ -34,16 +34,14 @@ from edge_ad.methods.uflow.training import (
     train_flow,
 )
 from edge_ad.networks.run import Run
-from edge_ad_runtime.artifact import strict
 from edge_ad_runtime.artifact.a_contrario_records import (
     AContrarioRecord,
     BlockTestRecord,
     ScaleRecord,
     TreeTestRecord,
 )
-from edge_ad_runtime.errors import ConfigError
 
-_NOT_OF_TRAINING = (
+NOT_OF_TRAINING = (
     *("epochs", "patience", "device", "checkpoint", "test", "counting", "null_hypothesis"),
     "latent_limit",
     *("calibration", "false_alarms", "false_reject_rate"),
@@ -64,11 +62,13 @@ class UFlowMethod:
     def train(self, images: GoodImages, settings: UFlowConfig, *, progress: bool) -> UFlow:
         """The pretrained backbone with a flow that is trained on its features of the images."""
         watched = split_images(len(images), settings).watched
-        device = _device(settings)
+        device = training_device(settings.device)
         network = build_network(settings).to(device)
         features = features_of_images(network, images, progress=progress)
         # it reads every file again, so it is for a checkpoint alone
-        identity = "" if settings.checkpoint is None else _identity(images, settings)
+        identity = (
+            "" if settings.checkpoint is None else identity_of(images, settings, NOT_OF_TRAINING)
+        )
         train_flow(network.flow, features, settings, identity, progress=progress)
         variances = latent_variances(network.flow, features, watched)
         warn_of_variances([each.numpy() for each in variances])
@@ -145,31 +145,3 @@ def _record(latents: Latents, settings: UFlowConfig) -> AContrarioRecord:
         else BlockTestRecord(window=_WINDOW, quantile=WINDOW_QUANTILE),
         price=float(latents.price[0]),
     )
-
-
-def _device(settings: UFlowConfig) -> torch.device:
-    """Where the training runs.
-
-    Raises:
-        ConfigError: a GPU is asked for, and there is none.
-    """
-    has_gpu = torch.cuda.is_available()
-    if settings.device == "cuda" and not has_gpu:
-        raise ConfigError("device is 'cuda', and torch finds no GPU here; give --device cpu")
-    name = settings.device if settings.device != "auto" else "cuda" if has_gpu else "cpu"
-    return torch.device(name)
-
-
-def _identity(images: GoodImages, settings: UFlowConfig) -> str:
-    """The SHA-256 of all that the steps of a training depend on.
-
-    When it ends, where it runs and what is done with its latents are left out. So a training can be
-    made longer, and one training can be tested in several ways.
-    """
-    digest = hashlib.sha256()
-    known = {each.name: getattr(settings, each.name) for each in fields(settings)}
-    of_training = {name: value for name, value in known.items() if name not in _NOT_OF_TRAINING}
-    digest.update(strict.dumps(of_training).encode())
-    for path in images.paths:
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()

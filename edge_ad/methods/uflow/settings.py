@@ -6,12 +6,18 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from edge_ad.images.settings import size_setting
-from edge_ad.methods.settings import AContrarioSettings
+from edge_ad.methods.settings import (
+    TRAINING,
+    AContrarioSettings,
+    DeviceName,
+    checkpoint_setting,
+    device_setting,
+)
 from edge_ad.networks.settings import Layers, NetworkSettings, layers_setting
 from edge_ad_runtime.artifact.bounds import Above, AtLeast, Below, Between
 from edge_ad_runtime.settings import setting
 
-_TRAINING, _TEST = "Training", "Test"
+_TEST = "Test"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,44 +58,35 @@ class UFlowConfig(NetworkSettings, AContrarioSettings):
         4, help="Couplings of each scale of the flow; fewer learn less by heart of few images."
     )
     learning_rate: Annotated[float, Above(0), Below(1)] = setting(
-        1e-3, help="Adam's learning rate. The paper has 3e-5 to 6e-3.", group=_TRAINING
+        1e-3, help="Adam's learning rate. The paper has 3e-5 to 6e-3.", group=TRAINING
     )
     weight_decay: Annotated[float, AtLeast(0), Below(1)] = setting(
-        1e-5, help="Adam's weight decay.", group=_TRAINING
+        1e-5, help="Adam's weight decay.", group=TRAINING
     )
     batch_size: Annotated[int, Between(1, 1024)] = setting(
-        4, help="Images that one step of the training sees.", group=_TRAINING
+        4, help="Images that one step of the training sees.", group=TRAINING
     )
     epochs: Annotated[int, Between(1, 100_000)] = setting(
-        200, help="How often the training sees each image at most.", group=_TRAINING
+        200, help="How often the training sees each image at most.", group=TRAINING
     )
     patience: Annotated[int, AtLeast(1)] = setting(
         10,
         help="End the training after so many epochs that are no better than one before.",
-        group=_TRAINING,
+        group=TRAINING,
     )
     validation_fraction: Annotated[float, Above(0), Below(1)] = setting(
         0.25,
         help="Share of the images that is not trained on: half of it tells when to end, the other "
         "half what latents are worth.",
-        group=_TRAINING,
+        group=TRAINING,
     )
     clip_norm: Annotated[float, Above(0)] = setting(
         10.0,
         help="The longest gradient of a step, for each value of the features.",
-        group=_TRAINING,
+        group=TRAINING,
     )
-    device: Literal["auto", "cpu", "cuda"] = setting(
-        "auto",
-        help="Where the training runs. auto takes a GPU if there is one.",
-        group=_TRAINING,
-    )
-    checkpoint: str | None = setting(
-        None,
-        help="A file that the training leaves after each epoch, and goes on from if it is there.",
-        unset="none",
-        group=_TRAINING,
-    )
+    device: DeviceName = device_setting()
+    checkpoint: str | None = checkpoint_setting()
     test: Literal["tree", "blocks"] = setting(
         "tree", help="Whether regions of any shape are tested, or windows.", group=_TEST
     )

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from edge_ad.features.store import allocate
 from edge_ad.images.good import GoodImages
-from edge_ad.methods.uflow.checkpoint import Progress, load_progress, save_progress
+from edge_ad.methods.checkpoint import Progress, copied_state, load_progress, save_progress
 from edge_ad.methods.uflow.flow import Flow, negative_log_likelihood
 from edge_ad.methods.uflow.network import UFlow
 from edge_ad.methods.uflow.settings import UFlowConfig
@@ -113,7 +113,7 @@ def train_flow(
         flow.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
     checkpoint = None if settings.checkpoint is None else Path(settings.checkpoint)
-    state = Progress(epoch=0, best=float("inf"), best_epoch=0, best_state=_copied(flow))
+    state = Progress(epoch=0, best=float("inf"), best_epoch=0, best_state=copied_state(flow))
     if checkpoint is not None and checkpoint.exists():
         state = load_progress(checkpoint, flow, optimiser, identity)
     bar = tqdm(total=settings.epochs, initial=state.epoch, desc="training", unit="epoch",
@@ -128,7 +128,7 @@ def train_flow(
             state.epoch += 1
             if of_watched < state.best:
                 state.best, state.best_epoch, state.best_state = (
-                    of_watched, state.epoch, _copied(flow),
+                    of_watched, state.epoch, copied_state(flow),
                 )  # fmt: skip
             if checkpoint is not None:
                 save_progress(checkpoint, flow, optimiser, state, identity)
@@ -209,7 +209,3 @@ def _batches(rows: Sequence[int], size: int) -> Iterator[Sequence[int]]:
 
 def _values(features: Features) -> int:
     return sum(array[0].size for array in features)
-
-
-def _copied(flow: Flow) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in flow.state_dict().items()}

@@ -44,8 +44,9 @@ def appended(graph: bytes, module: nn.Module, *, keep: Sequence[str] = ()) -> on
     for output in merged.output:
         output.name = renamed.get(output.name, output.name)
     for node in merged.node:
-        for i, name in enumerate(node.output):
-            node.output[i] = renamed.get(name, name)
+        for names in (node.input, node.output):  # an output may be read by another node too
+            for i, name in enumerate(names):
+                names[i] = renamed.get(name, name)
     model.graph.CopyFrom(merged)
     return model
 

@@ -8,9 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from edge_ad_runtime.artifact import strict
 from edge_ad_runtime.artifact.a_contrario_records import AContrarioRecord
 from edge_ad_runtime.artifact.strict import AtMost, Between
 from edge_ad_runtime.artifact.words import Name, Rows, Side, Text
+
+_RESERVED = frozenset({"map", "precision", "preprocess", "regions", "score", "verdict"})
+"""Stages that ``verify`` has for every head, so that no output of a head may have their names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,17 +151,30 @@ class DirectRecord:
     """The head of networks that give the anomaly themselves, such as PaDiM's.
 
     Attributes:
-        grid: the ``(rows, cols)`` of the output ``anomaly``. Its values are 0 or more, and larger
-            where the image is more anomalous.
+        output: the name of the output that says how anomalous each place is. None means
+            ``anomaly``. Its values are 0 or more, and larger where the image is more anomalous.
+        grid: the ``(rows, cols)`` of that output.
+        beside: the names of outputs that are one number for each image, of 0 or more, which
+            ``verify`` compares before it. None means that there are none.
         score: where the score comes from. ``given`` takes the network's output ``score``, and
             ``largest`` takes the map's largest value.
         map: how the output becomes a map.
     """
 
     kind: Literal["direct"] = "direct"
+    output: Name | None = strict.optional()
     grid: tuple[Side, Side]
+    beside: Annotated[tuple[Name, ...], AtMost(8)] | None = strict.optional()
     score: Literal["given", "largest"]
     map: MapSettings
+
+    def __post_init__(self) -> None:
+        names = [*(self.beside or ()), self.output or "anomaly"]
+        if len(set(names)) != len(names) or _RESERVED.intersection(names):
+            raise ValueError(
+                f"output and beside: expected different names, none of them "
+                f"{', '.join(sorted(_RESERVED))}, found {names}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,8 @@ from edge_ad_runtime.heads.maps import anomaly_map
 from edge_ad_runtime.stopwatch import Stopwatch
 
 ANOMALY = "anomaly"
-"""An output ``(N, rows, cols)`` float32 of 0 or more, larger where the image is more anomalous."""
+"""An output ``(N, rows, cols)`` float32 of 0 or more, larger where the image is more anomalous. The
+record may give it another name."""
 GIVEN_SCORE = "score"
 """An output ``(N,)`` float32, the image's score, where the network gives one."""
 
@@ -28,39 +29,41 @@ GIVEN_SCORE = "score"
 class Direct:
     """See `edge_ad_runtime.heads.Head`."""
 
-    stages: tuple[Stage, ...] = (
-        Stage(name=ANOMALY, compared="largest", in_unit_of_score=False, most_tolerance=0.1),
-        MAP,
-        SCORE,
-    )
     timed: tuple[str, ...] = (POSTPROCESS,)
     search: str | None = None
     in_decades: bool = False
-    map_in_unit_of_score: bool = True
 
     def __init__(self, record: DirectRecord, opening: Opening) -> None:
         self._record = record
         self._size = opening.size
-        self.outputs: Mapping[str, Shaped] = {ANOMALY: Shaped(np.float32, record.grid)}
-        if record.score == "given":
-            self.outputs = {**self.outputs, GIVEN_SCORE: Shaped(np.float32, ())}
+        self._output = record.output or ANOMALY
+        own = {
+            **{name: Shaped(np.float32, ()) for name in record.beside or ()},
+            self._output: Shaped(np.float32, record.grid),
+        }
+        self.stages: tuple[Stage, ...] = (*map(_stage, own), MAP, SCORE)
+        is_given = record.score == "given"
+        self.map_in_unit_of_score = not is_given
+        self.outputs: Mapping[str, Shaped] = (
+            {**own, GIVEN_SCORE: Shaped(np.float32, ())} if is_given else own
+        )
         self.shapes: Mapping[str, Shaped] = {
-            ANOMALY: Shaped(np.float32, record.grid),
+            **own,
             MAP.name: Shaped(np.float32, opening.size),
             SCORE.name: Shaped(np.float64, ()),
         }
 
     def replay(self, stage: str, before: Arrays) -> NDArray[Any]:
         """See `Head.replay`."""
-        if stage == ANOMALY:
-            return finite(before[ANOMALY], giver="the network")
-        heat = self._map(before[ANOMALY])
+        if stage not in (MAP.name, SCORE.name):
+            return np.asarray(finite(before[stage], giver="the network"))
+        heat = self._map(before[self._output])
         return heat if stage == MAP.name else np.asarray(self._score(before, heat))
 
     def judge(self, outputs: Arrays, *, with_map: bool) -> Judged:
         """See `Head.judge`."""
         clock = Stopwatch()
-        anomaly = finite(outputs[ANOMALY], giver="the network")
+        anomaly = finite(outputs[self._output], giver="the network")
         is_needed = with_map or self._record.score == "largest"
         heat = self._map(anomaly) if is_needed else None
         score = self._score(outputs, heat)
@@ -83,3 +86,7 @@ class Direct:
             return float(finite(outputs[GIVEN_SCORE], giver="the network"))
         assert heat is not None, "the largest value of a map needs the map"
         return float(heat.max())
+
+
+def _stage(name: str) -> Stage:
+    return Stage(name=name, compared="largest", in_unit_of_score=False, most_tolerance=0.1)

@@ -115,3 +115,8 @@ def test_a_method_that_is_trained_has_groups_of_its_own():
         *("Images", "Network", "Method uflow", "Training", "Test", "Threshold", "Output"),
         "Options",
     ]
+    found = titles(run("--method", "energy", "--help").output)
+    assert found == [
+        *("Images", "Network", "Method energy", "Training", "Training by sampling", "Threshold"),
+        *("Output", "Options"),
+    ]

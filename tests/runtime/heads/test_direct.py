@@ -47,3 +47,40 @@ def test_values_that_are_not_finite_are_never_good(value):
     with pytest.raises(EdgeADError, match="not finite"):
         outputs = {"anomaly": ANOMALY, "score": np.float32(value)}
         head(score="given").judge(outputs, with_map=False)
+
+
+def test_the_output_may_have_another_name_and_numbers_beside_it():
+    named = head(output="gradient", beside=("energy",))
+    outputs = {"gradient": ANOMALY, "energy": np.float32(7)}
+    assert [stage.name for stage in own_stages(named)] == ["energy", "gradient"]
+    assert named.outputs.keys() == {"energy", "gradient"}
+    assert named.shapes["energy"].shape == ()
+    assert named.replay("energy", outputs) == 7
+    assert named.judge(outputs, with_map=False).score == named.replay("score", outputs) == 5
+
+
+def test_a_number_beside_the_map_that_is_not_finite_fails_its_stage():
+    named = head(output="gradient", beside=("energy",))
+    with pytest.raises(EdgeADError, match="not finite"):
+        named.replay("energy", {"energy": np.float32(np.nan)})
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"output": "map"},
+        {"beside": ("score",)},
+        {"beside": ("anomaly",)},
+        {"beside": ("energy", "energy")},
+        {"output": "energy", "beside": ("energy",)},
+    ],
+    ids=str,
+)
+def test_names_that_would_be_two_stages_are_refused(names):
+    with pytest.raises(ValueError, match="expected different names"):
+        head(**names)
+
+
+def test_a_map_is_in_the_unit_of_the_score_where_the_score_is_its_largest_value():
+    assert head().map_in_unit_of_score
+    assert not head(score="given").map_in_unit_of_score

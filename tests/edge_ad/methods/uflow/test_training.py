@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from edge_ad.images.good import GoodImages, list_images
+from edge_ad.methods.checkpoint import identity_of
 from edge_ad.methods.uflow.flow import Flow
+from edge_ad.methods.uflow.method import NOT_OF_TRAINING
 from edge_ad.methods.uflow.settings import UFlowConfig
 from edge_ad.methods.uflow.training import (
     latent_variances,
@@ -127,15 +129,17 @@ def test_variances_are_of_each_scale_and_channel(features):
 
 
 def test_one_training_can_be_made_longer_and_tested_in_several_ways(parts):
-    from edge_ad.methods.uflow.method import _identity
+    def identity(images, settings):
+        return identity_of(images, settings, NOT_OF_TRAINING)
 
     images = GoodImages(list_images(parts / "train/good"), SETTINGS.preprocessing)
-    same = _identity(images, SETTINGS)
+    same = identity(images, SETTINGS)
     other_test = replace(SETTINGS, counting="paper", false_alarms=0.1, checkpoint="x", epochs=9)
-    assert _identity(images, other_test) == same
-    assert _identity(images, replace(SETTINGS, calibration="split", false_reject_rate=0.3)) == same
-    assert _identity(images, replace(SETTINGS, learning_rate=1e-4)) != same
-    assert _identity(images.only(range(3)), SETTINGS) != same
+    assert identity(images, other_test) == same
+    assert identity(images, replace(SETTINGS, calibration="split", false_reject_rate=0.3)) == same
+    assert identity(images, replace(SETTINGS, latent_limit=2.0, device="cpu")) == same
+    assert identity(images, replace(SETTINGS, learning_rate=1e-4)) != same
+    assert identity(images.only(range(3)), SETTINGS) != same
 
 
 def test_a_flow_that_watched_images_have_no_likelihood_by_is_never_kept(features):

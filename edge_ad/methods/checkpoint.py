@@ -6,8 +6,10 @@ before. It holds no code: safetensors are numbers alone.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import torch
@@ -15,6 +17,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from edge_ad.images.good import GoodImages
+from edge_ad.methods.settings import FitSettings
+from edge_ad_runtime.artifact import strict
 from edge_ad_runtime.errors import FitError
 
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # what Adam knows of each parameter
@@ -26,15 +31,17 @@ class Progress:
 
     Attributes:
         epoch: how many epochs are done.
-        best: the least negative log-likelihood of the watched images so far.
+        best: the least loss of the watched images so far.
         best_epoch: the epoch that it was of.
-        best_state: the flow's ``state_dict()`` after that epoch.
+        best_state: the network's ``state_dict()`` after that epoch.
+        others: what else the training needs to go on, such as the chains of a sampler, by name.
     """
 
     epoch: int
     best: float
     best_epoch: int
     best_state: dict[str, Tensor]
+    others: dict[str, Tensor] = field(default_factory=dict)
 
     def is_over(self, patience: int) -> bool:
         """Whether the last epochs were no better than one before them."""
@@ -42,16 +49,17 @@ class Progress:
 
 
 def save_progress(
-    path: Path, flow: nn.Module, optimiser: torch.optim.Optimizer, state: Progress, identity: str
+    path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, state: Progress, identity: str
 ) -> None:
     """Write the state of a training after an epoch.
 
     Raises:
         FitError: the file cannot be written.
     """
-    tensors = {f"flow.{name}": value for name, value in flow.state_dict().items()}
+    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     tensors |= {f"best.{name}": value for name, value in state.best_state.items()}
-    for i, parameter in enumerate(flow.parameters()):
+    tensors |= {f"others.{name}": value for name, value in state.others.items()}
+    for i, parameter in enumerate(network.parameters()):
         known = optimiser.state[parameter]
         tensors |= {f"adam.{i}.{moment}": known[moment] for moment in _MOMENTS}
     told = {
@@ -67,14 +75,14 @@ def save_progress(
 
 
 def load_progress(
-    path: Path, flow: nn.Module, optimiser: torch.optim.Optimizer, identity: str
+    path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, identity: str
 ) -> Progress:
-    """Put a flow and its optimiser where a training was, and say how far that is.
+    """Put a network and its optimiser where a training was, and say how far that is.
 
     Raises:
         FitError: the file is no checkpoint, or one of another training.
     """
-    device = str(next(flow.parameters()).device)
+    device = str(next(network.parameters()).device)
     try:
         with safe_open(path, framework="pt", device=device) as file:
             told = file.metadata() or {}
@@ -87,12 +95,40 @@ def load_progress(
         epoch, best, best_epoch = json.loads(told["progress"])
     except (OSError, SafetensorError, KeyError, ValueError) as exc:
         raise FitError(f"{path}: not a checkpoint of a training: {exc}; remove it") from exc
-    flow.load_state_dict(_below(tensors, "flow."))
-    for i, parameter in enumerate(flow.parameters()):
+    network.load_state_dict(_below(tensors, "network."))
+    for i, parameter in enumerate(network.parameters()):
         optimiser.state[parameter] = {moment: tensors[f"adam.{i}.{moment}"] for moment in _MOMENTS}
     return Progress(
-        epoch=epoch, best=best, best_epoch=best_epoch, best_state=_below(tensors, "best.")
+        epoch=epoch,
+        best=best,
+        best_epoch=best_epoch,
+        best_state=_below(tensors, "best."),
+        others=_below(tensors, "others."),
     )
+
+
+def copied_state(network: nn.Module) -> dict[str, Tensor]:
+    """A copy of the network's ``state_dict()``, which further training leaves as it is."""
+    return {name: value.detach().clone() for name, value in network.state_dict().items()}
+
+
+def identity_of(images: GoodImages, settings: FitSettings, not_of_training: Iterable[str]) -> str:
+    """The SHA-256 of all that the steps of a training depend on.
+
+    Args:
+        images: the images, whose files are read.
+        settings: the settings.
+        not_of_training: the names of those that say when the training ends, where it runs and what
+            is done with its result. They are left out, so that a training can be made longer, and
+            one training can be tested in several ways.
+    """
+    left_out = {*not_of_training}
+    known = {each.name: getattr(settings, each.name) for each in fields(settings)}
+    of_training = {name: value for name, value in known.items() if name not in left_out}
+    digest = hashlib.sha256(strict.dumps(of_training).encode())
+    for path in images.paths:
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,0 +1,110 @@
+"""Energies by space, trainer, score and seed: python -m benchmarks.methods.energy.
+
+Each is fitted once on a set, with ImageNet's ResNet18 where it is of features, and then exported
+with each of its scores and evaluated as a user would. The sets are the real ones and drawn plates.
+What is recorded already is not measured again. Nothing here has chosen a default: see
+`benchmarks.methods.energy_choice`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+from benchmarks.harness.clock import seconds
+from benchmarks.harness.datasets import DataSet, find_data_sets, read_data_set
+from benchmarks.harness.record import (
+    add_draft_option,
+    check_tree,
+    data_root,
+    imagenet_resnet18,
+    read_record,
+    write_record,
+)
+from edge_ad import EnergyConfig, FittedDetector, fit
+from edge_ad.evaluation.evaluate import evaluate
+from edge_ad.methods.energy.settings import ScoreName
+from edge_ad.synthetic.parts import write_parts
+from edge_ad_export import ExportConfig, export
+from edge_ad_runtime import Detector
+
+SCORES: tuple[ScoreName, ...] = get_args(ScoreName)
+GENERATED = "drawn plates"
+SEEDS = (0, 1, 2)
+
+_DRAWN_GOOD, _DRAWN_TEST_GOOD, _DRAWN_PER_DEFECT = 60, 30, 8
+_PIXELS_SIZE = (128, 128)
+
+Found = dict[str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", nargs="+", help="keys of the record, or their beginnings")
+    add_draft_option(parser)
+    options = parser.parse_args()
+    commit = check_tree(draft=options.draft)
+    runs = read_record("methods_energy").get("runs", {})
+    with tempfile.TemporaryDirectory() as name:
+        for key, config, data in _tasks(Path(name)):
+            if key not in runs and key.startswith(tuple(options.only or [""])):
+                runs[key] = _measured(config, data)
+                print(key, runs[key], flush=True)
+                write_record("methods_energy", commit, {"runs": runs})
+
+
+def configs() -> dict[str, EnergyConfig]:
+    """The energies that are compared, by their names."""
+    features = EnergyConfig(backbone="resnet18", weights=imagenet_resnet18())
+    pixels = EnergyConfig(space="pixels", size=_PIXELS_SIZE)
+    return {
+        "features, dsm": features,
+        "pixels, dsm": pixels,
+        "features, cd": replace(features, trainer="cd"),
+        "pixels, cd": replace(pixels, trainer="cd"),
+    }
+
+
+def _tasks(folder: Path) -> Iterator[tuple[str, EnergyConfig, DataSet]]:
+    drawn = folder / GENERATED
+    write_parts(drawn, good=_DRAWN_GOOD, test_good=_DRAWN_TEST_GOOD, per_defect=_DRAWN_PER_DEFECT)
+    sets = [*find_data_sets(data_root() / "data"), read_data_set(drawn)]
+    for name, config in configs().items():
+        for seed in SEEDS:
+            for data in sorted(sets, key=lambda data: len(data.test)):
+                yield f"{name} | {seed} | {data.name}", replace(config, seed=seed), data
+
+
+def _measured(config: EnergyConfig, data: DataSet) -> Found:
+    fit_s, fitted = seconds(lambda: fit(data.good, config, progress=True))
+    scores = {score: _evaluated(fitted, score, data) for score in SCORES}
+    return {"fit_s": round(fit_s, 1), "scores": scores}
+
+
+def _evaluated(fitted: FittedDetector, score: ScoreName, data: DataSet) -> Found:
+    """What the score says of the test images. The threshold has no part in these figures."""
+    config = fitted.config
+    assert isinstance(config, EnergyConfig), "this is what was fitted"
+    named = replace(fitted, config=replace(config, score=score))
+    with tempfile.TemporaryDirectory() as name:
+        report = export(
+            named, Path(name) / "part.edgead", ExportConfig(reference_images=1, threshold=1.0)
+        )
+        size_bytes = sum(p.stat().st_size for p in report.path.rglob("*") if p.is_file())
+        with Detector.load(report.path) as detector:
+            found = evaluate(detector, data.test)
+    return {
+        "images_tested": found.images,
+        "size_bytes": size_bytes,
+        "image_auroc": found.image_auroc,
+        "pixel_auroc": found.pixel_auroc,
+        "pro": found.pro,
+    }
+
+
+if __name__ == "__main__":
+    main()
