@@ -40,7 +40,6 @@ class EnergyReference:
         self._spread = float(good.spread[0])
         self._settings = settings
         self.map_in_unit_of_score = settings.score == "gradient-max"
-        self.map_in_unit_of_score = settings.score == "gradient-max"
 
     def trace(self, preprocessed: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         """See `edge_ad.methods.Reference.trace`."""
