@@ -56,7 +56,8 @@ def _line(key: str, run: dict[str, Any]) -> list[str]:
 def _fit(run: dict[str, Any]) -> str:
     if run.get("training", {}).get("begun_at"):
         return "in parts"
-    return f"{run['fit_s']:.0f} s ({run['fit_processor_s']:.0f} s)"
+    of_processors = f" ({run['fit_processor_s']:.0f} s)" if "fit_processor_s" in run else ""
+    return f"{run['fit_s']:.0f} s{of_processors}"
 
 
 def _trainings(results: dict[str, Any]) -> list[str]:
