@@ -62,7 +62,7 @@ def _fit(run: dict[str, Any]) -> str:
 
 def _trainings(results: dict[str, Any]) -> list[str]:
     told = [
-        f"{key.split(' | ')[1]} {run['training']['epochs']} epochs, of which the {run['training']['best_epoch']}th was kept"
+        f"{key.split(' | ')[1]} {run['training']['epochs']} epochs, the best of which was number {run['training']['best_epoch']}"
         for key, run in results.items()
         if "training" in run
     ]
