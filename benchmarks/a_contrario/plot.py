@@ -23,12 +23,13 @@ def plot(record: dict[str, Any]) -> None:
         for scale in range(len(network["channels"]))
     ]
     figure, axes = plt.subplots(
-        1, len(panels), figsize=(4 * len(panels), 4), sharey=True, layout="constrained"
+        1, len(panels), figsize=(4 * len(panels), 4.5), sharey=True, layout="constrained"
     )
     for axis, (network, scale) in zip(axes, panels, strict=True):
         _panel(axis, network, scale)
     axes[0].set_ylabel("share of the planted squares that are found")
-    axes[-1].legend(fontsize=7)
+    lines, labels = axes[0].get_legend_handles_labels()
+    figure.legend(lines, labels, loc="outside lower center", ncols=len(labels) // 2)
     figure.savefig(RESULTS / "a_contrario.svg", metadata={"Date": None})
     plt.close(figure)
 

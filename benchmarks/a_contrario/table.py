@@ -29,7 +29,7 @@ def _noise(networks: list[dict[str, Any]]) -> str:
         [
             f"{network['name']}, {counting}",
             *(f"{found['false_alarms_per_image'][each]:g}" for each in stated),
-            f"{found['largest_score']:.1f}",
+            f"{found['largest_score']:.2f}",
         ]
         for network in networks
         for counting, found in network["noise"].items()

@@ -56,12 +56,13 @@ def _line(key: str, run: dict[str, Any]) -> list[str]:
 def _fit(run: dict[str, Any]) -> str:
     if run.get("training", {}).get("begun_at"):
         return "in parts"
-    return f"{run['fit_s']:.0f} s ({run['fit_processor_s']:.0f} s)"
+    of_processors = f" ({run['fit_processor_s']:.0f} s)" if "fit_processor_s" in run else ""
+    return f"{run['fit_s']:.0f} s{of_processors}"
 
 
 def _trainings(results: dict[str, Any]) -> list[str]:
     told = [
-        f"{key.split(' | ')[1]} {run['training']['epochs']} epochs, of which the {run['training']['best_epoch']}th was kept"
+        f"{key.split(' | ')[1]} {run['training']['epochs']} epochs, the best of which was number {run['training']['best_epoch']}"
         for key, run in results.items()
         if "training" in run
     ]
