@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -123,10 +122,10 @@ def identity_of(images: GoodImages, settings: FitSettings, not_of_training: Iter
             is done with its result. They are left out, so that a training can be made longer, and
             one training can be tested in several ways.
     """
-    default: dict[str, Any] = {
-        name: type(settings).__dataclass_fields__[name].default for name in not_of_training
-    }
-    digest = hashlib.sha256(strict.dumps(replace(settings, **default)).encode())
+    left_out = set(not_of_training)
+    known = {each.name: getattr(settings, each.name) for each in fields(settings)}
+    of_training = {name: value for name, value in known.items() if name not in left_out}
+    digest = hashlib.sha256(strict.dumps(of_training).encode())
     for path in images.paths:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
