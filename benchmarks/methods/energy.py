@@ -38,6 +38,8 @@ SEEDS = (0, 1, 2)
 
 _DRAWN_GOOD, _DRAWN_TEST_GOOD, _DRAWN_PER_DEFECT = 60, 30, 8
 _PIXELS_SIZE = (128, 128)
+# by default sampling takes hours of a CPU
+_SHORT: dict[str, Any] = {"trainer": "cd", "langevin_steps": 5, "epochs": 6}
 
 Found = dict[str, Any]
 
@@ -64,8 +66,8 @@ def configs() -> dict[str, EnergyConfig]:
     return {
         "features, dsm": features,
         "pixels, dsm": pixels,
-        "features, cd": replace(features, trainer="cd"),
-        "pixels, cd": replace(pixels, trainer="cd"),
+        "features, short cd": replace(features, size=(128, 128), **_SHORT),
+        "pixels, short cd": replace(pixels, **_SHORT),
     }
 
 

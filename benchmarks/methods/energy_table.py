@@ -22,7 +22,7 @@ def section(record: dict[str, Any]) -> str:
         ]
     return (
         "## Energies\n\n"
-        "Energy-based detection by what the energy is of, by trainer and by score: image AUROC / pixel AUROC in percent. Where there are several seeds, the mean and in brackets the least and the largest. Features are of ImageNet's ResNet18 at 224 px, pixels of 128 px. "
+        "Energy-based detection by what the energy is of, by trainer and by score: image AUROC / pixel AUROC in percent. Where there are several seeds, the mean and in brackets the least and the largest. Features are of ImageNet's ResNet18 at 224 px, pixels of 128 px. *Short cd* has 150 steps and 5 Langevin steps before each, of images of 128 px. "
         "The other methods are from the table above.\n\n"
         + table(["energy", "score", *sets], [*lines, *_beside(sets)])
         + "\n\n"

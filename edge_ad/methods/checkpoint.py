@@ -122,7 +122,7 @@ def identity_of(images: GoodImages, settings: FitSettings, not_of_training: Iter
             is done with its result. They are left out, so that a training can be made longer, and
             one training can be tested in several ways.
     """
-    left_out = {*not_of_training}
+    left_out = set(not_of_training)
     known = {each.name: getattr(settings, each.name) for each in fields(settings)}
     of_training = {name: value for name, value in known.items() if name not in left_out}
     digest = hashlib.sha256(strict.dumps(of_training).encode())
