@@ -29,7 +29,7 @@ RUNTIME = {
     "engines": {"artifact"},  # the vocabulary; an engine knows no banks
     "search": {"artifact"},
     "heads": {"artifact", "decision", "search", "stopwatch"},  # a head knows no engine
-    "decision": {"images"},  # regions are of the image as it was
+    "decision": {"artifact", "images"},  # the record of a threshold; regions of the image as it was
     "device": {"artifact", "options"},
     "prediction": {"decision", "heads"},
     "loaded_member": {"artifact", "engines", "heads", "options"},

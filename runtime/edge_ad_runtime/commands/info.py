@@ -16,8 +16,9 @@ from edge_ad_runtime.escaping import json_text, shown
 
 if TYPE_CHECKING:
     from edge_ad_runtime.artifact.a_contrario_records import AContrarioRecord
+    from edge_ad_runtime.artifact.calibration_records import Calibration
     from edge_ad_runtime.artifact.head_records import GallerySearchRecord, HeadRecord
-    from edge_ad_runtime.artifact.schema import Calibration, Manifest, Member, PrecisionLoss
+    from edge_ad_runtime.artifact.schema import Manifest, Member, PrecisionLoss
     from edge_ad_runtime.device.settings import DeviceSettings
     from edge_ad_runtime.images.preprocess import Preprocessing
 
