@@ -41,16 +41,16 @@ RUNTIME = {
     "provenance": {"__init__", "detector", "device"},
     "pictures": {"images", "prediction"},
     "proof": {
-        "artifact", "decision", "detector", "engines", "heads", "loaded_member", "options",
-        "provenance",
+        "__init__", "artifact", "decision", "detector", "engines", "heads", "loaded_member",
+        "options", "provenance",
     },
     "profile": {
         "artifact", "decision", "detector", "device", "heads", "options", "prediction",
         "provenance", "settings",
     },
     "commands": {
-        "__init__", "artifact", "detector", "device", "images", "lines_file", "pictures",
-        "prediction", "profile", "proof", "settings",
+        "__init__", "artifact", "decision", "detector", "device", "images", "lines_file",
+        "pictures", "prediction", "profile", "proof", "settings",
     },
     "__init__": set(),  # names homes, and imports them when they are asked for
     "__main__": {"commands"},

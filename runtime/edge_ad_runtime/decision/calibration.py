@@ -151,7 +151,7 @@ def moved_to_false_alarms(
 def why_no_rates(calibration: Calibration) -> str:
     """Why no threshold can be chosen by a false-reject rate. Empty if one can be."""
     if not calibration.images:
-        return "no good image was left out of what was learned, so no rate is supported"
+        return "the artifact carries no scores of good images that were left out of the fit"
     if not calibration.scores:
         return (
             "the artifact does not carry the scores of the good images that set its threshold, as "

@@ -97,7 +97,7 @@ def test_the_smallest_rate_is_accepted_as_it_is_said():
 @pytest.mark.parametrize(
     ("calibration", "why"),
     [
-        (given(CalibrationScores.of([]), 1.0, None), "no good image was left out"),
+        (given(CalibrationScores.of([]), 1.0, None), "carries no scores of good images"),
         (given(SCORES, 1.0, None), "does not say how its scores were taken"),
     ],
 )
