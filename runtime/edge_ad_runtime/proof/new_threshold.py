@@ -1,7 +1,8 @@
 """An artifact with another threshold: copied, sealed and proven again, without the workshop.
 
 Networks, banks and reference images stay byte for byte what they were. The threshold is in the
-manifest, and the reference values that depend on it are made anew from the reference's own scores.
+manifest, and the reference values that depend on it are made anew from the reference's own scores
+and maps.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_ad_runtime import __version__
+from edge_ad_runtime.artifact.a_contrario_records import AContrarioRecord
 from edge_ad_runtime.artifact.atomic import ARTIFACT, atomic_folder
 from edge_ad_runtime.artifact.calibration_records import Calibration
 from edge_ad_runtime.artifact.folder import REFERENCE_VALUES, Artifact, hash_file
@@ -21,8 +24,11 @@ from edge_ad_runtime.artifact.manifest import FILE_NAME
 from edge_ad_runtime.artifact.npy import Shaped, exchanged_npz, parse_npz
 from edge_ad_runtime.artifact.schema import SCHEMA, Manifest
 from edge_ad_runtime.artifact.words import EngineChoice
+from edge_ad_runtime.decision.regions import as_table, find_regions
 from edge_ad_runtime.detector import Detector
 from edge_ad_runtime.errors import ArtifactError, ConfigError, EdgeADError, ExportError
+from edge_ad_runtime.heads import MAP, SIGNIFICANCE
+from edge_ad_runtime.heads.stages import REGIONS
 from edge_ad_runtime.proof.verify import VerifyReport, verify
 
 _MADE_WITH = "edge_ad_runtime"
@@ -76,18 +82,36 @@ def write_with_threshold(
 
 def _values_at(artifact: Artifact, threshold: float) -> bytes:
     """The content of the reference values, of which those that need the threshold are new."""
-    images = range(len(artifact.manifest.reference))
+    manifest = artifact.manifest
+    decisive = _decisive(manifest)
+    shapes = {"score": Shaped(np.float64, ())}
+    if decisive is not None:
+        shapes[decisive] = Shaped(np.float32, manifest.preprocessing.size)
+    images = range(len(manifest.reference))
+    expected = {f"{i}.{name}": shaped for i in images for name, shaped in shapes.items()}
     try:
         content = artifact.read(REFERENCE_VALUES)
-        known = parse_npz(content, {f"{i}.score": Shaped(np.float64, ()) for i in images})
-        scores = [float(known[f"{i}.score"]) for i in images]
-        anomalous: dict[str, NDArray[np.bool_]] = {
-            f"{i}.anomalous": np.asarray(score > threshold) for i, score in enumerate(scores)
-        }
-        return exchanged_npz(content, anomalous)
+        known = parse_npz(content, expected)
+        new: dict[str, NDArray[Any]] = {}
+        for i, reference in enumerate(manifest.reference):
+            new[f"{i}.anomalous"] = np.asarray(float(known[f"{i}.score"]) > threshold)
+            if decisive is not None:
+                shape = artifact.image(reference.file).shape
+                placement = manifest.preprocessing.placement((shape[0], shape[1]))
+                regions = find_regions(known[f"{i}.{decisive}"], threshold, placement)
+                new[f"{i}.{REGIONS}"] = as_table(regions)
+        return exchanged_npz(content, new)
     except ValueError as exc:
         path = artifact.folder / REFERENCE_VALUES
         raise ArtifactError(f"not the reference values: {exc}; export again", path=path) from exc
+
+
+def _decisive(manifest: Manifest) -> str | None:
+    """The reference value in which regions are looked for, or None if the artifact has none."""
+    if REGIONS not in manifest.tolerances:
+        return None
+    head = manifest.members[0].head
+    return f"0.{SIGNIFICANCE}" if isinstance(head, AContrarioRecord) else MAP.name
 
 
 def _manifest(before: Manifest, calibration: Calibration, folder: Path) -> Manifest:

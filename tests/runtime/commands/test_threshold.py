@@ -1,6 +1,7 @@
 """``edge-ad threshold``: what it makes is proven, and what it refuses leaves nothing behind."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from edge_ad_runtime import Detector
+from edge_ad_runtime.artifact.folder import hash_file
 from edge_ad_runtime.artifact.manifest import read_manifest
 from edge_ad_runtime.commands.main import main
 from edge_ad_runtime.proof.verify import verify
@@ -48,7 +50,7 @@ def test_a_rate_makes_an_artifact_with_that_threshold_that_verifies(tiny, out):
         assert verify(detector).ok
 
 
-def test_all_but_the_verdicts_of_the_reference_images_is_byte_for_byte_the_same(tiny, out):
+def test_all_but_verdicts_and_regions_of_the_reference_images_is_byte_for_byte_the_same(tiny, out):
     scores = [float(np.load(tiny / VALUES)[f"{i}.score"]) for i in (0, 1)]
     between = (max(scores) + 0.1, min(scores) / 2)  # all are good, and all are anomalous
     for threshold, expected in zip(between, (False, True), strict=True):
@@ -60,8 +62,8 @@ def test_all_but_the_verdicts_of_the_reference_images_is_byte_for_byte_the_same(
             changed = {n for n in before if not np.array_equal(before[n], after[n])}
             assert [bool(after[f"{i}.anomalous"]) for i in (0, 1)] == [expected, expected]
         assert different == {VALUES}
-        assert changed <= {"0.anomalous", "1.anomalous"}
         assert changed
+        assert {name.split(".")[1] for name in changed} <= {"anomalous", "regions"}
 
 
 def test_the_same_move_gives_the_same_bytes(tiny, tmp_path):
@@ -196,3 +198,32 @@ def test_json_says_what_was_made_and_that_it_verifies(tiny, out):
     assert record["verification"]["artifact"] == out.name
     assert record["calibration"]["threshold"] == 1
     assert record["out"] == str(out)
+
+
+def test_regions_of_the_reference_images_are_those_above_the_new_threshold(tiny, out):
+    with np.load(tiny / VALUES) as before:
+        assert before["1.regions"][0].any()
+        above_all = float(before["1.map"].max()) + 0.01
+    run(tiny, "--set", above_all, "--out", out)
+    with np.load(out / VALUES) as after:
+        assert not after["1.regions"].any()
+
+
+@pytest.fixture
+def without_regions(tiny, tmp_path, resign):
+    """An artifact of before regions were compared."""
+    folder = tmp_path / "before.edgead"
+    shutil.copytree(tiny, folder)
+    with np.load(folder / VALUES) as archive:
+        kept = {name: value for name, value in archive.items() if "regions" not in name}
+    np.savez(folder / VALUES, allow_pickle=False, **kept)
+    resign(folder, lambda manifest: manifest["tolerances"].pop("regions"))
+    entry = vars(hash_file(folder / VALUES))
+    resign(folder, lambda manifest: manifest["files"].update({VALUES: entry}))
+    return folder
+
+
+def test_an_artifact_without_regions_moves_too(without_regions, out):
+    run(without_regions, "--set", 1, "--out", out)
+    with np.load(out / VALUES) as after:
+        assert "0.regions" not in after
