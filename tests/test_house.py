@@ -41,8 +41,8 @@ RUNTIME = {
     "provenance": {"__init__", "detector", "device"},
     "pictures": {"images", "prediction"},
     "proof": {
-        "__init__", "artifact", "decision", "detector", "engines", "heads", "loaded_member",
-        "options", "provenance",
+        "__init__", "artifact", "decision", "detector", "engines", "heads", "images",
+        "loaded_member", "options", "prediction", "provenance",
     },
     "profile": {
         "artifact", "decision", "detector", "device", "heads", "options", "prediction",

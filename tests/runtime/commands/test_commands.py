@@ -254,7 +254,7 @@ def test_wrong_usage_exits_2(tiny):
     assert run("no-such-command").exit_code == 2
 
 
-COMMANDS = ["score", "watch", "verify", "profile", "tune", "threshold", "info"]
+COMMANDS = ["score", "watch", "verify", "profile", "tune", "threshold", "compare", "info"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
