@@ -29,7 +29,7 @@ RUNTIME = {
     "engines": {"artifact"},  # the vocabulary; an engine knows no banks
     "search": {"artifact"},
     "heads": {"artifact", "decision", "search", "stopwatch"},  # a head knows no engine
-    "decision": {"images"},  # regions are of the image as it was
+    "decision": {"artifact", "images"},  # the record of a threshold; regions of the image as it was
     "device": {"artifact", "options"},
     "prediction": {"decision", "heads"},
     "loaded_member": {"artifact", "engines", "heads", "options"},
@@ -41,16 +41,16 @@ RUNTIME = {
     "provenance": {"__init__", "detector", "device"},
     "pictures": {"images", "prediction"},
     "proof": {
-        "artifact", "decision", "detector", "engines", "heads", "loaded_member", "options",
-        "provenance",
+        "__init__", "artifact", "decision", "detector", "engines", "heads", "images",
+        "loaded_member", "options", "prediction", "provenance",
     },
     "profile": {
         "artifact", "decision", "detector", "device", "heads", "options", "prediction",
         "provenance", "settings",
     },
     "commands": {
-        "__init__", "artifact", "detector", "device", "images", "lines_file", "pictures",
-        "prediction", "profile", "proof", "settings",
+        "__init__", "artifact", "decision", "detector", "device", "images", "lines_file",
+        "pictures", "prediction", "profile", "proof", "settings",
     },
     "__init__": set(),  # names homes, and imports them when they are asked for
     "__main__": {"commands"},

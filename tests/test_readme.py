@@ -143,7 +143,9 @@ def test_a_device_understands_every_command_of_the_deployment():
     unit = re.findall(r"^ExecStart(?:Pre)?=(.*)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE)
     lines = "".join(blocks("bash", DEPLOYING)).splitlines() + unit
     commands = [shlex.split(line)[1:] for line in lines if "/bin/edge-ad " in line]
-    assert {name for name, *_ in commands} == {"compile", "verify", "tune", "profile", "watch"}
+    assert {name for name, *_ in commands} == {
+        *("compile", "verify", "tune", "profile", "watch", "compare", "threshold")
+    }
     for name, *arguments in commands:
         command = main.get_command(None, name)
         command.make_context(name, arguments)  # raises if it does not

@@ -14,7 +14,7 @@ from edge_ad_runtime.commands.options import OVERWRITE, GroupedOption, SettingsC
 
 if TYPE_CHECKING:
     from edge_ad.fitting.fitted import FittedDetector
-    from edge_ad_runtime.artifact.schema import Calibration
+    from edge_ad_runtime.artifact.calibration_records import Calibration
 
 _DEFAULT_METHOD = "patchcore"
 _ON_CONTACT_SHEET = 12

@@ -17,13 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import label
 
+from edge_ad_runtime.proof.auroc import image_auroc
+
 Scores = NDArray[np.floating]
 PRO_LIMIT = 0.3
 
 
 def auroc(scores: Scores, is_defective: NDArray[np.bool_]) -> float:
     """The area under the ROC curve. Ties count half."""
-    return float(_areas(*_ranks([scores[~is_defective]], scores[is_defective])).mean())
+    return image_auroc(scores[~is_defective], scores[is_defective])
 
 
 class PixelMetrics(NamedTuple):

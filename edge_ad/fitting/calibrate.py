@@ -19,24 +19,24 @@ theorem any more: every score is of a detector that has learned from one image f
 A threshold that somebody gives is held to the same mathematics: k of the scores are not
 above it. (If it was chosen by looking at those very scores, the rate is optimistic.) So is an
 *a-contrario* threshold, which a method promises by itself: its rate is what good images make of it.
+
+The mathematics themselves are in `edge_ad_runtime.decision.calibration`, because a device may move
+the threshold later.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
 
-from edge_ad_runtime.artifact.schema import MOST_SCORES, Calibration
+from edge_ad_runtime.artifact.calibration_records import Calibration, LearnedFrom
+from edge_ad_runtime.artifact.calibration_scores import (
+    CalibrationScores,
+    images_needed,
+    smallest_rate,
+)
+from edge_ad_runtime.decision import calibration as decision
 from edge_ad_runtime.errors import ConfigError, FitError
-
-LearnedFrom = Literal["split-conformal", "leave-one-out"]
-
-_INTERVAL = (0.05, 0.95)
 
 
 def check_rate(rate: float | None, images: int) -> None:
@@ -46,12 +46,11 @@ def check_rate(rate: float | None, images: int) -> None:
         ConfigError: they cannot. The error names the smallest rate that they support, and how many
             images the rate needs.
     """
-    if rate is not None and rate < _smallest_rate(images):
-        needed = math.ceil(1 / rate) - 1
+    if rate is not None and rate < smallest_rate(images):
         raise ConfigError(
-            f"false_reject_rate {rate:g} needs {needed} good images that set the "
+            f"false_reject_rate {rate:g} needs {images_needed(rate)} good images that set the "
             f"threshold, there are {images}; the smallest rate they support is "
-            f"{_smallest_rate(images):.4g}: ask for that, add good images or raise holdout_fraction"
+            f"{smallest_rate(images):.4g}: ask for that, add good images or raise holdout_fraction"
         )
 
 
@@ -74,40 +73,28 @@ def learned_threshold(
     >>> learned_threshold(np.arange(1.0, 100.0), 0.05).threshold
     95.0
     """
-    n = len(scores)
-    if n == 0 or not np.isfinite(scores).all():
-        raise FitError(f"{n} left-out scores, all finite ones are needed to set a threshold")
-    check_rate(rate, n)
-    wanted = _smallest_rate(n) if rate is None else rate
-    # 1e-9: (n + 1)(1 - 1 / (n + 1)) must not round up past n
-    k = min(n, math.ceil((n + 1) * (1 - wanted) - 1e-9))
-    return Calibration(
-        method=method,
-        threshold=float(np.sort(scores)[k - 1]),
-        false_reject_rate=(n + 1 - k) / (n + 1),
-        requested_rate=rate,
-        interval=_interval(n, k),
-        images=n,
-        scores=_kept(scores),
-    )
+    if len(scores) == 0 or not np.isfinite(scores).all():
+        raise FitError(
+            f"{len(scores)} left-out scores, all finite ones are needed to set a threshold"
+        )
+    check_rate(rate, len(scores))
+    return decision.learned(CalibrationScores.of(scores), rate, method)
 
 
-def given_threshold(scores: NDArray[np.floating], threshold: float) -> Calibration:
+def given_threshold(
+    scores: NDArray[np.floating], threshold: float, scores_from: LearnedFrom = "split-conformal"
+) -> Calibration:
     """What is known of a threshold that was not learned. Without left-out scores it is nothing.
+
+    Args:
+        scores: ``(n,)``, as of `learned_threshold`. There may be none.
+        threshold: in the unit of the scores.
+        scores_from: which of the two the scores are.
 
     >>> given_threshold(np.arange(1.0, 100.0), 95.5).false_reject_rate
     0.05
     """
-    n, k = len(scores), int((scores <= threshold).sum())
-    return Calibration(
-        method="given",
-        threshold=threshold,
-        false_reject_rate=(n + 1 - k) / (n + 1),
-        requested_rate=None,
-        interval=_interval(n, k),
-        images=n,
-        scores=_kept(scores),
-    )
+    return decision.given(CalibrationScores.of(scores), threshold, scores_from)
 
 
 def a_contrario_threshold(scores: NDArray[np.floating], false_alarms: float) -> Calibration:
@@ -125,25 +112,4 @@ def a_contrario_threshold(scores: NDArray[np.floating], false_alarms: float) -> 
     """
     if not np.isfinite(scores).all():
         raise FitError("some left-out scores are not finite, so nothing is known of the threshold")
-    known = given_threshold(scores, -math.log10(false_alarms) + 0.0)  # 0.0: no minus 0
-    return replace(known, method="a-contrario", false_alarms=false_alarms)
-
-
-def _kept(scores: NDArray[np.floating]) -> tuple[float, ...]:
-    """The scores, rising. Of too many, those evenly spaced in rank that a manifest can hold."""
-    rising = np.sort(scores)
-    if len(rising) > MOST_SCORES:
-        rising = rising[np.linspace(0, len(rising) - 1, MOST_SCORES).round().astype(int)]
-    return tuple(rising.tolist())
-
-
-def _interval(n: int, k: int) -> tuple[float, float]:
-    """90% of the realised rates, if k of n scores are at most the threshold."""
-    if k == 0:  # nothing is known from below
-        return (float(_INTERVAL[0] ** (1 / n)) if n else 0.0, 1.0)
-    low, high = beta.ppf(_INTERVAL, n + 1 - k, k)
-    return float(low), float(high)
-
-
-def _smallest_rate(images: int) -> float:
-    return 1 / (images + 1)
+    return decision.a_contrario(CalibrationScores.of(scores), false_alarms)

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ad.fitting.calibrate import LearnedFrom, given_threshold, learned_threshold
+from edge_ad.fitting.calibrate import given_threshold, learned_threshold
 from edge_ad.fitting.fitted import FittedDetector
 from edge_ad.methods.settings import AContrarioSettings
-from edge_ad_runtime.artifact.schema import Calibration
+from edge_ad_runtime.artifact.calibration_records import Calibration, LearnedFrom
+from edge_ad_runtime.decision.calibration import scores_from
 from edge_ad_runtime.errors import ConfigError, FitError
 from edge_ad_runtime.heads.ensemble import combine
 
@@ -48,6 +49,9 @@ class Ensemble:
             ConfigError: no image was left out, or too few were for the false-reject rate. Or the
                 given threshold is 0 or less, and scores are distances.
         """
+        known = [m.record.calibration for m in self.members if m.record.calibration is not None]
+        ways = {scores_from(calibration) for calibration in known}
+        method: LearnedFrom = "leave-one-out" if "leave-one-out" in ways else "split-conformal"
         if threshold is not None:
             in_decades = isinstance(self.members[0].config, AContrarioSettings)
             if threshold <= 0 and not in_decades:
@@ -55,11 +59,9 @@ class Ensemble:
                     f"threshold is {threshold:g}; scores of {self.members[0].record.method} are "
                     "distances, so it must be above 0, or every image would be anomalous"
                 )
-            return given_threshold(self.left_out_scores, threshold)
+            return given_threshold(self.left_out_scores, threshold, method)
         if len(self.members) == 1:
             return self.members[0].calibration
-        methods = {member.calibration.method for member in self.members}
-        method: LearnedFrom = "leave-one-out" if "leave-one-out" in methods else "split-conformal"
         rate = self.members[0].config.false_reject_rate
         return learned_threshold(self.left_out_scores, rate, method)
 

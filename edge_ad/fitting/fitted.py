@@ -30,8 +30,8 @@ from edge_ad.methods import Lowered, Method, load_method, settings_class
 from edge_ad.methods.settings import FitSettings
 from edge_ad_runtime.artifact import strict
 from edge_ad_runtime.artifact.atomic import FolderKind, atomic_folder
+from edge_ad_runtime.artifact.calibration_records import Calibration
 from edge_ad_runtime.artifact.folder import hash_file
-from edge_ad_runtime.artifact.schema import Calibration
 from edge_ad_runtime.errors import ArtifactError, ConfigError
 from edge_ad_runtime.images import RGBImage
 from edge_ad_runtime.regular_file import read_regular

@@ -18,7 +18,6 @@ from tqdm import tqdm
 import edge_ad
 from edge_ad.features.isolation import IsolatedPatch, rows_kept
 from edge_ad.fitting.calibrate import (
-    LearnedFrom,
     a_contrario_threshold,
     check_rate,
     learned_threshold,
@@ -29,7 +28,7 @@ from edge_ad.methods import Method, load_method
 from edge_ad.methods.judge import Judge
 from edge_ad.methods.settings import AContrarioSettings, FitSettings
 from edge_ad.networks.run import Run, TorchRun
-from edge_ad_runtime.artifact.schema import Calibration
+from edge_ad_runtime.artifact.calibration_records import Calibration, LearnedFrom
 from edge_ad_runtime.errors import ConfigError, EdgeADWarning, FitError
 from edge_ad_runtime.images import read_image
 

@@ -12,12 +12,12 @@ from edge_ad_export.graph.parity import OUTPUT_TOLERANCE
 from edge_ad_export.proof.reference_set import Reference
 from edge_ad_export.settings import ExportConfig
 from edge_ad_runtime.artifact.a_contrario_records import AContrarioRecord
+from edge_ad_runtime.artifact.calibration_records import Calibration
 from edge_ad_runtime.artifact.folder import hash_file
 from edge_ad_runtime.artifact.head_records import HnswSearchRecord, PatchSearchRecord
 from edge_ad_runtime.artifact.manifest import FILE_NAME
 from edge_ad_runtime.artifact.schema import (
     SCHEMA,
-    Calibration,
     Manifest,
     Member,
     PrecisionLoss,

@@ -11,8 +11,11 @@ from edge_ad_export import ExportConfig, export
 from edge_ad_export.graph.onnx_graph import to_onnx
 from edge_ad_export.graph.parity import check_parity
 from edge_ad_runtime import Detector
+from edge_ad_runtime.artifact.folder import Artifact
+from edge_ad_runtime.decision.calibration import moved_to_rate
 from edge_ad_runtime.engines import Graph, open_engine
 from edge_ad_runtime.errors import ArtifactError, ConfigError, ExportError, ParityError
+from edge_ad_runtime.proof.new_threshold import write_with_threshold
 from edge_ad_runtime.proof.verify import verify
 
 
@@ -198,6 +201,17 @@ def test_a_good_part_scores_about_1_in_an_ensemble(ensemble, parts):
     detector = Detector.load(ensemble.path)
     scores = [detector.predict(path).score for path in sorted((parts / "test/good").iterdir())]
     assert np.median(scores) == pytest.approx(1, rel=0.3)
+
+
+def test_the_threshold_of_an_ensemble_moves_in_its_own_unit(ensemble, tmp_path):
+    before = Artifact.open(ensemble.path)
+    calibration = before.manifest.calibration
+    moved = moved_to_rate(calibration, 0.5, before.manifest.sha256)
+    assert moved.threshold in calibration.scores
+    assert moved.threshold < calibration.threshold
+    assert write_with_threshold(before, moved, tmp_path / "moved.edgead").ok
+    folders = {path.parent.name for path in (tmp_path / "moved.edgead").rglob("bank.npy")}
+    assert folders == {"member-1", "member-2", "member-3"}
 
 
 def test_an_ensemble_lists_its_members(ensemble):

@@ -39,6 +39,18 @@ def resign():
     return change
 
 
+@pytest.fixture
+def set_threshold(resign):
+    """Give the artifact a threshold of which nothing is known, and seal the manifest over it."""
+
+    def change(folder: Path, threshold: float) -> None:
+        of_nothing = {"images": 0, "scores": [], "false_reject_rate": 1.0, "interval": [0.0, 1.0]}
+        given = {"method": "given", "threshold": threshold, "requested_rate": None, **of_nothing}
+        resign(folder, lambda manifest: manifest["calibration"].update(given))
+
+    return change
+
+
 @pytest.fixture(scope="session")
 def good_image(tiny: Path) -> Path:
     return tiny / Artifact.open(tiny).manifest.reference[0].file

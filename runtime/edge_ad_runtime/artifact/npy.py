@@ -94,6 +94,42 @@ def parse_npz(
         raise ValueError(f"not an .npz archive: {exc!r}") from exc
 
 
+def exchanged_npz(content: NDArray[np.uint8], arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """An uncompressed ``.npz`` file with some of its arrays exchanged, the others byte for byte.
+
+    Args:
+        content: the bytes of the file, ``(n,)`` uint8.
+        arrays: the new arrays by name. The file has arrays of all these names.
+
+    Raises:
+        ValueError: it is not such a file.
+    """
+    buffer = BytesIO()
+    try:
+        with (
+            zipfile.ZipFile(BytesIO(content.tobytes())) as archive,
+            zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as copy,
+        ):
+            entries = {entry.filename: entry for entry in archive.infolist()}
+            if sum(entry.file_size for entry in entries.values()) > len(content):
+                raise ValueError("its arrays are larger than the file: it is compressed")
+            for name in entries:
+                new = arrays.get(name.removesuffix(".npy"))
+                kept = archive.read(name) if new is None else _npy(new)
+                copy.writestr(zipfile.ZipInfo(name), kept)
+    except ValueError:
+        raise
+    except Exception as exc:  # zipfile's exception types are many
+        raise ValueError(f"not an .npz archive: {exc!r}") from exc
+    return buffer.getvalue()
+
+
+def _npy(array: NDArray[Any]) -> bytes:
+    buffer = BytesIO()
+    np.lib.format.write_array(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
 def _member(archive: zipfile.ZipFile, name: str, expected: Shaped) -> NDArray[Any]:
     entry = archive.getinfo(f"{name}.npy")
     size_bytes = math.prod(expected.shape) * np.dtype(expected.dtype).itemsize

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from edge_ad_runtime.artifact import schema as today
 from edge_ad_runtime.artifact import strict
+from edge_ad_runtime.artifact.calibration_records import Calibration
 from edge_ad_runtime.artifact.head_records import (
     BankRecord,
     ExactSearchRecord,
@@ -237,7 +238,7 @@ class Manifest3:
             engine=self.engine,
             preprocessing=self.preprocessing,
             members=tuple(member.upgraded() for member in self.members),
-            calibration=today.Calibration(**vars(self.calibration)),
+            calibration=Calibration(**vars(self.calibration)),
             tolerances=self.tolerances.upgraded(is_reduced=loss is not None),
             precision_loss=None if loss is None else loss.upgraded(),
             reference=self.reference,

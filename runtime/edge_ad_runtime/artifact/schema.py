@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from edge_ad_runtime.artifact import strict
 from edge_ad_runtime.artifact.a_contrario_records import AContrarioRecord
+from edge_ad_runtime.artifact.calibration_records import Calibration
 from edge_ad_runtime.artifact.head_records import HeadRecord
 from edge_ad_runtime.artifact.strict import AtMost, Between, Matching
 from edge_ad_runtime.artifact.words import (
@@ -23,7 +24,6 @@ from edge_ad_runtime.artifact.words import (
     Positive,
     Precision,
     QuantisedFor,
-    Score,
     Sha256,
     Side,
     Text,
@@ -36,7 +36,6 @@ _MOST_MEMBERS = 16
 _MOST_OUTPUTS = 16
 _MOST_REFERENCES = 1000
 _MOST_FILES = 2000  # each member has some, and so have the reference images and their values
-MOST_SCORES = 5000  # the most scores that a calibration keeps
 
 Axes = Annotated[tuple[Side, ...], AtMost(8)]
 
@@ -106,41 +105,6 @@ class Member:
     def file(self, name: str) -> str:
         """The name under which the manifest lists one of the member's files."""
         return f"{self.folder}/{name}" if self.folder else name
-
-
-@dataclass(frozen=True, kw_only=True)
-class Calibration:
-    """Where the threshold comes from. The mathematics are in ``edge_ad.fitting.calibrate``.
-
-    Attributes:
-        method: ``split-conformal`` if good images were held out of the fit, ``leave-one-out`` if
-            each was scored as if it had not been learned from, ``a-contrario`` if the score itself
-            says how many false alarms to expect, and ``given`` if somebody chose the threshold.
-        threshold: an image is anomalous if its score is larger than this. It is in the unit of the
-            score, which for an ensemble is the score that good images typically have.
-        false_reject_rate: the expected share of good parts that are rejected is at most this. With
-            ``leave-one-out`` this is an estimate, and no theorem. With ``a-contrario`` and
-            ``given`` it is what held-out images make of a threshold that they have not set.
-        requested_rate: the rate that the user asked for. It is None if that was the smallest rate
-            that the images support, or if the threshold was given.
-        interval: the 90% interval of the realised rate, over the draw of those images.
-        images: the number of good images that set the threshold. If it is 0, nothing is known of
-            the rate.
-        scores: the scores of those images, rising. If there are more than `MOST_SCORES`,
-            that many of them are kept, evenly spaced in rank. They tell a line how good parts used
-            to score. It is empty in artifacts of schema 3, which did not keep them.
-        false_alarms: with ``a-contrario``, how many false alarms are expected in each image of
-            noise. The threshold is -log10 of it.
-    """
-
-    method: Literal["split-conformal", "leave-one-out", "a-contrario", "given"]
-    threshold: Score
-    false_reject_rate: Fraction
-    requested_rate: Fraction | None
-    interval: tuple[Fraction, Fraction]
-    images: Annotated[int, Between(0, 10**9)]
-    scores: Annotated[tuple[Score, ...], AtMost(MOST_SCORES)] = ()
-    false_alarms: Positive | None = strict.optional()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,6 +188,11 @@ class Manifest:
             raise ValueError(
                 "calibration.threshold: expected 0 or more, as scores are distances, "
                 f"found {self.calibration.threshold:g}"
+            )
+        if self.schema >= SCHEMA and self.calibration.images and not self.calibration.scores:
+            raise ValueError(
+                "calibration.scores: expected those of the images that set the threshold, "
+                f"as calibration.images is {self.calibration.images}, found []"
             )
 
     def sealed(self) -> Manifest:

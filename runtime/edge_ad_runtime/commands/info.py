@@ -16,8 +16,9 @@ from edge_ad_runtime.escaping import json_text, shown
 
 if TYPE_CHECKING:
     from edge_ad_runtime.artifact.a_contrario_records import AContrarioRecord
+    from edge_ad_runtime.artifact.calibration_records import Calibration
     from edge_ad_runtime.artifact.head_records import GallerySearchRecord, HeadRecord
-    from edge_ad_runtime.artifact.schema import Calibration, Manifest, Member, PrecisionLoss
+    from edge_ad_runtime.artifact.schema import Manifest, Member, PrecisionLoss
     from edge_ad_runtime.device.settings import DeviceSettings
     from edge_ad_runtime.images.preprocess import Preprocessing
 
@@ -32,6 +33,7 @@ def info(artifact: Path, as_json: bool) -> None:
     Example: edge-ad info line3.edgead
     """
     from edge_ad_runtime.artifact.folder import Artifact
+    from edge_ad_runtime.decision.calibration import rate_table
     from edge_ad_runtime.device import machine
     from edge_ad_runtime.device.settings import read_device_settings
 
@@ -44,6 +46,7 @@ def info(artifact: Path, as_json: bool) -> None:
             "machine": machine(),
             "tuned": None if tuned is None else asdict(tuned),
             "missing": missing,
+            "rates": [asdict(row) for row in rate_table(manifest.calibration)],
         }
         click.echo(json_text({**asdict(manifest), **here}, indent=2))
     else:
@@ -63,9 +66,9 @@ def _rows(manifest: Manifest, tuned: DeviceSettings | None) -> dict[str, str]:
         "engine": manifest.engine,
         "input": _input(manifest.preprocessing),
         **_member_rows(manifest.members),
-        "threshold": f"{calibration.threshold:.6g} ({calibration.method}, "
-        f"{calibration.images} good images)",
-        "false rejects": _false_rejects(calibration),
+        "threshold": describe_threshold(calibration),
+        "false rejects": describe_false_rejects(calibration),
+        "thresholds": _thresholds(calibration),
         "reference": f"{len(manifest.reference)} images",
         "size": f"{sum(f.size_bytes for f in manifest.files.values()) / 1e6:.1f} MB "
         f"in {len(manifest.files)} files",
@@ -141,11 +144,39 @@ def _test(head: AContrarioRecord) -> str:
     return f"windows of {head.test.window}, on {scales}{price}"
 
 
-def _false_rejects(calibration: Calibration) -> str:
+def describe_threshold(calibration: Calibration) -> str:
+    """The threshold and where it is from, for people."""
+    text = f"{calibration.threshold:.6g} ({calibration.method}, {calibration.images} good images)"
+    if (exported := calibration.exported) is None:
+        return text
+    return (
+        f"{text}; moved by edge-ad threshold from {exported.threshold:.6g} ({exported.method}) of "
+        f"the export {exported.sha256[:12]}"
+    )
+
+
+def _thresholds(calibration: Calibration) -> str:
+    """The thresholds of the usual rates, as far as the scores support them."""
+    from edge_ad_runtime.decision.calibration import rate_table, supported, why_no_rates
+
+    if why := why_no_rates(calibration):
+        return f"of no rate known: {why}"
+    known = [
+        f"{row.false_reject_rate * 100:.4g}%: {row.threshold:.6g}"
+        for row in rate_table(calibration)
+        if row.threshold is not None
+    ]
+    return f"{', '.join(known)}; {supported(calibration.images)}"
+
+
+def describe_false_rejects(calibration: Calibration) -> str:
+    """What the threshold is worth, for people."""
+    from edge_ad_runtime.decision.calibration import scores_from
+
     if calibration.images == 0:
-        return "unknown: no good image was left out of what was learned"
+        return "unknown: it carries no scores of good images that were left out of the fit"
     low, high = calibration.interval
-    how = "about" if calibration.method == "leave-one-out" else "at most"
+    how = "about" if scores_from(calibration) == "leave-one-out" else "at most"
     if calibration.method == "a-contrario":
         rejected = sum(score > calibration.threshold for score in calibration.scores)
         return (

@@ -64,6 +64,13 @@ DEVICE = {
         f"{_HERE}.compile:compile_",
         "Compile the network with TensorRT or TensorRT-RTX, for this machine's GPU.",
     ),
+    "compare": Listed(
+        f"{_HERE}.compare:compare", "Hold an artifact's verdicts against those of the one before."
+    ),
+    "threshold": Listed(
+        f"{_HERE}.threshold:threshold",
+        "Give an artifact another threshold, or say which its scores support.",
+    ),
     "info": Listed(
         f"{_HERE}.info:info", "Say what an artifact is and where its threshold is from."
     ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +40,7 @@ def score(
     \b
     Example: edge-ad score line3.edgead part.png --maps overlays
     """
-    from edge_ad_runtime.commands.verdict import verdict_line
+    from edge_ad_runtime.commands.verdict import overlay_names, verdict_line
     from edge_ad_runtime.detector import Detector
     from edge_ad_runtime.images import expand_folders
 
@@ -49,7 +48,7 @@ def score(
         raise click.UsageError("--no-map and --maps exclude one another")
     detector = Detector.load(artifact, engine=engine, threads=threads)
     paths = list(expand_folders(images))
-    names = _overlay_names(paths) if maps is not None else {}
+    names = overlay_names(paths) if maps is not None else {}
     failed = without_map = 0
     for path in paths:
         overlay = None if maps is None else maps / names[path]
@@ -61,17 +60,6 @@ def score(
         raise EdgeADError(f"{failed} of {len(paths)} images could not be scored")
     if without_map:
         raise EdgeADError(f"{without_map} of {len(paths)} overlays could not be written")
-
-
-def _overlay_names(paths: Sequence[Path]) -> dict[Path, Path]:
-    """Each image's path below the deepest folder that all share, so that names cannot collide."""
-    folders = [path.absolute().parent.parts for path in paths]
-    shared = 0
-    for level in zip(*folders, strict=False):
-        if len(set(level)) > 1:
-            break
-        shared += 1
-    return {p: Path(*p.absolute().parts[shared:-1], p.name + ".png") for p in paths}
 
 
 def _score_text(line: dict[str, Any], overlay: Path | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,17 @@ def verdict_line(
         except EdgeADError as exc:
             line["map_error"] = str(exc)
     return line
+
+
+def overlay_names(paths: Sequence[Path]) -> dict[Path, Path]:
+    """Each image's path below the deepest folder that all share, so that names cannot collide."""
+    folders = [path.absolute().parent.parts for path in paths]
+    shared = 0
+    for level in zip(*folders, strict=False):
+        if len(set(level)) > 1:
+            break
+        shared += 1
+    return {p: Path(*p.absolute().parts[shared:-1], p.name + ".png") for p in paths}
 
 
 def _write_overlay(detector: Detector, path: Path, prediction: Prediction, out: Path) -> None:

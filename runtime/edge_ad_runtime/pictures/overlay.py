@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +41,54 @@ def draw_overlay(image: RGBImage, prediction: Prediction, preprocessing: Preproc
     Raises:
         ConfigError: the prediction has no map.
     """
+    right = _heated(image, prediction, preprocessing)
+    return _caption(np.hstack([_small(image), right]), prediction)
+
+
+def draw_side_by_side(
+    image: RGBImage, predictions: Sequence[tuple[str, Prediction, Preprocessing]]
+) -> RGBImage:
+    """The image under one anomaly map beside the same image under another, to compare them.
+
+    Colours are those of `draw_overlay`, each relative to its own threshold. A prediction without a
+    map is drawn as the image alone.
+
+    Args:
+        image: ``(H, W, 3)`` uint8 RGB, as the camera gave it.
+        predictions: for each picture a title, the prediction for that image, and the preprocessing
+            by which its map is placed on the image.
+
+    Returns:
+        An RGB image. Each picture is at most about 640 pixels wide, and has a strip with its title,
+        verdict, score and threshold above.
+    """
+    return np.hstack(
+        [
+            _caption(
+                _small(image)
+                if prediction.map is None
+                else _heated(image, prediction, preprocessing),
+                prediction,
+                title,
+            )
+            for title, prediction, preprocessing in predictions
+        ]
+    )
+
+
+def draw_verdict(image: RGBImage, prediction: Prediction) -> RGBImage:
+    """The image alone, with the verdict above: for predictions that have no map."""
+    return _caption(_small(image), prediction)
+
+
+def _small(image: RGBImage) -> RGBImage:
+    """The image in the size in which it is drawn."""
+    size = _size_of_picture(image)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _heated(image: RGBImage, prediction: Prediction, preprocessing: Preprocessing) -> RGBImage:
+    """The image under its anomaly map, with contours and regions."""
     if prediction.map is None:
         raise ConfigError(
             "this prediction has no map to draw: it was made with with_map=False, or the artifact "
@@ -46,22 +96,15 @@ def draw_overlay(image: RGBImage, prediction: Prediction, preprocessing: Preproc
         )
     heat, inspected = preprocessing.back_on(_relative(prediction, prediction.map), image.shape[:2])
     scale, size = _scale(image), _size_of_picture(image)
-    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     relative = np.asarray(cv2.resize(heat, size), np.float32)
-    right = _paint(small, relative)
+    right = _paint(_small(image), relative)
     if prediction.mask is not None:
         _outline(right, relative > 1)
     right[cv2.resize(inspected, size, interpolation=cv2.INTER_NEAREST) == 0] //= 3
     for region in prediction.regions or ():
         top, left, rows, cols = (round(side * scale) for side in region.box)
         cv2.rectangle(right, (left, top), (left + cols, top + rows), _WHITE, 1)
-    return _caption(np.hstack([small, right]), prediction)
-
-
-def draw_verdict(image: RGBImage, prediction: Prediction) -> RGBImage:
-    """The image alone, with the verdict above: for predictions that have no map."""
-    small = cv2.resize(image, _size_of_picture(image), interpolation=cv2.INTER_AREA)
-    return _caption(np.asarray(small, np.uint8), prediction)
+    return right
 
 
 def _scale(image: RGBImage) -> float:
@@ -107,10 +150,11 @@ def _outline(picture: RGBImage, mask: NDArray[np.bool_]) -> None:
     cv2.drawContours(picture, contours, -1, _RED, 1, cv2.LINE_AA)
 
 
-def _caption(picture: RGBImage, prediction: Prediction) -> RGBImage:
+def _caption(picture: RGBImage, prediction: Prediction, title: str = "") -> RGBImage:
     colour = _RED if prediction.verdict == "anomalous" else _GREEN
     strip = np.full((_CAPTION_PX, picture.shape[1], 3), colour, np.uint8)
     sign = ">" if prediction.verdict == "anomalous" else "<="
-    text = f"{prediction.verdict}  {prediction.score:.3g} {sign} {prediction.threshold:.3g}"
+    begin = f"{title}: " if title else ""
+    text = f"{begin}{prediction.verdict}  {prediction.score:.3g} {sign} {prediction.threshold:.3g}"
     cv2.putText(strip, text, (8, 21), cv2.FONT_HERSHEY_SIMPLEX, 0.55, _WHITE, 1, cv2.LINE_AA)
     return np.vstack([strip, picture])

@@ -7,6 +7,7 @@ from edge_ad.fitting.calibrate import (
     given_threshold,
     learned_threshold,
 )
+from edge_ad_runtime.decision.beta import beta_quantile
 from edge_ad_runtime.errors import ConfigError, FitError
 
 
@@ -96,3 +97,11 @@ def test_what_held_out_images_make_of_an_a_contrario_threshold_stands_beside_it(
     assert low < 2 / 20 < high
     with pytest.raises(FitError, match="not finite"):
         a_contrario_threshold(np.array([np.nan]), 1)
+
+
+@pytest.mark.parametrize("n", [1, 2, 39, 300, 20_000])
+def test_the_quantiles_of_the_device_are_scipys(n):
+    for k in sorted({1, 2, n // 2, n - 1, n} & set(range(1, n + 1))):
+        for share in (0.05, 0.5, 0.95):
+            expected = beta.ppf(share, n + 1 - k, k)
+            assert beta_quantile(share, n + 1 - k, k) == pytest.approx(expected, rel=1e-9)

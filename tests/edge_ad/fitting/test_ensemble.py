@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from edge_ad import fit
+from edge_ad.fitting.calibrate import learned_threshold
 from edge_ad.fitting.ensemble import join
 from edge_ad_runtime.errors import ConfigError, FitError
 
@@ -62,12 +63,13 @@ def test_images_count_that_every_member_has_left_out(members):
         record=replace(
             members[1].record,
             images=every,
-            calibration=replace(members[1].calibration, method="leave-one-out", images=12),
+            calibration=learned_threshold(np.arange(1.0, 13.0), None, "leave-one-out"),
         ),
     )
     ensemble = join([members[0], of_all])
     assert ensemble.left_out_scores == pytest.approx(join(members).left_out_scores)
     assert ensemble.calibration(None).method == "leave-one-out"
+    assert ensemble.calibration(1.0).scores_from == "leave-one-out"
 
 
 @pytest.mark.parametrize(

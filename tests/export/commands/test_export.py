@@ -84,7 +84,7 @@ def test_a_fit_without_held_out_images_needs_a_threshold_to_be_exported(parts, t
     assert run(*export, "--threshold", 1e-6).exit_code == 0
     info = run("info", tmp_path / "few.edgead").stdout
     assert "1e-06 (given, 0 good images)" in info
-    assert "unknown: no good image was left out" in info
+    assert "unknown: it carries no scores of good images" in info
     line = json.loads(
         run("score", tmp_path / "few.edgead", parts / "test/good", "--json").stdout.splitlines()[0]
     )

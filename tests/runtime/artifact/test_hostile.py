@@ -96,8 +96,8 @@ def test_neighbours_outside_the_bank_are_refused(artifact, reseal, row):
         Detector.load(artifact)
 
 
-def test_a_threshold_that_no_image_can_reach_is_refused(artifact, resign):
-    resign(artifact, lambda manifest: manifest["calibration"].update(threshold=1e6))
+def test_a_threshold_that_no_image_can_reach_is_refused(artifact, set_threshold):
+    set_threshold(artifact, 1e6)
     with pytest.raises(ArtifactError, match="no image could be anomalous: the threshold is 1e"):
         Detector.load(artifact)
 

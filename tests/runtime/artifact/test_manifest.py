@@ -36,6 +36,17 @@ def head(manifest):
     return manifest["members"][0]["head"]
 
 
+def calibration(manifest, **values):
+    manifest["calibration"].update(values)
+
+
+def scores(manifest):
+    return manifest["calibration"]["scores"]
+
+
+OF_NOTHING = {"method": "given", "images": 0, "scores": [], "false_reject_rate": 1.0}
+
+
 def logarithmic(manifest):
     """The member with a head whose scores are logarithms, in a folder of its own."""
     record = {"kind": "a-contrario", "scales": [{"grid": [4, 4], "degrees": 8}],
@@ -92,7 +103,7 @@ def logarithmic(manifest):
             "blur_sigma_px: expecte",
         ),
         (lambda m: m["calibration"].update(threshold=1e308), "threshold: expected float from -1"),
-        (lambda m: m["calibration"].update(threshold=-1.0), "threshold: expected 0 or more, as"),
+        (lambda m: calibration(m, **OF_NOTHING, threshold=-1.0), "threshold: expected 0 or more"),
         (lambda m: m["calibration"].update(false_alarms=0.0), "false_alarms: expected float"),
         (lambda m: m.update(members=[logarithmic(m), m["members"][0]]), "of an ensemble"),
         (lambda m: m["tolerances"].update(score=1e308), "tolerances.score: expected float from 0"),
@@ -132,7 +143,32 @@ def logarithmic(manifest):
         (lambda m: head(m).update(kind=["direct"]), "head.kind: expected one of"),
         (lambda m: m["members"][0].update(head=[]), "members[0].head: expected an object"),
         (lambda m: m.update(schema="2"), "no whole number under the key 'schema'"),
-        (lambda m: m["calibration"].update(threshold=9.9), "changed after export"),
+        (lambda m: calibration(m, **OF_NOTHING, threshold=9.9), "changed after export"),
+        (lambda m: calibration(m, threshold=9.9), "threshold: expected one of 0.765"),
+        (lambda m: calibration(m, threshold=scores(m)[1]), "threshold: expected one of 0.765"),
+        (lambda m: calibration(m, method="given", threshold=0.7), "threshold: expected one from"),
+        (lambda m: calibration(m, false_reject_rate=0.1), "expected a multiple of 1 / 4, as"),
+        (lambda m: calibration(m, false_reject_rate=1.0), "expected a multiple of 1 / 4, as"),
+        (lambda m: calibration(m, requested_rate=0.2), "expected the requested_rate of 0.2 at"),
+        (lambda m: calibration(m, interval=[0.5, 0.1]), "interval: expected its lower end first"),
+        (lambda m: scores(m).reverse(), "scores: expected them rising, found"),
+        (lambda m: scores(m).append(9.0), "scores: expected 3, as images is 3, found 4"),
+        (lambda m: scores(m).pop(), "scores: expected 3, as images is 3, found 2"),
+        (lambda m: calibration(m, images=0), "scores: expected 0, as images is 0, found 3"),
+        (lambda m: calibration(m, scores=[]), "as calibration.images is 3, found []"),
+        (lambda m: calibration(m, scores=5001 * [1.0]), "scores: expected tuple"),
+        (lambda m: scores(m).insert(0, float("inf")), "Infinity is not a number"),
+        (lambda m: scores(m).insert(0, 1e308), "scores[0]: expected float from -1e+12"),
+        (lambda m: scores(m).insert(0, "1"), "scores[0]: expected a finite number"),
+        (lambda m: calibration(m, method="a-contrario"), "expected with the method a-contrario"),
+        (lambda m: calibration(m, false_alarms=1.0), "expected with the method a-contrario"),
+        (
+            lambda m: calibration(m, **OF_NOTHING | {"method": "a-contrario"}, false_alarms=0.1),
+            "threshold: expected 1, which is -log10 of false_alarms",
+        ),
+        (lambda m: calibration(m, scores_from="given"), "scores_from: expected one of"),
+        (lambda m: calibration(m, scores_from="leave-one-out"), "expected with the method given"),
+        (lambda m: calibration(m, exported={"sha256": "0"}), "missing key 'calibration.exported"),
         (lambda m: m["preprocessing"].update(size=[64, 96]), "changed after export"),
     ],
 )

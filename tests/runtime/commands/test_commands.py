@@ -254,7 +254,10 @@ def test_wrong_usage_exits_2(tiny):
     assert run("no-such-command").exit_code == 2
 
 
-@pytest.mark.parametrize("command", ["score", "watch", "verify", "profile", "tune", "info"])
+COMMANDS = ["score", "watch", "verify", "profile", "tune", "threshold", "compare", "info"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_ends_with_an_example(command):
     assert f"Example: edge-ad {command} " in run(command, "--help").stdout
 

@@ -273,7 +273,9 @@ def test_manifests_that_contradict_themselves_or_the_files_are_refused(
 
 
 def test_a_threshold_that_no_image_can_reach_is_refused(artifact, resign):
-    resign(artifact, lambda manifest: manifest["calibration"].update(threshold=1e9))
+    known_of_nothing = {"images": 0, "scores": [], "false_reject_rate": 1.0}
+    given = {"method": "given", "threshold": 1e9, "requested_rate": None, **known_of_nothing}
+    resign(artifact, lambda manifest: manifest["calibration"].update(given))
     with pytest.raises(ArtifactError, match="no image could be anomalous: the threshold is 1e"):
         Detector.load(artifact)
 

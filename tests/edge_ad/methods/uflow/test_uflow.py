@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from click.testing import CliRunner
 
 from edge_ad import FittedDetector, ReferenceDetector, fit
 from edge_ad.fitting.ensemble import join
@@ -19,6 +20,8 @@ from edge_ad_export import ExportConfig, export
 from edge_ad_export.graph.onnx_graph import to_onnx
 from edge_ad_runtime import Detector
 from edge_ad_runtime.artifact.a_contrario_records import AContrarioRecord
+from edge_ad_runtime.artifact.manifest import read_manifest
+from edge_ad_runtime.commands.main import main
 from edge_ad_runtime.decision.a_contrario.counting import log10_tests
 from edge_ad_runtime.decision.a_contrario.tree import log10_nfa_of_regions
 from edge_ad_runtime.engines import Graph
@@ -239,3 +242,21 @@ def test_tensorrt_plans_build(fitted, precision):
     graph = Graph(onnx=to_onnx(network, SMALL.size))
     plan = build_plan(open_library("tensorrt_rtx"), graph, capability=(8, 9))
     assert b"level_2" in plan
+
+
+def test_the_device_moves_the_threshold_by_false_alarms_by_a_rate_and_by_hand(artifact, tmp_path):
+    def moved(name, *arguments):
+        out = str(tmp_path / name)
+        command = ["threshold", str(artifact), *map(str, arguments), "--out", out]
+        result = CliRunner().invoke(main, command)
+        assert result.exit_code == 0, result.output
+        return read_manifest(tmp_path / name).calibration
+
+    before = read_manifest(artifact).calibration
+    by_alarms = moved("alarms.edgead", "--false-alarms", 1000)
+    assert (by_alarms.method, by_alarms.threshold) == ("a-contrario", pytest.approx(-3))
+    by_rate = moved("rate.edgead", "--false-reject-rate", 1 / (before.images + 1))
+    assert (by_rate.method, by_rate.threshold) == ("split-conformal", before.scores[-1])
+    by_hand = moved("hand.edgead", "--set", -2.5)
+    assert (by_hand.method, by_hand.threshold) == ("given", -2.5)
+    assert by_hand.exported.method == "a-contrario"
