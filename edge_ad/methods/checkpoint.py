@@ -95,9 +95,13 @@ def load_progress(
         epoch, best, best_epoch = json.loads(told["progress"])
     except (OSError, SafetensorError, KeyError, ValueError) as exc:
         raise FitError(f"{path}: not a checkpoint of a training: {exc}; remove it") from exc
-    network.load_state_dict(_below(tensors, "network."))
-    for i, parameter in enumerate(network.parameters()):
-        optimiser.state[parameter] = {moment: tensors[f"adam.{i}.{moment}"] for moment in _MOMENTS}
+    try:
+        network.load_state_dict(_below(tensors, "network."))
+        for i, parameter in enumerate(network.parameters()):
+            moments = {moment: tensors[f"adam.{i}.{moment}"] for moment in _MOMENTS}
+            optimiser.state[parameter] = moments
+    except (RuntimeError, KeyError) as exc:
+        raise FitError(f"{path}: a checkpoint of another network: {exc}; remove it") from exc
     return Progress(
         epoch=epoch,
         best=best,

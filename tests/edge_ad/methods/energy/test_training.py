@@ -3,6 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from edge_ad import EnergyConfig
 from edge_ad.images.good import GoodImages, list_images
@@ -113,6 +115,12 @@ def test_a_checkpoint_of_another_training_or_of_nothing_is_refused(values, tmp_p
     trained(values, settings)
     with pytest.raises(FitError, match="a checkpoint of other images or settings"):
         trained(values, settings, identity="two")
+    tensors = {n: v for n, v in load_file(file).items() if not n.startswith("adam.0.")}
+    with safe_open(file, framework="pt") as opened:
+        told = opened.metadata()
+    save_file(tensors, file, told)
+    with pytest.raises(FitError, match="a checkpoint of another network"):
+        trained(values, replace(settings, epochs=2))
     file.write_bytes(b"no checkpoint")
     with pytest.raises(FitError, match="not a checkpoint of a training"):
         trained(values, settings)
