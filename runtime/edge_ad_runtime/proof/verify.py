@@ -246,7 +246,8 @@ def _differences(
         detector.manifest.tolerances[SCORE.name] * max(abs(expected.score), floor)
     )
     flipped = expected.anomalous != (prediction.verdict == "anomalous")
-    least = 0.0 if in_decades else floor  # a map beside decades has another unit
+    in_unit = all(member.head.map_in_unit_of_score for member in detector.members)
+    least = floor if in_unit else 0.0
     differences[MAP.name] = compare(MAP, combine(maps, detector.scales), expected.map, least)
     differences[SCORE.name] = compare(SCORE, score, expected_score, floor)
     differences[VERDICT] = float(flipped and not near)
