@@ -69,7 +69,7 @@ DEVICE = {
     ),
     "threshold": Listed(
         f"{_HERE}.threshold:threshold",
-        "Give an artifact another threshold, or say which its scores support.",
+        "Make an artifact with another threshold, or say which its scores support.",
     ),
     "info": Listed(
         f"{_HERE}.info:info", "Say what an artifact is and where its threshold is from."

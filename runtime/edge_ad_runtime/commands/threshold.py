@@ -51,7 +51,7 @@ def threshold(
     engine: EngineChoice,
     threads: int | None,
 ) -> None:
-    """Make an artifact with another threshold, or say which thresholds its scores support.
+    """Make an artifact with another threshold, or say which its scores support.
 
     The new artifact is a copy whose threshold and verdicts of the reference images are new. It is
     verified on this machine before it gets its name. The old one stays as it is.
