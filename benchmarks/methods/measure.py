@@ -36,7 +36,7 @@ from edge_ad.methods.settings import FitSettings
 from edge_ad_export import ExportConfig, export
 from edge_ad_runtime import Detector
 
-_TIMED = 40  # test images, each scored by all methods in turn
+_TIMED = 40  # images, each scored by all methods in turn
 
 Found = dict[str, Any]
 
@@ -66,7 +66,7 @@ def _tasks(where: str, folder: Path) -> Iterator[tuple[str, Callable[[], Found]]
     sets = sorted(find_data_sets(data_root() / "data"), key=lambda data: len(data.test))
     if where == "time":
         for network, configs in candidates().items():
-            yield network, partial(in_turn, sets[-1], configs)
+            yield network, partial(in_turn, sets[0], configs)
         return
     for network, configs in candidates().items():
         for method, config in configs.items():
@@ -136,7 +136,8 @@ def in_turn(data: DataSet, configs: dict[str, FitSettings]) -> Found:
             stages[method].append(dict(detectors[method].predict(path).timings_ms))
 
         ways = {method: partial(predict, method) for method in detectors}
-        in_turn_ms(ways, [image.path for image in data.test[:_TIMED]])
+        paths = [*(image.path for image in data.test), *data.good]
+        in_turn_ms(ways, paths[:_TIMED])
         for detector in detectors.values():
             detector.close()
     return {

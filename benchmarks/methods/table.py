@@ -73,7 +73,7 @@ def _time(found: dict[str, Any]) -> str:
             lines.append([f"{method}, {network}", fit_s, f"{total:.1f} ms", parts])
     return (
         "### Time of the fit and of one image\n\n"
-        "Magnetic tile. The fit is of all its good images; one image is from the file to score and map, all methods in turn on the same ones: medians, the stages in milliseconds.\n\n"
+        "hazelnut_reduced. The fit is of its 50 good images; one image is from the file to score and map, all methods in turn on the same ones: medians, the stages in milliseconds.\n\n"
         + table(["method, network", "fit", "one image", "stages"], lines)
     )
 
