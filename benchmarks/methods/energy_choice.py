@@ -1,4 +1,4 @@
-"""What an energy's defaults were chosen by: python -m benchmarks.methods.energy_choice.
+"""What an energy's defaults are to be chosen by: python -m benchmarks.methods.energy_choice.
 
 Each candidate learns from good images, of which a dozen are held out. These, and copies of them
 with each kind of synthetic damage, are scored. The good images are those of three kinds of

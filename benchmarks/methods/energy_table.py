@@ -82,7 +82,7 @@ def section_of_choice(record: dict[str, Any]) -> str:
         for name in dict.fromkeys(key.split(" | ")[0] for key in runs)
     ]
     return (
-        "### What an energy's defaults were chosen by\n\n"
+        "### What an energy's defaults are to be chosen by\n\n"
         "Held-out good images against damaged copies of them, short trainings: image AUROC of gradient-max, gradient-norm, gradient-mean and energy / pixel AUROC in percent. No test image was looked at.\n\n"
         + table(["", *sets], lines)
     )

@@ -80,7 +80,7 @@ class EnergyConfig(NetworkSettings, FitSettings):
     space: Literal["pixels", "features"] = setting(
         "features",
         help="What is learned a density of: pixels, without any pretrained network, or the "
-        "features of one of its stages, which measured better.",
+        "features of one of its stages, which are trained on in minutes.",
     )
     width: Annotated[int, Between(4, 512)] | None = setting(
         None,
