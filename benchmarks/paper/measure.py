@@ -29,6 +29,7 @@ from benchmarks.paper.ivfpq import search_with_ivfpq
 from benchmarks.paper.rows import IVFPQ, SWEEP, Row, rows
 from edge_ad import fit
 from edge_ad.evaluation.evaluate import Evaluation, evaluate
+from edge_ad.methods.padim.settings import PadimConfig
 from edge_ad_export import ExportConfig, export
 from edge_ad_runtime import Detector
 
@@ -116,7 +117,10 @@ def _detector(
     ]
     fit_s, fits = seconds(lambda: [fit(data.good, config) for config in configs])
     # no image is held out, as in the paper, and the threshold is of no use here
-    settings = ExportConfig(search="exact", threshold=1.0, reference_images=1)
+    searches = not isinstance(configs[0], PadimConfig)
+    settings = ExportConfig(
+        search="exact" if searches else "auto", threshold=1.0, reference_images=1
+    )
     detector = Detector.load(export(fits, folder / "part.edgead", settings).path)
     if row.label == IVFPQ:
         search_with_ivfpq(detector, fits[0].kept)
