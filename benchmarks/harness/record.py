@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from argparse import ArgumentParser
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,32 @@ def add_draft_option(parser: ArgumentParser) -> None:
         action="store_true",
         help="measure code that is not committed; the record says 'modified'",
     )
+
+
+def add_only_option(parser: ArgumentParser) -> None:
+    """``--only``, for `measure_missing`."""
+    parser.add_argument("--only", nargs="+", help="keys of the record, or their beginnings")
+
+
+def measure_missing(
+    found: dict[str, Any],
+    tasks: Iterable[tuple[str, Callable[[], Any]]],
+    only: Sequence[str] | None,
+    write: Callable[[], None],
+) -> None:
+    """Measure what is not in a record yet, and write the record after each, as they take minutes.
+
+    Args:
+        found: what is in it, by its keys. What is measured is added.
+        tasks: what could be measured.
+        only: the keys that are wanted, or their beginnings. None are all.
+        write: writes the record.
+    """
+    for key, measured in tasks:
+        if key not in found and key.startswith(tuple(only or [""])):
+            found[key] = measured()
+            print(key, found[key], flush=True)
+            write()
 
 
 def check_tree(*, draft: bool, root: Path = ROOT) -> str:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,9 +20,11 @@ from benchmarks.harness.clock import seconds
 from benchmarks.harness.datasets import DataSet, find_data_sets, read_data_set
 from benchmarks.harness.record import (
     add_draft_option,
+    add_only_option,
     check_tree,
     data_root,
     imagenet_resnet18,
+    measure_missing,
     read_record,
     write_record,
 )
@@ -46,17 +49,14 @@ Found = dict[str, Any]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--only", nargs="+", help="keys of the record, or their beginnings")
+    add_only_option(parser)
     add_draft_option(parser)
     options = parser.parse_args()
     commit = check_tree(draft=options.draft)
     runs = read_record("methods_energy").get("runs", {})
     with tempfile.TemporaryDirectory() as name:
-        for key, config, data in _tasks(Path(name)):
-            if key not in runs and key.startswith(tuple(options.only or [""])):
-                runs[key] = _measured(config, data)
-                print(key, runs[key], flush=True)
-                write_record("methods_energy", commit, {"runs": runs})
+        write = partial(write_record, "methods_energy", commit, {"runs": runs})
+        measure_missing(runs, _tasks(Path(name)), options.only, write)
 
 
 def configs() -> dict[str, EnergyConfig]:
@@ -71,14 +71,15 @@ def configs() -> dict[str, EnergyConfig]:
     }
 
 
-def _tasks(folder: Path) -> Iterator[tuple[str, EnergyConfig, DataSet]]:
+def _tasks(folder: Path) -> Iterator[tuple[str, Callable[[], Found]]]:
     drawn = folder / GENERATED
     write_parts(drawn, good=_DRAWN_GOOD, test_good=_DRAWN_TEST_GOOD, per_defect=_DRAWN_PER_DEFECT)
     sets = [*find_data_sets(data_root() / "data"), read_data_set(drawn)]
     for name, config in configs().items():
         for seed in SEEDS:
             for data in sorted(sets, key=lambda data: len(data.test)):
-                yield f"{name} | {seed} | {data.name}", replace(config, seed=seed), data
+                seeded = replace(config, seed=seed)
+                yield f"{name} | {seed} | {data.name}", partial(_measured, seeded, data)
 
 
 def _measured(config: EnergyConfig, data: DataSet) -> Found:

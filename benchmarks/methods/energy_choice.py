@@ -9,8 +9,10 @@ at. What is recorded already is not measured again.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -21,9 +23,11 @@ from benchmarks.harness.clock import seconds
 from benchmarks.harness.datasets import find_data_sets
 from benchmarks.harness.record import (
     add_draft_option,
+    add_only_option,
     check_tree,
     data_root,
     imagenet_resnet18,
+    measure_missing,
     read_record,
     write_record,
 )
@@ -47,18 +51,13 @@ Images = NDArray[np.uint8]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--only", nargs="+", help="keys of the record, or their beginnings")
+    add_only_option(parser)
     add_draft_option(parser)
     options = parser.parse_args()
     commit = check_tree(draft=options.draft)
     runs = read_record("methods_energy_choice").get("runs", {})
-    for name, config in candidates().items():
-        for data, good in _good_images(config):
-            key = f"{name} | {data}"
-            if key not in runs and key.startswith(tuple(options.only or [""])):
-                runs[key] = _measured(config, good())
-                print(key, runs[key], flush=True)
-                write_record("methods_energy_choice", commit, {"runs": runs})
+    write = partial(write_record, "methods_energy_choice", commit, {"runs": runs})
+    measure_missing(runs, _tasks(), options.only, write)
 
 
 def candidates() -> dict[str, EnergyConfig]:
@@ -77,28 +76,39 @@ def candidates() -> dict[str, EnergyConfig]:
     }
 
 
-def _good_images(config: EnergyConfig) -> Iterator[tuple[str, Any]]:
-    height, width = config.size
+def _tasks() -> Iterator[tuple[str, Callable[[], Found]]]:
+    """What is measured, by its key in the record."""
+    for name, config in candidates().items():
+        for data, good in _good_images(config):
+            yield f"{name} | {data}", partial(_measured, config, good)
+
+
+def _good_images(config: EnergyConfig) -> Iterator[tuple[str, Callable[[], Images]]]:
+    """What gives the good images of each set, by its name."""
     for kind in _GENERATED:
-        yield (
-            kind,
-            lambda kind=kind: np.stack([
-                cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-                for image in draw_category(kind, seed=0).good
-            ]),
-        )  # fmt: skip
+        yield kind, partial(_drawn, kind, config)
     for data in find_data_sets(data_root() / "data"):
         order = np.random.default_rng(0).permutation(len(data.good))[: _MOST_LEARNED + _HELD_OUT]
-        paths = [data.good[i] for i in order]
-        yield (
-            data.name,
-            lambda paths=paths: np.stack([
-                load_preprocessed(path, config.preprocessing) for path in paths
-            ]),
-        )  # fmt: skip
+        yield data.name, partial(_read, [data.good[i] for i in order], config)
 
 
-def _measured(config: EnergyConfig, good: Images) -> Found:
+def _drawn(kind: str, config: EnergyConfig) -> Images:
+    height, width = config.size
+    good = draw_category(kind, seed=0).good
+    return np.stack(
+        [
+            np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+            for image in good
+        ]
+    )
+
+
+def _read(paths: Sequence[Path], config: EnergyConfig) -> Images:
+    return np.stack([load_preprocessed(path, config.preprocessing) for path in paths])
+
+
+def _measured(config: EnergyConfig, read: Callable[[], Images]) -> Found:
+    good = read()
     rng = np.random.default_rng(0)
     order = rng.permutation(len(good))
     held_out, learned = good[order[:_HELD_OUT]], good[order[_HELD_OUT:]]

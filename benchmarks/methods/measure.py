@@ -22,6 +22,7 @@ from benchmarks.harness.datasets import DataSet, find_data_sets
 from benchmarks.harness.generated import on_generated
 from benchmarks.harness.record import (
     add_draft_option,
+    add_only_option,
     check_tree,
     data_root,
     read_record,
@@ -45,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parts = ("real", "moved", "generated", "time")
     parser.add_argument("--on", choices=parts, nargs="+", required=True)
-    parser.add_argument("--only", nargs="+", help="keys of the record, or their beginnings")
+    add_only_option(parser)
     add_draft_option(parser)
     options = parser.parse_args()
     commit = check_tree(draft=options.draft)

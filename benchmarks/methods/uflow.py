@@ -23,9 +23,11 @@ from safetensors import safe_open
 from benchmarks.harness.datasets import DataSet, find_data_sets, read_data_set
 from benchmarks.harness.record import (
     add_draft_option,
+    add_only_option,
     check_tree,
     data_root,
     imagenet_resnet18,
+    measure_missing,
     read_record,
     write_record,
 )
@@ -52,7 +54,7 @@ _DRAWN_GOOD, _DRAWN_TEST_GOOD, _DRAWN_PER_DEFECT = 60, 30, 8
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--only", nargs="+", help="keys of the record, or their beginnings")
+    add_only_option(parser)
     parser.add_argument("--checkpoints", type=Path, help="a folder for those of the trainings")
     parser.add_argument("--epochs", type=int, default=UFlowConfig().epochs, help="the most")
     add_draft_option(parser)
@@ -61,11 +63,10 @@ def main() -> None:
     found = read_record("methods_uflow").get("found", {})
     with tempfile.TemporaryDirectory() as name:
         checkpoints = options.checkpoints or Path(name)
-        for key, measured in _tasks(Path(name), checkpoints, options.epochs):
-            if key not in found and key.startswith(tuple(options.only or [""])):
-                found[key] = measured()
-                print(key, found[key], flush=True)
-                write_record("methods_uflow", commit, {"size": _SIZE, "found": found})
+        tasks = _tasks(Path(name), checkpoints, options.epochs)
+        content = {"size": _SIZE, "found": found}
+        write = partial(write_record, "methods_uflow", commit, content)
+        measure_missing(found, tasks, options.only, write)
 
 
 def _tasks(

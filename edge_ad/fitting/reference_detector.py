@@ -14,7 +14,7 @@ from edge_ad.fitting.reference_regions import reference_regions
 from edge_ad.networks.run import Run, TorchRun
 from edge_ad_runtime.heads import SIGNIFICANCE
 from edge_ad_runtime.images import RGBImage, read_image
-from edge_ad_runtime.prediction import Prediction
+from edge_ad_runtime.prediction import Prediction, decisive_values
 
 
 class ReferenceDetector:
@@ -42,7 +42,8 @@ class ReferenceDetector:
         trace = self.trace(pixels)
         score, threshold = float(trace["score"]), self._fitted.calibration.threshold
         placement = self._fitted.config.preprocessing.placement(pixels.shape[:2])
-        decisive = trace.get(SIGNIFICANCE, trace["map"] if self.map_in_unit_of_score else None)
+        significance = trace.get(SIGNIFICANCE)
+        decisive = decisive_values(trace["map"], significance, self.map_in_unit_of_score)
         regions = None if decisive is None else reference_regions(decisive, threshold, placement)
         return Prediction(
             score=score,
@@ -52,7 +53,7 @@ class ReferenceDetector:
             map=np.asarray(trace["map"], np.float32),
             evidence={},
             timings_ms={"total": (time.perf_counter() - start) * 1e3},
-            significance=trace.get(SIGNIFICANCE),
+            significance=significance,
             regions=regions,
             map_in_unit_of_score=self.map_in_unit_of_score,
         )

@@ -22,6 +22,7 @@ from edge_ad_runtime.decision.regions import Region, as_table
 from edge_ad_runtime.heads import MAP, SCORE, SIGNIFICANCE
 from edge_ad_runtime.heads.stages import REGIONS
 from edge_ad_runtime.images import RGBImage, write_png
+from edge_ad_runtime.prediction import decisive_values
 
 _COMBINED = (MAP.name, SCORE.name)  # the stages that are of all members together
 
@@ -86,7 +87,7 @@ def make_references(
         score = _score(traces, ensemble)
         heat = np.mean([trace["map"] / scale for trace, scale in scaled], axis=0)
         # a member with a significance is the only one
-        decisive = traces[0].get(SIGNIFICANCE, heat if in_unit else None)
+        decisive = decisive_values(heat, traces[0].get(SIGNIFICANCE), in_unit)
         placement = preprocessing.placement(image.shape[:2])
         return Reference(
             entry=ReferenceImage(
