@@ -56,6 +56,36 @@ RUNTIME = {
     "__main__": {"commands"},
 }  # fmt: skip
 
+LINE = {
+    "config": set(),
+    "result": set(),
+    "events": set(),
+    "backoff": set(),
+    "notify": set(),
+    "camera_health": {"result"},
+    "store": {"config", "result"},
+    "cameras": {"backoff", "config", "result"},
+    "sinks": {"backoff", "config", "result", "store"},
+    "metrics": {"result"},
+    "intake": {"cameras", "result"},
+    "image_writer": {"cameras", "config", "result", "store"},
+    "artifacts": set(),
+    "live": {"camera_health", "config", "result"},
+    "swap": {"artifacts", "config", "live", "store"},
+    "station": {
+        "camera_health", "cameras", "config", "events", "image_writer", "intake", "live",
+        "metrics", "result", "store",
+    },
+    "line": {
+        "cameras", "config", "events", "image_writer", "live", "metrics", "result", "sinks",
+        "station", "store", "swap",
+    },
+    "web_server": {"config"},
+    "checking": {"artifacts", "camera_health", "cameras", "config", "live", "sinks", "web_server"},
+    "commands": {"checking", "config", "line", "notify", "web_server"},
+    "__init__": set(),
+}  # fmt: skip
+
 WORKSHOP = {
     "images": set(),
     "networks": {"images"},  # settings inherit those of images
@@ -89,12 +119,22 @@ EXPORT = {
 
 PACKAGES = {
     "edge_ad_runtime": (ROOT / "runtime/edge_ad_runtime", RUNTIME),
+    "edge_ad_line": (ROOT / "runtime/edge_ad_line", LINE),
     "edge_ad": (ROOT / "edge_ad", WORKSHOP),
     "edge_ad_export": (ROOT / "export/edge_ad_export", EXPORT),
 }
 FORBIDDEN = {
-    "edge_ad_runtime": {"edge_ad", "edge_ad_export", "torch", "onnx", "scipy", "safetensors"},
-    "edge_ad": {"edge_ad_export", "onnx", "onnxruntime"},
+    "edge_ad_runtime": {
+        "edge_ad",
+        "edge_ad_line",
+        "edge_ad_export",
+        "torch",
+        "onnx",
+        "scipy",
+        "safetensors",
+    },
+    "edge_ad_line": {"edge_ad", "edge_ad_export", "torch", "onnx", "scipy", "safetensors"},
+    "edge_ad": {"edge_ad_export", "edge_ad_line", "onnx", "onnxruntime"},
     "edge_ad_export": set(),
 }
 
@@ -250,7 +290,12 @@ def test_every_file_says_what_it_is_in_its_first_line():
 
 def test_tests_mirror_the_rooms():
     """A folder of tests is a room, so that a room's tests are where one looks for them."""
-    places = {"runtime": "edge_ad_runtime", "edge_ad": "edge_ad", "export": "edge_ad_export"}
+    places = {
+        "runtime": "edge_ad_runtime",
+        "line": "edge_ad_line",
+        "edge_ad": "edge_ad",
+        "export": "edge_ad_export",
+    }
     for place, package in places.items():
         folder, _ = PACKAGES[package]
         for path in sorted((ROOT / "tests" / place).rglob("test_*.py")):

@@ -29,7 +29,7 @@ class Folder:
 
     pause_s = 0.0
     waits = True
-    silence_s = None
+    silence_s: float | None = None
 
     def __init__(self, config: FolderCamera, has_result: Callable[[str], bool]) -> None:
         self._config, self._has_result = config, has_result

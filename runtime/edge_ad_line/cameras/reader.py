@@ -9,8 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from edge_ad_line.backoff import backoff_s
 from edge_ad_line.cameras.camera import Camera, CameraError, Frame
 
@@ -70,7 +68,7 @@ def fingerprint(frame: Frame) -> int:
     """A number that two pictures of a living sensor do not share, as their noise differs."""
     if frame.pixels is None:
         return zlib.crc32(frame.encoded or b"")
-    return zlib.crc32(np.ascontiguousarray(frame.pixels[::_STEP_PX, ::_STEP_PX]))
+    return zlib.crc32(frame.pixels[::_STEP_PX, ::_STEP_PX].tobytes())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,7 +55,6 @@ CREATE TABLE outbox (
     body TEXT,
     is_good INTEGER NOT NULL,
     queued_s REAL NOT NULL,
-    tries INTEGER NOT NULL DEFAULT 0,
     refused TEXT
 ) STRICT;
 CREATE INDEX outbox_by_sink ON outbox (sink, n) WHERE refused IS NULL;

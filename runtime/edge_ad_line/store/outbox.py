@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,13 +23,11 @@ class Message:
         n: its number. A sink's messages leave in the order of these. None if it is not stored.
         kind: ``result``, ``alarm`` or ``health``.
         record: what is told.
-        tries: how often it was refused.
     """
 
     n: int | None
     kind: str
     record: dict[str, Any]
-    tries: int
 
 
 class Outbox:
@@ -38,6 +37,7 @@ class Outbox:
         self._database = database
         self._limits: dict[str, int] = {}
         self._since_check: dict[str, int] = {}
+        self._added = threading.Condition()
         self.dropped: dict[str, int] = {}
 
     def set_sinks(self, limits: dict[str, int]) -> None:
@@ -78,16 +78,13 @@ class Outbox:
     def waiting(self, sink: str, limit: int) -> list[Message]:
         """The sink's next messages, in order."""
         rows = self._database.rows(
-            "SELECT o.n, o.kind, coalesce(o.body, r.doc) AS text, o.tries FROM outbox o"
+            "SELECT o.n, o.kind, coalesce(o.body, r.doc) AS text FROM outbox o"
             " LEFT JOIN result r ON r.n = o.result"
             " WHERE o.sink = ? AND o.refused IS NULL ORDER BY o.n LIMIT ?",
             (sink, limit),
         )
         return [
-            Message(
-                n=r["n"], kind=r["kind"], record=json.loads(r["text"] or "{}"), tries=r["tries"]
-            )
-            for r in rows
+            Message(n=r["n"], kind=r["kind"], record=json.loads(r["text"] or "{}")) for r in rows
         ]
 
     def delivered(self, numbers: Sequence[int]) -> None:
@@ -95,12 +92,20 @@ class Outbox:
         with self._database.writing() as transaction:
             _each(transaction, "DELETE FROM outbox WHERE n = ?", numbers)
 
-    def failed(self, number: int, refused: str | None = None) -> None:
-        """Count a try. With ``refused``, why it will never be taken, it waits no more."""
+    def refuse(self, number: int, why: str) -> None:
+        """Let a message wait no more that will never be taken. It is kept to be seen."""
         with self._database.writing() as transaction:
-            transaction.execute(
-                "UPDATE outbox SET tries = tries + 1, refused = ? WHERE n = ?", (refused, number)
-            )
+            transaction.execute("UPDATE outbox SET refused = ? WHERE n = ?", (why, number))
+
+    def wake(self) -> None:
+        """Tell those who wait that there is something."""
+        with self._added:
+            self._added.notify_all()
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until something was added, or for so long."""
+        with self._added:
+            self._added.wait(timeout_s)
 
     def counts(self) -> dict[str, dict[str, Any]]:
         """For each sink ``messages``, ``refused``, ``dropped`` and ``oldest_queued_s``."""

@@ -92,6 +92,11 @@ class Store:
         for attempt in range(2):
             try:
                 return self._add(result, source, key)
+            except sqlite3.IntegrityError:  # another one with this key was quicker
+                before = None if key is None else self.with_key(result.part, key)
+                if before is None:
+                    raise
+                return Result.of_record(before)
             except sqlite3.Error:
                 if attempt == 0 and self.reserve.size_bytes and self.reserve.release():
                     continue
@@ -124,12 +129,14 @@ class Store:
                 is_good=result.verdict == "good",
                 now_s=self.operated_s,
             )
+        self.outbox.wake()
         return result
 
     def tell(self, kind: str, record: dict[str, Any]) -> None:
         """Queue an alarm, or the device's health, for every sink. A full disk loses it."""
         with suppress(sqlite3.Error), self._database.writing() as transaction:
             self.outbox.add(transaction, kind, record=record, now_s=self.operated_s)
+        self.outbox.wake()
 
     # -- reading results -----------------------------------------------------------------------
 
@@ -197,6 +204,11 @@ class Store:
         """Rows of the audit trail after row ``after``, in order."""
         sql = "SELECT * FROM audit WHERE n > ? ORDER BY n LIMIT ?"
         return [dict(row) for row in self._database.rows(sql, (after, limit))]
+
+    def audit_head(self) -> str:
+        """The hash of the last row of the audit trail. Whoever holds it can tell a forged trail."""
+        rows = self._database.rows("SELECT hash FROM audit ORDER BY n DESC LIMIT 1")
+        return str(rows[0]["hash"]) if rows else audit.FIRST
 
     def audit_is_whole(self) -> bool:
         """Whether every row of the audit trail is what was written."""

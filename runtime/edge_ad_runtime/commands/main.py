@@ -54,6 +54,10 @@ DEVICE = {
         f"{_HERE}.watch:watch_folder",
         "Score images as they come into a folder, one JSON line each.",
     ),
+    "serve": Listed(
+        "edge_ad_line.commands.serve:serve",
+        "Run a line: cameras in, verdicts out, with pages, metrics and sinks.",
+    ),
     "profile": Listed(
         f"{_HERE}.profile:profile", "Time every stage per image, cold start, and memory."
     ),
