@@ -18,15 +18,14 @@ from numpy.typing import NDArray
 from edge_ad_line.result import Reason
 from edge_ad_runtime.images import RGBImage
 
-_GRID_PX = 64  # of the small picture that is compared for its place
-_LINES = 32  # rows, and as many columns, whose neighbours are compared
+_GRID_PX = 64  # of the small picture that is compared for its place, and the rows that are read
+_MARGIN_PX = 14  # how far the small picture is searched for in each direction
 _WHITE = 250
 _SHARPEST = 0.01  # the share of differences that count: those at edges
 _DARKER, _BLURRED = 0.4, 0.45  # of the least of the good images
 _WHITER = 0.2  # more than the most of the good images
-_MOVED = 0.12  # of the picture's side, beyond how far the good images differ
-_ALIKE = 0.15  # the least peak of a phase correlation that is believed
-_TINY = 1e-6
+_MOVED = 0.08  # of the picture's side, beyond how far the good images differ
+_ALIKE = 0.6  # the correlation from which on a place is believed
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,16 +67,24 @@ class Limits:
 
 
 def look_at(image: RGBImage) -> Look:
-    """Note what is asked of a picture, ``(H, W, 3)`` uint8."""
-    rows, cols = image.shape[:2]
-    sample = image[:: max(1, rows // 256), :: max(1, cols // 256)]
-    grey = np.asarray(sample[..., 1], np.float32)  # green: half of what the eye sees, and of Bayer
-    small = np.asarray(cv2.resize(grey, (_GRID_PX, _GRID_PX), interpolation=cv2.INTER_AREA))
+    """Note what is asked of a picture, ``(H, W, 3)`` uint8.
+
+    Of some rows and those below them the green channel is read: most of what the eye sees, and half
+    of what a colour sensor has.
+    """
+    if len(image) < 2:  # a line has nothing below
+        image = np.repeat(image, 2, axis=0)
+    step = max(1, (image.shape[0] - 1) // _GRID_PX)
+    rows = _green(image[: image.shape[0] - 1 : step])
+    below = _green(image[1::step])[: len(rows)]
+    size = (_GRID_PX, _GRID_PX)
+    small = np.asarray(cv2.resize(rows, size, interpolation=cv2.INTER_AREA), np.float32)
+    mean, deviation = (float(value.item()) for value in cv2.meanStdDev(rows))
     return Look(
-        brightness=float(sample.mean()),
-        white=float((sample.min(axis=2) >= _WHITE).mean()),
-        sharpness=_sharpness(image) / max(float(grey.std()), 1.0),
-        small=(small - small.mean()).astype(np.float32),
+        brightness=mean,
+        white=cv2.countNonZero(cv2.compare(rows, _WHITE, cv2.CMP_GE)) / rows.size,
+        sharpness=_sharpness(rows, below) / max(deviation, 1.0),
+        small=small - small.mean(),
     )
 
 
@@ -122,15 +129,16 @@ def fault_of(look: Look, limits: Limits) -> tuple[Reason, str] | None:
     return None
 
 
-def _sharpness(image: RGBImage) -> float:
-    """The mean of the largest differences of neighbours, along some rows and some columns."""
-    rows, cols = image.shape[:2]
-    across = image[:: max(1, rows // _LINES), :, 1]
-    down = image[:, :: max(1, cols // _LINES), 1]
+def _green(rows: RGBImage) -> NDArray[np.uint8]:
+    return np.asarray(cv2.extractChannel(np.ascontiguousarray(rows), 1), np.uint8)
+
+
+def _sharpness(rows: NDArray[np.uint8], below: NDArray[np.uint8]) -> float:
+    """The mean of the largest differences between neighbours, across and down."""
     differences = np.concatenate(
         [
-            cv2.absdiff(across[:, 1:], across[:, :-1]).ravel(),
-            cv2.absdiff(down[1:], down[:-1]).ravel(),
+            cv2.absdiff(rows[:, 1:], rows[:, :-1]).ravel(),
+            cv2.absdiff(rows[: len(below)], below).ravel(),
         ]
     )
     counts = np.bincount(differences, minlength=256)[::-1]
@@ -141,28 +149,26 @@ def _sharpness(image: RGBImage) -> float:
 
 def _most_moved(smalls: Sequence[NDArray[np.float32]]) -> float | None:
     """How far a picture may be moved. None if there are too few good images that lie alike."""
-    shifts = []
-    for i, one in enumerate(smalls):
-        for other in smalls[i + 1 :]:
-            distance, peak = _shift(one, other)
-            if peak < _ALIKE:
-                return None
-            shifts.append(distance)
-    return max(shifts) + _MOVED if shifts else None
+    pairs = [(one, other) for i, one in enumerate(smalls) for other in smalls[i + 1 :]]
+    shifts = [_shift(one, other) for one, other in pairs]
+    if not shifts or min(alike for _, alike in shifts) < _ALIKE:
+        return None
+    return max(distance for distance, _ in shifts) + _MOVED
 
 
 def _moved(small: NDArray[np.float32], limits: Limits) -> float | None:
     """How far a picture is moved against all good ones. None if it is not, or nobody can tell."""
     assert limits.most_moved is not None
     shifts = [_shift(small, good) for good in limits.smalls]
-    believed = [distance for distance, peak in shifts if peak >= _ALIKE]
-    if len(believed) < len(shifts) or min(believed) <= limits.most_moved:
+    distance, _ = min(shifts)
+    if distance <= limits.most_moved or max(alike for _, alike in shifts) < _ALIKE:
         return None
-    return min(believed)
+    return distance
 
 
 def _shift(one: NDArray[np.float32], other: NDArray[np.float32]) -> tuple[float, float]:
-    """How far one small picture is moved against another, in sides, and how sure: 0 to 1."""
-    window = np.asarray(cv2.createHanningWindow((_GRID_PX, _GRID_PX), cv2.CV_32F))
-    (x, y), peak = cv2.phaseCorrelate(one, other, window)
-    return float(np.hypot(x, y)) / _GRID_PX, float(peak)
+    """How far one small picture is moved against another, in sides, and their correlation there."""
+    middle = slice(_MARGIN_PX, _GRID_PX - _MARGIN_PX)
+    alike = cv2.matchTemplate(one, other[middle, middle], cv2.TM_CCOEFF_NORMED)
+    _, best, _, (x, y) = cv2.minMaxLoc(alike)
+    return float(np.hypot(x - _MARGIN_PX, y - _MARGIN_PX)) / _GRID_PX, float(best)

@@ -27,7 +27,7 @@ from edge_ad_line.sinks import make_sink
 from edge_ad_line.sinks.dispatcher import Dispatcher
 from edge_ad_line.station import Station, Surroundings, interrupted
 from edge_ad_line.store import Store
-from edge_ad_line.swap import Swaps
+from edge_ad_line.swap import Beginning, Swaps
 from edge_ad_runtime import __version__
 from edge_ad_runtime.errors import ConfigError, EdgeADError
 
@@ -81,7 +81,9 @@ class Line:
         line = cls(config, Store(config.device.data, config.store))
         try:
             for part in config.part:
-                line._add_part(part, config, line._swaps.begin(part))
+                beginning = line._swaps.begin(part)
+                beginning.settle()
+                line._add_part(part, config, beginning.live)
             for camera in config.camera:
                 line._add_camera(camera)
             line._set_sinks(config)
@@ -278,9 +280,12 @@ class Line:
         """
         with self._reloading:
             self._require_same_house(config)
-            lives = {part.name: self._live_for(part) for part in config.part}
+            beginnings = {part.name: self._begin_again(part) for part in config.part}
             for sink in config.sink:  # what cannot be made is found before anything is changed
                 make_sink(sink, config.device)
+            for beginning in beginnings.values():
+                beginning.settle()
+            lives = {name: beginning.live for name, beginning in beginnings.items()}
             before, self.config = self.config, config
             self._reload_parts(before, lives)
             self._reload_cameras(before)
@@ -298,8 +303,15 @@ class Line:
         if same != (mine.reserve_bytes, mine.budget_bytes, mine.most_results):
             raise ConfigError("[store] has changed, which takes a restart; [store.keep] does not")
 
-    def _live_for(self, part: PartConfig) -> Live:
-        return self._swaps.begin(part)
+    def _begin_again(self, part: PartConfig) -> Beginning:
+        """What is to judge a part: what judges it now, unless its settings have changed."""
+        station = self._stations.get(part.name)
+        loaded = ("engine", "threads")
+        is_same = station is not None and all(
+            getattr(station.config, name) == getattr(part, name) for name in loaded
+        )
+        now = station.live if station is not None and is_same else None
+        return self._swaps.begin(part, now=now, must=True)
 
     def _reload_parts(self, before: LineConfig, lives: Mapping[str, Live]) -> None:
         known = {part.name: part for part in before.part}

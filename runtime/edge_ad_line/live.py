@@ -93,15 +93,17 @@ def verify_beside(artifact: Artifact, config: PartConfig) -> str:
                 f"not verified: its replay took more than {_LONGEST_S} s", path=artifact.folder
             ) from None
     if child.returncode != 0:
-        raise ArtifactError(_why(out, err, child.returncode), path=artifact.folder)
+        why = _why(out, err, child.returncode, f"{artifact.folder}: ")
+        raise ArtifactError(why, path=artifact.folder)
     return utc_text()
 
 
-def _why(out: bytes, err: bytes, code: int) -> str:
+def _why(out: bytes, err: bytes, code: int, prefix: str) -> str:
     """What the child says of its refusal, or how it died."""
     lines = err.decode("utf-8", "backslashreplace").strip().splitlines()
     if lines:
-        return f"not verified: {lines[-1].removeprefix('edge-ad: ')}"
+        said = lines[-1].removeprefix("edge-ad: ").removeprefix(prefix)
+        return f"not verified: {said.removeprefix('not verified; ')}"
     with suppress(ValueError, KeyError, TypeError):
         return f"not verified: {json.loads(out)['error']}"
     return f"not verified: its replay ended with code {code}"

@@ -9,18 +9,32 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from edge_ad_line.artifacts import Artifacts, Pointer
 from edge_ad_line.config import PartConfig
 from edge_ad_line.live import Live, load_beside, load_verified, verify_beside
 from edge_ad_line.store import Store
-from edge_ad_runtime.artifact.folder import Artifact
 from edge_ad_runtime.errors import ArtifactError, ConfigError, EdgeADError
 
 _LOG = logging.getLogger(__name__)
 CONFIGURED = "line.toml"  # who has changed something, where it was the settings
 _MAY_JUDGE = ("staged", "previous", "live")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Beginning:
+    """What is to judge a part.
+
+    Attributes:
+        live: the verified artifact.
+        settle: writes down that it judges.
+    """
+
+    live: Live
+    settle: Callable[[], None]
 
 
 class Swaps:
@@ -35,26 +49,39 @@ class Swaps:
         self._artifacts = Artifacts(store.folder)
         self._one_at_a_time = threading.RLock()
 
-    def begin(self, config: PartConfig) -> Live:
+    def begin(
+        self, config: PartConfig, *, now: Live | None = None, must: bool = False
+    ) -> Beginning:
         """The verified artifact that judges a part when the line starts or is reloaded.
 
         It is the one that the pointer names. Only if the settings name another one than they did
-        before, that one takes over, if it can.
+        before, that one takes over, if it can. Nothing is written before the beginning is settled.
+
+        Args:
+            config: the part.
+            now: what judges it now, if it does not have to be loaded again.
+            must: whether what the settings name must be able to take over. Otherwise the line goes
+                on with the artifact that it has.
 
         Raises:
             EdgeADError: there is none that can.
         """
         with self._one_at_a_time:
             pointer = self._artifacts.pointer(config.name)
-            candidate = self._candidate(config, pointer)
-            if pointer is None or (candidate and candidate.manifest.sha256 != pointer.configured):
-                assert candidate is not None
-                if (live := self._configured(config, candidate, pointer)) is not None:
-                    return live
+            try:
+                beginning = self._configured(config, pointer)
+            except EdgeADError as exc:
+                if pointer is None or must:
+                    raise
+                _LOG.error("part %s goes on with the artifact it has: %s", config.name, exc)
+                beginning = None
+            if beginning is not None:
+                return beginning
             assert pointer is not None
+            if now is not None and now.sha256 == pointer.live:
+                return Beginning(live=now, settle=lambda: None)
             live = load_verified(self._artifacts.open(pointer.live), config)
-            self._agree(config.name, pointer, live)
-            return live
+            return Beginning(live=live, settle=partial(self._agree, config.name, pointer, live))
 
     def stage(self, config: PartConfig, source: Path, *, user: str) -> str:
         """Keep an artifact and verify it beside the live one.
@@ -146,45 +173,29 @@ class Swaps:
                 wanted |= {row["sha256"] for row in rows if row["state"] == "staged"}
             self._artifacts.forget_all_but(wanted)
 
-    def _candidate(self, config: PartConfig, pointer: Pointer | None) -> Artifact | None:
-        """What the settings name. If it is gone, the line goes on with what it has."""
-        try:
-            return self._artifacts.keep(config.artifact)
-        except EdgeADError as exc:
-            if pointer is None:
-                raise
-            _LOG.warning("part %s goes on with the artifact it has: %s", config.name, exc)
-            return None
-
-    def _configured(
-        self, config: PartConfig, candidate: Artifact, pointer: Pointer | None
-    ) -> Live | None:
-        """Let what the settings name take over. None if it is refused and another one can go on."""
+    def _configured(self, config: PartConfig, pointer: Pointer | None) -> Beginning | None:
+        """What the settings name takes over. None if it is what they named before."""
+        candidate = self._artifacts.keep(config.artifact)
         sha256 = candidate.manifest.sha256
-        try:
-            live = load_verified(candidate, config)
-        except EdgeADError as exc:
-            if pointer is None:
-                raise
-            _LOG.error("part %s goes on with the artifact it has: %s", config.name, exc)
-            self._store.note_artifact(
-                config.name, sha256, "refused", user=CONFIGURED, action="refuse", note=str(exc)
-            )
+        if pointer is not None and sha256 == pointer.configured:
             return None
-        new = Pointer(live=sha256, before=(), configured=sha256)
-        if pointer is not None:
-            new = Pointer(live=sha256, before=pointer.promoted(sha256).before, configured=sha256)
-        self._artifacts.point(config.name, new)
-        self._store.note_artifact(
-            config.name,
-            sha256,
-            "live",
-            user=CONFIGURED,
-            action="configure",
-            before=None if pointer is None else pointer.live,
-            verified_at=live.verified_at,
-        )
-        return live
+        live = load_verified(candidate, config)
+        before = () if pointer is None else pointer.promoted(sha256).before
+        new = Pointer(live=sha256, before=before, configured=sha256)
+
+        def settle() -> None:
+            self._artifacts.point(config.name, new)
+            self._store.note_artifact(
+                config.name,
+                sha256,
+                "live",
+                user=CONFIGURED,
+                action="configure",
+                before=None if pointer is None else pointer.live,
+                verified_at=live.verified_at,
+            )
+
+        return Beginning(live=live, settle=settle)
 
     def _take_over(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edge_ad_line.cameras.camera import Camera, CameraError, Frame
-from edge_ad_line.config import CameraConfig, FolderCamera
+from edge_ad_line.config import CameraConfig, FolderCamera, HttpCamera, StreamCamera
 
 __all__ = ["Camera", "CameraError", "Frame", "make_camera"]
 
@@ -21,4 +21,14 @@ def make_camera(config: CameraConfig, has_result: Callable[[str], bool]) -> Came
         from edge_ad_line.cameras.folder import Folder
 
         return Folder(config, has_result)
-    raise NotImplementedError(config.kind)
+    if isinstance(config, HttpCamera):
+        from edge_ad_line.cameras.http import Http
+
+        return Http(config)
+    if isinstance(config, StreamCamera):
+        from edge_ad_line.cameras.stream import Stream
+
+        return Stream(config)
+    from edge_ad_line.cameras.aravis import Aravis
+
+    return Aravis(config)
