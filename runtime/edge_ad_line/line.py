@@ -185,6 +185,10 @@ class Line:
             )
         return station.trigger(part_id, self._readers[station.camera].want)
 
+    def image(self, result_id: str) -> tuple[bytes, str] | None:
+        """The image of a result and its media type, or None if it is not kept."""
+        return self.store.image(result_id)
+
     # -- how it is -----------------------------------------------------------------------------
 
     def status(self) -> dict[str, Any]:

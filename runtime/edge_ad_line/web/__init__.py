@@ -14,6 +14,5 @@ server.py           uvicorn in a thread
 """
 
 from edge_ad_line.web.application import create_app
-from edge_ad_line.web.server import WebServer
 
-__all__ = ["WebServer", "create_app"]
+__all__ = ["create_app"]

@@ -72,13 +72,19 @@ class Artifacts:
         return await self._live(part)
 
     async def audit(self, request: Request, user: User) -> Response:
-        """Who changed what, oldest first, and whether every row is what was written."""
-        query = query_of(request, ("after", "limit"))
+        """Who changed what, and whether every row is what was written.
+
+        Rows come oldest first after the row ``after``, or with ``newest`` so many, newest first.
+        """
+        query = query_of(request, ("after", "limit", "newest"))
         after = number_of(query, "after", default=0, most=1 << 53)
         limit = number_of(query, "limit", default=100, most=_MOST_ROWS)
+        newest = number_of(query, "newest", default=0, most=_MOST_ROWS)
+        store = self._line.store
+        read = partial(store.newest_audit, newest) if newest else partial(store.audit, after, limit)
         async with self._reading as work:
-            rows = await work.run(partial(self._line.store.audit, after, limit))
-            is_whole = await work.run(self._line.store.audit_is_whole)
+            rows = await work.run(read)
+            is_whole = await work.run(store.audit_is_whole)
         return json_answer({"rows": rows, "is_whole": is_whole})
 
     async def _live(self, part: str) -> Response:

@@ -78,7 +78,11 @@ def answered(
     outputs, binary = [], []
     for output, is_binary in request.outputs.items():
         value = np.ascontiguousarray(values[output], _DTYPES[OUTPUTS[output]])
-        described: dict[str, Any] = {"name": output, "datatype": OUTPUTS[output], "shape": list(value.shape)}
+        described: dict[str, Any] = {
+            "name": output,
+            "datatype": OUTPUTS[output],
+            "shape": list(value.shape),
+        }
         if is_binary:
             described["parameters"] = {"binary_data_size": value.nbytes}
             binary.append(value.tobytes())

@@ -39,7 +39,7 @@ export const artifacts = async (name) => (await ask(`${part(name)}/artifact`)).a
 export const promote = (name, sha256, reason) =>
   send(`${part(name)}/artifact/promote`, {sha256, reason});
 export const rollBack = (name, reason) => send(`${part(name)}/artifact/rollback`, {reason});
-export const audit = () => ask('/v1/audit/last');
+export const audit = () => ask('/v1/audit?newest=50');
 export const imageUrl = (id, width) => `/v1/results/${id}/image${width ? `?width=${width}` : ''}`;
 export const overlayUrl = (id) => `/v1/results/${id}/overlay`;
 

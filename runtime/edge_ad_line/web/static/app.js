@@ -1,7 +1,7 @@
 // The page: who is signed in, which view is shown, and what happens on the line, told to the view.
 
 import * as api from './api.js';
-import {h} from './dom.js';
+import {fill, h} from './dom.js';
 import {askToken} from './dialogs.js';
 import {problemsOf} from './problems.js';
 import * as live from './live.js';
@@ -41,7 +41,7 @@ function refresh() {
   if (!app.status) return;
   const root = find('view');
   shown?.close?.();
-  root.replaceChildren();
+  fill(root);
   root.className = nameOfView();
   shown = VIEWS[nameOfView()].show(root, app) ?? {};
   for (const tab of find('tabs').children) {
@@ -59,7 +59,7 @@ function drawHeader() {
   if (!names.includes(app.part)) app.part = names[0];
   select.hidden = names.length < 2;
   if (names.join() !== [...select.options].map((o) => o.value).join()) {
-    select.replaceChildren(...names.map((name) => h('option', {value: name}, name)));
+    fill(select, ...names.map((name) => h('option', {value: name}, name)));
   }
   select.value = app.part;
 }
@@ -76,7 +76,7 @@ function drawProblems() {
   const text = found.length > 2 ? `${found[0]} And ${found.length - 1} more.` : found.join(' ');
   if (box.dataset.text === text) return;
   box.dataset.text = text;
-  box.replaceChildren(h('span', {}, text), lost ? null : h('a', {href: '#health'}, 'Health'));
+  fill(box, h('span', {}, text), lost ? null : h('a', {href: '#health'}, 'Health'));
 }
 
 async function readStatus() {

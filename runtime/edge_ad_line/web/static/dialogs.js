@@ -1,7 +1,7 @@
 // The questions that the page asks: for a token, and for a reason.
 
 import * as api from './api.js';
-import {h} from './dom.js';
+import {fill, h} from './dom.js';
 
 const dialog = document.getElementById('dialog');
 
@@ -26,7 +26,7 @@ function ask(title, fields, submit, accept) {
       button.disabled = false;
     };
     dialog.onclose = () => resolve(null);
-    dialog.replaceChildren(form);
+    fill(dialog, form);
     dialog.showModal();
   });
 }

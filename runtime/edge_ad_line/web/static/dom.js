@@ -17,8 +17,17 @@ function filled(element, properties, children) {
     else if (value === true) element.setAttribute(name, '');
     else if (value !== false && value != null) element.setAttribute(name, value);
   }
-  element.append(...children.flat().filter((child) => child != null));
+  element.append(...present(children));
   return element;
+}
+
+// The children of an element are these alone. Nulls are left out.
+export function fill(element, ...children) {
+  element.replaceChildren(...present(children));
+}
+
+function present(children) {
+  return children.flat().filter((child) => child != null);
 }
 
 // The sign of a verdict. Its shape says it without its colour.
@@ -41,12 +50,13 @@ export function bytes(value) {
   return `${+value.toPrecision(3)} ${units[unit]}`;
 }
 
+// Times are of this panel's clock and zone, year first, as in Sweden.
 export function time(iso) {
-  return iso ? new Date(iso).toLocaleTimeString([], {hour12: false}) : '–';
+  return iso ? new Date(iso).toLocaleTimeString('sv') : '–';
 }
 
 export function moment(iso) {
-  return iso ? new Date(iso).toLocaleString([], {hour12: false}) : '–';
+  return iso ? new Date(iso).toLocaleString('sv') : '–';
 }
 
 export function seconds(value) {

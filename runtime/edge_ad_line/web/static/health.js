@@ -1,6 +1,6 @@
 // Health: cameras, sinks, the disk.
 
-import {bytes, h, seconds} from './dom.js';
+import {bytes, fill, h, seconds} from './dom.js';
 import {problemsOf} from './problems.js';
 
 export const title = 'Health';
@@ -9,7 +9,7 @@ export function show(root, app) {
   function draw() {
     const {cameras, sinks, store, version, parts} = app.status;
     const found = problemsOf(app.status);
-    root.replaceChildren(
+    fill(root,
       card('Now', found.length
         ? h('ul', {class: 'found'}, found.map((text) => h('li', {}, text)))
         : h('p', {}, 'Nothing is wrong.'),

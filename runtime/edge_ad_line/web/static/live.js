@@ -1,7 +1,7 @@
 // Live: the last verdict, large, its picture, and the last fifty.
 
 import * as api from './api.js';
-import {h, number, seconds, sign, time, WORDS} from './dom.js';
+import {fill, h, number, seconds, sign, time, WORDS} from './dom.js';
 import {Picture} from './picture.js';
 
 export const title = 'Live';
@@ -54,20 +54,20 @@ export function show(root, app) {
     drawStrip();
     if (!result) {
       verdict.className = 'verdict none';
-      verdict.replaceChildren(h('strong', {}, 'Waiting'), h('span', {}, 'No part has come yet.'));
+      fill(verdict, h('strong', {}, 'Waiting'), h('span', {}, 'No part has come yet.'));
       return;
     }
     verdict.className = `verdict ${result.verdict}`;
-    verdict.replaceChildren(sign(result.verdict), h('strong', {}, WORDS[result.verdict]),
+    fill(verdict, sign(result.verdict), h('strong', {}, WORDS[result.verdict]),
       result.reason ? h('span', {}, NO_REASON[result.reason] ?? result.reason) : null);
-    facts.replaceChildren(...factsOf(result).flatMap(([name, value]) =>
+    fill(facts, ...factsOf(result).flatMap(([name, value]) =>
       [h('dt', {}, name), h('dd', {}, value)]));
     picture.show(result, withOverlay);
   }
 
   function drawStrip() {
     const shownId = (held ?? results[0])?.id;
-    strip.replaceChildren(...results.map((result) => h('li', {}, h('button', {
+    fill(strip, ...results.map((result) => h('li', {}, h('button', {
       class: `tile ${result.verdict}`,
       'aria-current': result.id === shownId ? 'true' : null,
       'aria-label': `${WORDS[result.verdict]}, number ${result.seq}, ${time(result.captured_at)}`,

@@ -1,7 +1,7 @@
 // Parts: the artifact that judges each, others that could, and who changed it.
 
 import * as api from './api.js';
-import {h, moment, number} from './dom.js';
+import {fill, h, moment, number} from './dom.js';
 import {askReason} from './dialogs.js';
 
 export const title = 'Parts';
@@ -28,7 +28,7 @@ export function show(root, app) {
       ['Judges now', short(part.artifact)], ['Verified', moment(part.verified_at)],
       ['Threshold', number(part.threshold)], ['Camera', part.camera ?? 'none, images come over HTTP'],
     ];
-    card.replaceChildren(
+    fill(card,
       h('h2', {}, `Part ${name}`),
       h('dl', {class: 'facts'}, facts.flatMap(([key, value]) => [h('dt', {}, key), h('dd', {}, value)])),
       h('table', {}, h('thead', {}, h('tr', {}, ...['Artifact', 'State', 'Since', 'By', ''].map(
@@ -87,9 +87,9 @@ export function show(root, app) {
 
   async function drawTrail() {
     const {rows, is_whole: isWhole} = await api.audit().catch(() => ({rows: [], is_whole: null}));
-    trail.replaceChildren(h('h2', {}, 'Who changed what'),
+    fill(trail, h('h2', {}, 'Who changed what'),
       isWhole === false ? h('p', {class: 'refusal'}, 'A row of the audit trail was altered.') : null,
-      h('ol', {}, rows.reverse().map((one) => h('li', {},
+      h('ol', {}, rows.map((one) => h('li', {},
         h('time', {}, moment(one.t)), ` ${one.user}: ${one.action} ${shortened(one.object)}`,
         one.reason ? h('q', {}, one.reason) : null))));
   }

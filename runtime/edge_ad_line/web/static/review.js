@@ -1,7 +1,7 @@
 // Review: pictures that nobody has looked at, nearest to the threshold first.
 
 import * as api from './api.js';
-import {h, moment, number, sign, WORDS} from './dom.js';
+import {fill, h, moment, number, sign, WORDS} from './dom.js';
 import {Picture} from './picture.js';
 
 export const title = 'Review';
@@ -35,7 +35,7 @@ export function show(root, app) {
 
   function draw() {
     at = Math.max(0, Math.min(at, queue.length - 1));
-    list.replaceChildren(...queue.map((result, i) => h('li', {}, h('button', {
+    fill(list, ...queue.map((result, i) => h('li', {}, h('button', {
       'aria-current': i === at ? 'true' : null,
       onclick: () => select(i),
     }, h('img', {src: api.imageUrl(result.id, 96), alt: '', loading: 'lazy'}),
@@ -48,7 +48,7 @@ export function show(root, app) {
       return;
     }
     list.children[at].scrollIntoView({block: 'nearest', inline: 'nearest'});
-    about.replaceChildren(h('strong', {}, `${WORDS[result.verdict]}, number ${result.seq}`),
+    fill(about, h('strong', {}, `${WORDS[result.verdict]}, number ${result.seq}`),
       ` score ${number(result.score)}, threshold ${number(result.threshold)}, `,
       moment(result.captured_at));
     picture.show(result, true);

@@ -1,7 +1,7 @@
 // Trend: scores with the threshold, and the evidence that they have drifted.
 
 import * as api from './api.js';
-import {h, number, s, time, WORDS} from './dom.js';
+import {fill, h, number, s, time, WORDS} from './dom.js';
 import {drawChart} from './chart.js';
 
 export const title = 'Trend';
@@ -64,7 +64,7 @@ export function show(root, app) {
   function pick(i) {
     at = i;
     const result = results[i];
-    about.replaceChildren(
+    fill(about,
       `${result.seq}, ${time(result.captured_at)}: ${WORDS[result.verdict]}, score `
       + `${number(result.score)}, threshold ${number(result.threshold)}, evidence `
       + `${number(result.drift, 2)}. `,
