@@ -82,7 +82,7 @@ def look_at(image: RGBImage) -> Look:
     mean, deviation = (float(value.item()) for value in cv2.meanStdDev(rows))
     return Look(
         brightness=mean,
-        white=cv2.countNonZero(cv2.compare(rows, _WHITE, cv2.CMP_GE)) / rows.size,
+        white=float(np.count_nonzero(rows >= _WHITE)) / rows.size,
         sharpness=_sharpness(rows, below) / max(deviation, 1.0),
         small=small - small.mean(),
     )

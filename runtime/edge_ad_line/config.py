@@ -310,7 +310,7 @@ class StoreConfig:
 
     budget_bytes: Bytes = optional(10_000_000_000)
     reserve_bytes: Bytes = optional(64 << 20)
-    most_results: Annotated[int, Between(1000, 10**9)] = optional(10_000_000)
+    most_results: Annotated[int, Between(100, 10**9)] = optional(10_000_000)
     keep: KeepConfig = optional(KeepConfig())
 
 

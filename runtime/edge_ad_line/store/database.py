@@ -114,13 +114,18 @@ class Database:
             raise ConfigError(f"{path}: cannot be opened: {exc}") from exc
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
         """A transaction that is on the disk when the block has ended, or has changed nothing.
+
+        Args:
+            durable: whether to wait for the disk. Otherwise the transaction survives a kill, and
+                not surely a power cut before the next one that is durable.
 
         Raises:
             sqlite3.Error: it could not be written. A full disk is an OperationalError.
         """
         with self._write_lock:
+            self._writer.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer

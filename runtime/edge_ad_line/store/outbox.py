@@ -88,8 +88,8 @@ class Outbox:
         ]
 
     def delivered(self, numbers: Sequence[int]) -> None:
-        """Remove messages that have arrived."""
-        with self._database.writing() as transaction:
+        """Remove messages that have arrived. After a power cut some may be sent once more."""
+        with self._database.writing(durable=False) as transaction:
             _each(transaction, "DELETE FROM outbox WHERE n = ?", numbers)
 
     def refuse(self, number: int, why: str) -> None:

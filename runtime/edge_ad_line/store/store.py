@@ -65,11 +65,12 @@ class Store:
     # -- writing results -----------------------------------------------------------------------
 
     def take_in_hand(self, part: str, record: Mapping[str, Any]) -> None:
-        """Write down that an image is being judged, so that it is not lost if the device stops.
+        """Write down that an image is being judged, so that it is not lost if the process dies.
 
-        A full disk loses this note, and nothing else.
+        It is not waited for, as that would double the cost of an image. So a power cut may lose
+        this note, as a full disk does, but no result.
         """
-        with suppress(sqlite3.Error), self._database.writing() as transaction:
+        with suppress(sqlite3.Error), self._database.writing(durable=False) as transaction:
             transaction.execute(
                 "INSERT OR REPLACE INTO in_hand VALUES (?, ?)", (part, json_text(dict(record)))
             )
@@ -365,7 +366,7 @@ class Store:
 
     def remember(self, name: str, value: Any) -> None:
         """Keep a small JSON value over restarts, such as the state of a drift alarm."""
-        with suppress(sqlite3.Error), self._database.writing() as transaction:
+        with suppress(sqlite3.Error), self._database.writing(durable=False) as transaction:
             transaction.execute(
                 "INSERT OR REPLACE INTO memory VALUES (?, ?)", (name, json_text(value))
             )

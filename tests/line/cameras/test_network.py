@@ -95,6 +95,8 @@ def test_a_stream_has_the_right_colours_also_after_it_was_lost(server):
     for _ in range(2):
         camera.open()
         frame = camera.grab(1)
+        assert frame is not None
+        assert frame.pixels is not None
         assert frame.pixels.shape == RED.shape
         assert frame.pixels[..., 0].mean() > 150 > 60 > frame.pixels[..., 2].mean()
         with pytest.raises(CameraError, match="no picture any more"):

@@ -16,6 +16,7 @@ class FakeCamera:
     pause_s, waits = 0.0, False
 
     def __init__(self, silence_s=2.0):
+        self.grab = self.take
         self.silence_s = silence_s
         self.plugged, self.silent = threading.Event(), False
         self.plugged.set()
@@ -26,7 +27,7 @@ class FakeCamera:
             raise CameraError("not plugged in")
         self.opened += 1
 
-    def grab(self, timeout_s):
+    def take(self, timeout_s):
         if not self.plugged.is_set():
             raise CameraError("unplugged")
         if self.silent:
@@ -54,7 +55,7 @@ def test_a_camera_that_was_unplugged_is_back_and_no_frame_is_given_twice(
     told, monkeypatch, wait_until
 ):
     monkeypatch.setattr("edge_ad_line.cameras.reader.backoff_s", lambda failures: 0.01)
-    camera, frames = FakeCamera(), []
+    camera, frames = FakeCamera(), list[Frame]()
     reader = reader_of(camera, frames, told)
     reader.start()
     for cycle in range(20):
@@ -74,7 +75,7 @@ def test_a_camera_that_was_unplugged_is_back_and_no_frame_is_given_twice(
 
 
 def test_a_silent_camera_is_lost_within_two_seconds_and_opened_again(told, wait_until):
-    camera, frames = FakeCamera(silence_s=0.2), []
+    camera, frames = FakeCamera(silence_s=0.2), list[Frame]()
     reader = reader_of(camera, frames, told)
     reader.start()
     wait_until(lambda: frames)
@@ -85,7 +86,7 @@ def test_a_silent_camera_is_lost_within_two_seconds_and_opened_again(told, wait_
 
 
 def test_a_read_that_hangs_is_a_silence_too(told, wait_until):
-    camera, frames = FakeCamera(silence_s=0.1), []
+    camera, frames = FakeCamera(silence_s=0.1), list[Frame]()
     hang = threading.Event()
     grab = camera.grab
     camera.grab = lambda timeout_s: grab(timeout_s) if not frames else hang.wait(20)
@@ -98,7 +99,7 @@ def test_a_read_that_hangs_is_a_silence_too(told, wait_until):
 
 
 def test_a_drivers_own_error_is_a_loss_and_not_the_end(told, wait_until):
-    camera, frames = FakeCamera(), []
+    camera, frames = FakeCamera(), list[Frame]()
     grab, failures = camera.grab, [RuntimeError("driver"), ZeroDivisionError()]
 
     def failing(timeout_s):
