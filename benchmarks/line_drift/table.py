@@ -48,7 +48,11 @@ def _false(
 
 def _delays(drawn: dict[str, Any], tiles: dict[str, Any]) -> list[list[str]]:
     rows = [
-        [f"{one['sd']:+g} sd", f"{one['good_parts_before']:,}", *map(_found, (one, other))]
+        [
+            f"{one['sd']:+g} sd",
+            f"{one['good_parts_before']:,}",
+            *map(_found, (one["delays"], other["delays"])),
+        ]
         for one, other in zip(drawn["shifts"], tiles["shifts"], strict=True)
     ]
     return rows + [
@@ -57,9 +61,9 @@ def _delays(drawn: dict[str, Any], tiles: dict[str, Any]) -> list[list[str]]:
     ]
 
 
-def _found(part: dict[str, Any]) -> str:
-    delays: Sequence[int | None] = part["delays"]
+def _found(delays: Sequence[int | None]) -> str:
     found = [delay for delay in delays if delay is not None]
+    if not found:
+        return "no alarm within 2,000"
     missed = len(delays) - len(found)
-    text = f"{np.median(found):.0f}, worst {max(found)}" if found else ""
-    return text + (f"; {missed} not found in 2,000" if missed else "")
+    return f"{np.median(found):.0f}, worst {max(found)}" + (f"; {missed} missed" if missed else "")
