@@ -62,6 +62,7 @@ LINE = {
     "events": set(),
     "backoff": set(),
     "notify": set(),
+    "drift": set(),
     "camera_health": {"result"},
     "store": {"config", "result"},
     "cameras": {"backoff", "config", "result"},
@@ -72,10 +73,11 @@ LINE = {
     "artifacts": set(),
     "drift": set(),
     "live": {"camera_health", "config", "result"},
+    "drift_watch": {"drift", "live", "store"},
     "swap": {"artifacts", "config", "live", "store"},
     "station": {
-        "camera_health", "cameras", "config", "events", "image_writer", "intake", "live",
-        "metrics", "result", "store",
+        "camera_health", "cameras", "config", "drift_watch", "events", "image_writer", "intake",
+        "live", "metrics", "result", "store",
     },
     "line": {
         "cameras", "config", "events", "image_writer", "live", "metrics", "result", "sinks",

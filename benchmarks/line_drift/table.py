@@ -55,10 +55,11 @@ def _delays(drawn: dict[str, Any], tiles: dict[str, Any]) -> list[list[str]]:
         ]
         for one, other in zip(drawn["shifts"], tiles["shifts"], strict=True)
     ]
-    return rows + [
-        [name, "2,000", "", _found({"delays": delays})]
-        for name, delays in tiles["physical"].items()
-    ]
+    usual = np.array(tiles["scores"]["calibration"] + tiles["scores"]["as they are"])
+    for name, delays in tiles["physical"].items():
+        moved = (np.mean(tiles["scores"][name]) - usual.mean()) / usual.std()
+        rows.append([f"{name} (scores move by {moved:+.2f} sd)", "2,000", "", _found(delays)])
+    return rows
 
 
 def _found(delays: Sequence[int | None]) -> str:

@@ -7,8 +7,6 @@ import queue
 import threading
 from contextlib import suppress
 
-import cv2
-
 from edge_ad_line.cameras.camera import Frame, media_type_of
 from edge_ad_line.config import KeepConfig
 from edge_ad_line.result import Result
@@ -17,14 +15,12 @@ from edge_ad_line.store.retention import ImageClass, class_of
 
 _MOST_WAITING = 16
 _NICE = 10
-_FAST = 1  # of PNG: level 6 takes four times as long for 5% less
 
 
 class ImageWriter:
     """Keeps the images of results.
 
-    A camera's own bytes are kept as they are. Pixels become a PNG, so that they can be judged
-    again.
+    A camera's own bytes are kept as they are, and pixels as a PNG.
     """
 
     def __init__(self, store: Store, keep: KeepConfig) -> None:
@@ -68,15 +64,7 @@ class ImageWriter:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         while (item := self._waiting.get()) is not None:
             result, frame, kind = item
-            content = _content(frame)
+            content = frame.to_bytes()
             if content:
                 self._store.keep_image(result.id, content, media_type_of(content), kind)
             frame.stored()
-
-
-def _content(frame: Frame) -> bytes:
-    if frame.pixels is None:
-        return frame.encoded or b""
-    bgr = cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2BGR)
-    _, encoded = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, _FAST])
-    return encoded.tobytes()

@@ -62,6 +62,7 @@ class Line:
             metrics=self.metrics,
             processor=threading.Lock(),
             unstored=self._send_unstored,
+            drifted=self._drifted,
         )
         self._stations: dict[str, Station] = {}
         self._readers: dict[str, CameraReader] = {}
@@ -186,7 +187,13 @@ class Line:
         return station.trigger(part_id, self._readers[station.camera].want)
 
     def image(self, result_id: str) -> tuple[bytes, str] | None:
-        """The image of a result and its media type, or None if it is not kept."""
+        """The image of a result with its media type, or None if it is not there any more.
+
+        Those of the last two results of each part are, whether they are kept or not.
+        """
+        for station in self._stations.values():
+            if (found := station.recent_image(result_id)) is not None:
+                return found
         return self.store.image(result_id)
 
     # -- how it is -----------------------------------------------------------------------------
@@ -409,6 +416,14 @@ class Line:
             dispatcher.send_unstored(result.to_record())
         self._alarm("store", "the disk takes no results; they are told and not stored")
 
+    def _drifted(self, part: str) -> None:
+        self.metrics.drifted(part)
+        self._alarm(
+            "drift",
+            f"part {part}: scores are not what they were; look at light, lens and the parts",
+            part=part,
+        )
+
     def _camera_changed(self, state: CameraState) -> None:
         if state.is_up:
             _LOG.info("camera %s is up", state.name)
@@ -452,6 +467,8 @@ class Line:
         while not self._stopped.wait(_TIDY_EVERY_S):
             try:
                 self.store.tidy()
+                for station in list(self._stations.values()):
+                    station.drift.save()
             except (OSError, sqlite3.Error) as exc:
                 _LOG.warning("the store cannot be tidied: %s", exc)
 
@@ -483,7 +500,7 @@ class Line:
             "waiting": station.waiting,
             "before": list(self._swaps.before(station.name)),
             "checks_place": live.limits.most_moved is not None,
-            "drift": None,
+            "drift": station.drift.to_record(live),
         }
 
     def _camera_record(self, name: str) -> dict[str, Any]:

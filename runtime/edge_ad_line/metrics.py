@@ -46,6 +46,7 @@ class Metrics:
         )
         self._swaps = self._counter("swaps", "Artifacts that were to judge.", "part", "result")
         self._drift = self._gauge("drift_evidence_log10", "Evidence of drift, in decades.", "part")
+        self._drifts = self._counter("drift_alarms", "Alarms of drift.", "part")
         self._watchdog = self._gauge(
             "watchdog_timestamp_seconds", "When the watchdog was last told that all goes on."
         )
@@ -75,6 +76,10 @@ class Metrics:
     def swapped(self, part: str, result: str) -> None:
         """Count an artifact that was ``promoted``, ``refused`` or ``rolled-back``."""
         self._swaps.labels(part, result).inc()
+
+    def drifted(self, part: str) -> None:
+        """Count an alarm of drift."""
+        self._drifts.labels(part).inc()
 
     def alive(self, now_s: float) -> None:
         """Note that the watchdog was told."""

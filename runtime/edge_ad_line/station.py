@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -12,8 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edge_ad_line.camera_health import fault_of, look_at
-from edge_ad_line.cameras.camera import Frame
+from edge_ad_line.cameras.camera import Frame, media_type_of
 from edge_ad_line.config import Mode, PartConfig
+from edge_ad_line.drift_watch import DriftWatch
 from edge_ad_line.events import Events
 from edge_ad_line.image_writer import ImageWriter
 from edge_ad_line.intake import Intake, Job
@@ -27,6 +29,7 @@ from edge_ad_runtime.prediction import Prediction
 from edge_ad_runtime.stopwatch import Stopwatch
 
 _TAKE_S = 0.5
+_REMEMBERED = 2  # images of the last results; of a large camera each has 15 MB
 _LOG = logging.getLogger(__name__)
 
 
@@ -41,6 +44,7 @@ class Surroundings:
         metrics: what is counted.
         processor: held while an image is judged, so that one image gets all cores.
         unstored: is told a result that the disk has not taken.
+        drifted: is told the name of a part whose scores have drifted.
     """
 
     store: Store
@@ -49,6 +53,7 @@ class Surroundings:
     metrics: Metrics
     processor: threading.Lock
     unstored: Callable[[Result], None]
+    drifted: Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,6 +72,9 @@ class Station:
         name: the part's name.
         config: its settings.
         camera: the name of its camera, or None.
+        drift: whether its scores are what they were.
+        fault: why the camera's last picture could not be judged, or None.
+        progress_s: the monotonic time at which the last image was taken in hand.
     """
 
     def __init__(
@@ -76,6 +84,8 @@ class Station:
         self._live, self._around, self._mode = live, around, mode
         self._intake = Intake(config.queue)
         self._asked: list[_Asked] = []
+        self._recent: deque[tuple[str, Frame]] = deque(maxlen=_REMEMBERED)
+        self.drift = DriftWatch(config.name, around.store)
         self._asked_lock = threading.Lock()
         self.fault: str | None = None
         self.progress_s = time.monotonic()
@@ -123,6 +133,15 @@ class Station:
         self._intake.close()
         if self._thread.is_alive():
             self._thread.join()
+        self.drift.save()
+
+    def recent_image(self, result_id: str) -> tuple[bytes, str] | None:
+        """The image of one of the last results, as bytes with their media type, or None."""
+        frame = next((frame for known, frame in list(self._recent) if known == result_id), None)
+        if frame is None:
+            return None
+        content = frame.to_bytes()
+        return (content, media_type_of(content)) if content else None
 
     def score(
         self, content: bytes | None, pixels: Any, *, part_id: str | None, key: str | None
@@ -240,6 +259,9 @@ class Station:
         timings = {**laps_ms, **stages}
         timings = {"wait": max(0.0, wait_ms - sum(timings.values())), **timings, "total": wait_ms}
         regions = found.regions or ()
+        drift, is_alarm = self.drift.update(live, found.score)
+        if is_alarm:
+            self._around.drifted(self.name)
         return self._result(
             job,
             verdict=found.verdict,
@@ -249,6 +271,7 @@ class Station:
             artifact=live.sha256,
             boxes=[region.to_record() for region in regions],
             timings_ms={stage: round(ms, 3) for stage, ms in timings.items()},
+            drift=round(drift, 3),
         )
 
     def _failed(self, job: Job, reason: Reason, error: str, live: Live | None = None) -> Result:
@@ -271,6 +294,7 @@ class Station:
             "score": None,
             "exact": None,
             "boxes": [],
+            "drift": None,
         }
         return Result(
             id=new_id(),
@@ -279,7 +303,6 @@ class Station:
             part_id=job.part_id,
             camera=job.camera,
             captured_at=job.frame.captured_at,
-            drift=None,
             image=None,
             stored=False,
             **{**nothing, **told},
@@ -293,6 +316,8 @@ class Station:
         """Store a result. Only then is anybody told, and only then is the image kept."""
         around = self._around
         has_image = bool(job.frame.encoded) or job.frame.pixels is not None
+        if has_image:
+            self._recent.append((result.id, job.frame))
         if has_image and around.images.wants(result):
             result = replace(result, image=f"/v1/results/{result.id}/image")
         result = around.store.add(result, source=job.frame.source, key=job.key)

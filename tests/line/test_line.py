@@ -102,6 +102,31 @@ def test_an_image_is_kept_as_the_camera_gave_it(settings, opened, good, stain, w
     assert line.store.result(found.id)["image"] == f"/v1/results/{found.id}/image"
 
 
+def test_the_last_images_can_be_seen_also_where_they_are_not_kept(settings, opened, good):
+    line = opened(settings(store={"reserve_bytes": 0, "keep": {"near": {"bytes": 0, "every": 99}}}))
+    _, second = (line.score("plate", good) for _ in range(2))
+    assert second.image is None
+    assert line.image(second.id) == (good, "image/png")
+    assert line.image("nobody") is None
+
+
+def test_scores_that_shift_are_an_alarm_that_is_counted_and_survives_a_restart(
+    settings, opened, good, monkeypatch
+):
+    line = opened(settings())
+    monkeypatch.setattr("edge_ad_line.drift.ALARM_LOG10", 0.3)
+    for _ in range(60):
+        line.score("plate", good)
+    drift = line.status()["parts"]["plate"]["drift"]
+    assert drift["parts"] == 60
+    assert drift["alarms"] > 0
+    count = line.metrics.registry.get_sample_value("edge_ad_drift_alarms_total", {"part": "plate"})
+    assert count == drift["alarms"]
+    line.drain()
+    line.close()
+    assert opened(settings()).status()["parts"]["plate"]["drift"] == drift
+
+
 def test_a_queue_that_is_full_is_an_error_that_is_counted(settings, opened, good, wait_until):
     line = opened(settings({"queue": 1}))
     with line._around.processor:  # the detector is busy
@@ -305,6 +330,9 @@ def test_a_disk_that_fails_does_not_stop_verdicts(settings, opened, stain, tmp_p
     wait_until(lambda: out.exists())
 
     class Full:
+        def __init__(self, *, durable=True):
+            """Neither kind of transaction begins."""
+
         def __enter__(self):
             raise sqlite3.OperationalError("database or disk is full")
 
