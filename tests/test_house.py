@@ -62,7 +62,6 @@ LINE = {
     "events": set(),
     "backoff": set(),
     "notify": set(),
-    "drift": set(),
     "camera_health": {"result"},
     "store": {"config", "result"},
     "cameras": {"backoff", "config", "result"},
