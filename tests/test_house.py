@@ -62,7 +62,6 @@ LINE = {
     "events": set(),
     "backoff": set(),
     "notify": set(),
-    "drift": set(),
     "camera_health": {"result"},
     "store": {"config", "result"},
     "cameras": {"backoff", "config", "result"},
@@ -71,6 +70,7 @@ LINE = {
     "intake": {"cameras", "result"},
     "image_writer": {"cameras", "config", "result", "store"},
     "artifacts": set(),
+    "drift": set(),
     "live": {"camera_health", "config", "result"},
     "drift_watch": {"drift", "live", "store"},
     "swap": {"artifacts", "config", "live", "store"},
@@ -82,7 +82,8 @@ LINE = {
         "cameras", "config", "events", "image_writer", "live", "metrics", "result", "sinks",
         "station", "store", "swap",
     },
-    "web_server": {"config"},
+    "web": {"config", "events", "line", "result"},  # all of it through the line
+    "web_server": {"config", "web"},
     "checking": {"artifacts", "camera_health", "cameras", "config", "live", "sinks", "web_server"},
     "commands": {"checking", "config", "line", "notify", "web_server"},
     "__init__": set(),
@@ -115,7 +116,8 @@ EXPORT = {
         "compiled_network", "manifest", "member", "precision", "proof", "report", "settings",
     },
     "demo": {"__init__"},
-    "commands": {"demo", "exporting", "precision", "settings"},
+    "line_demo": {"__init__"},
+    "commands": {"demo", "exporting", "line_demo", "precision", "settings"},
     "__init__": set(),
 }  # fmt: skip
 

@@ -48,18 +48,23 @@ def _false(
 
 def _delays(drawn: dict[str, Any], tiles: dict[str, Any]) -> list[list[str]]:
     rows = [
-        [f"{one['sd']:+g} sd", f"{one['good_parts_before']:,}", *map(_found, (one, other))]
+        [
+            f"{one['sd']:+g} sd",
+            f"{one['good_parts_before']:,}",
+            *map(_found, (one["delays"], other["delays"])),
+        ]
         for one, other in zip(drawn["shifts"], tiles["shifts"], strict=True)
     ]
-    return rows + [
-        [name, "2,000", "", _found({"delays": delays})]
-        for name, delays in tiles["physical"].items()
-    ]
+    usual = np.array(tiles["scores"]["calibration"] + tiles["scores"]["as they are"])
+    for name, delays in tiles["physical"].items():
+        moved = (np.mean(tiles["scores"][name]) - usual.mean()) / usual.std()
+        rows.append([f"{name} (scores move by {moved:+.2f} sd)", "2,000", "", _found(delays)])
+    return rows
 
 
-def _found(part: dict[str, Any]) -> str:
-    delays: Sequence[int | None] = part["delays"]
+def _found(delays: Sequence[int | None]) -> str:
     found = [delay for delay in delays if delay is not None]
+    if not found:
+        return "no alarm within 2,000"
     missed = len(delays) - len(found)
-    text = f"{np.median(found):.0f}, worst {max(found)}" if found else ""
-    return text + (f"; {missed} not found in 2,000" if missed else "")
+    return f"{np.median(found):.0f}, worst {max(found)}" + (f"; {missed} missed" if missed else "")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import socket
 import threading
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 
 from edge_ad_line.config import WebConfig
+from edge_ad_line.web import create_app
 from edge_ad_runtime.errors import ConfigError
 
 if TYPE_CHECKING:
     from edge_ad_line.line import Line
 
 _STOP_S = 5
+_IDLE_S = 30
+_MOST_CONNECTIONS = 200
 
 
 class WebServer:
@@ -33,24 +36,27 @@ class WebServer:
         """Take the port.
 
         Raises:
-            ConfigError: it is in use, or must not be listened on without tokens.
+            ConfigError: it is in use, or must not be listened on without tokens, or the
+                certificate cannot be used.
         """
-        app: Any = import_module("edge_ad_line.web").create_app(line)
+        settings = uvicorn.Config(
+            create_app(line),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            lifespan="off",
+            limit_concurrency=_MOST_CONNECTIONS,
+            ssl_certfile=config.certificate_file,
+            ssl_keyfile=config.key_file,
+            timeout_keep_alive=_IDLE_S,
+            timeout_graceful_shutdown=_STOP_S,
+        )
+        _load(settings, config)
         self._socket = listening(config)
         scheme = "http" if config.certificate_file is None else "https"
         self.address = f"{scheme}://{config.host}:{self._socket.getsockname()[1]}"
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                lifespan="off",
-                ssl_certfile=config.certificate_file,
-                ssl_keyfile=config.key_file,
-                timeout_graceful_shutdown=_STOP_S,
-            )
-        )
+        self._server = uvicorn.Server(settings)
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
 
     def start(self) -> None:
@@ -66,6 +72,19 @@ class WebServer:
 
     def _run(self) -> None:
         self._server.run(sockets=[self._socket])
+
+
+def _load(settings: uvicorn.Config, config: WebConfig) -> None:
+    """Read the certificate here, where somebody is told that it cannot be used."""
+    if (config.certificate_file is None) != (config.key_file is None):
+        raise ConfigError("[web] certificate_file and key_file come together, or not at all")
+    for path in filter(None, (config.certificate_file, config.key_file)):
+        if not Path(path).is_file():
+            raise ConfigError(f"[web] {path}: there is no such file")
+    try:
+        settings.load()
+    except OSError as exc:  # ssl.SSLError is one
+        raise ConfigError(f"[web] {config.certificate_file}: cannot be used: {exc}") from exc
 
 
 def listening(config: WebConfig) -> socket.socket:

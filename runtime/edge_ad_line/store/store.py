@@ -206,6 +206,11 @@ class Store:
         sql = "SELECT * FROM audit WHERE n > ? ORDER BY n LIMIT ?"
         return [dict(row) for row in self._database.rows(sql, (after, limit))]
 
+    def newest_audit(self, limit: int = 100) -> list[dict[str, Any]]:
+        """The last rows of the audit trail, newest first."""
+        sql = "SELECT * FROM audit ORDER BY n DESC LIMIT ?"
+        return [dict(row) for row in self._database.rows(sql, (limit,))]
+
     def audit_head(self) -> str:
         """The hash of the last row of the audit trail. Whoever holds it can tell a forged trail."""
         rows = self._database.rows("SELECT hash FROM audit ORDER BY n DESC LIMIT 1")
