@@ -71,6 +71,9 @@ DEVICE = {
         f"{_HERE}.threshold:threshold",
         "Make an artifact with another threshold, or say which its scores support.",
     ),
+    "pack": Listed(
+        f"{_HERE}.pack:pack", "Write an artifact as one file, for every command to take."
+    ),
     "info": Listed(
         f"{_HERE}.info:info", "Say what an artifact is and where its threshold is from."
     ),
