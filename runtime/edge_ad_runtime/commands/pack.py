@@ -20,7 +20,8 @@ from edge_ad_runtime.commands.options import ARTIFACT
 def pack(artifact: Path, out: Path | None, overwrite: bool) -> None:
     """Write an artifact as one file, for every command to take.
 
-    It stands in the folder's place. Half a copy of it is an error everywhere. The device unpacks it once, into a cache.
+    It stands in the folder's place. Half a copy of it is an error everywhere. The device
+    unpacks it once, into a cache.
 
     \b
     Example: edge-ad pack line3.edgead --out line3.edgead.zip
