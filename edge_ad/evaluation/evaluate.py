@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from edge_ad.evaluation import metrics
 from edge_ad.evaluation.judging import Judged, remarks
@@ -17,6 +16,7 @@ from edge_ad_runtime.detector import Detector
 from edge_ad_runtime.errors import ConfigError, EdgeADError
 from edge_ad_runtime.escaping import json_text
 from edge_ad_runtime.images import read_image
+from edge_ad_runtime.progress import ProgressBar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +130,7 @@ def evaluate(
     masks: list[NDArray[np.bool_]] = []
     errors: list[str] = []
     ious: list[float | None] = []
-    for image in tqdm(images, desc="evaluate", unit="image", disable=not progress):
+    for image in ProgressBar(images, desc="evaluate", unit="image", disable=not progress):
         try:
             pixels = read_image(image.path)
             prediction = detector.predict(pixels)
