@@ -145,8 +145,13 @@ def train_energy(
         state = load_progress(checkpoint, energy, optimiser, identity)
         trainer.restore(state.others)
     watched = [_batch(network, values, [row]) for row in split.watched]
-    bar = ProgressBar[None](total=settings.epochs, initial=state.epoch, desc="training", unit="epoch",
-               disable=not progress)  # fmt: skip
+    bar = ProgressBar[None](
+        total=settings.epochs,
+        initial=state.epoch,
+        desc="training",
+        unit="epoch",
+        disable=not progress,
+    )
     with bar:
         while state.epoch < settings.epochs and not state.is_over(settings.patience):
             rng = np.random.default_rng((settings.seed, 2, state.epoch))  # the same after a restart

@@ -118,8 +118,13 @@ def train_flow(
     state = Progress(epoch=0, best=float("inf"), best_epoch=0, best_state=copied_state(flow))
     if checkpoint is not None and checkpoint.exists():
         state = load_progress(checkpoint, flow, optimiser, identity)
-    bar = ProgressBar[None](total=settings.epochs, initial=state.epoch, desc="training", unit="epoch",
-               disable=not progress)  # fmt: skip
+    bar = ProgressBar[None](
+        total=settings.epochs,
+        initial=state.epoch,
+        desc="training",
+        unit="epoch",
+        disable=not progress,
+    )
     with bar:
         while state.epoch < settings.epochs and not state.is_over(settings.patience):
             rng = np.random.default_rng((settings.seed, state.epoch))  # the same after a restart
