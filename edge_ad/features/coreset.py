@@ -36,9 +36,9 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from torch import Tensor
-from tqdm import tqdm
 
 from edge_ad_runtime.errors import ConfigError, FitError
+from edge_ad_runtime.progress import ProgressBar
 
 _ACTIVE_ROWS = 16_384  # the active rows are at least so many, and at least this share of all:
 _ACTIVE_SHARE = 1 / 16  # cutting them means looking at every bound
@@ -98,7 +98,9 @@ def greedy_coreset(
 
     exact = features.dtype == np.float64
     metric = differences() if exact else _Products(_project(features, onto, spare=1).to(device))
-    with tqdm(total=n_select, desc="coreset", unit="patch", disable=not progress) as bar:
+    with ProgressBar[None](
+        total=n_select, desc="coreset", unit="patch", disable=not progress
+    ) as bar:
         return _Greedy(metric, n_select, differences, bar).run(first)
 
 
@@ -219,7 +221,7 @@ class _Greedy:
     """
 
     def __init__(
-        self, metric: _Metric, n_select: int, sharper: Callable[[], _Metric], bar: tqdm
+        self, metric: _Metric, n_select: int, sharper: Callable[[], _Metric], bar: ProgressBar[None]
     ) -> None:
         rows = metric.rows
         self.metric = metric

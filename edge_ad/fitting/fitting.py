@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from torch import nn
-from tqdm import tqdm
 
 import edge_ad
 from edge_ad.features.isolation import IsolatedPatch, rows_kept
@@ -31,6 +30,7 @@ from edge_ad.networks.run import Run, TorchRun
 from edge_ad_runtime.artifact.calibration_records import Calibration, LearnedFrom
 from edge_ad_runtime.errors import ConfigError, EdgeADWarning, FitError
 from edge_ad_runtime.images import read_image
+from edge_ad_runtime.progress import ProgressBar
 
 _KEPT_PREPROCESSED = 32
 _KEPT_ORIGINALS = 3
@@ -154,7 +154,7 @@ def _learn(
         scores = {path: score for path, score in pairs if not math.isnan(score)}
         return _Learned(kept=gathered.kept, isolated=gathered.isolated, scores=scores)
     judge = Judge(run, method.lower(network, gathered.kept, config), config.size)
-    bar = tqdm(held_out, desc="threshold", unit="image", disable=not progress)
+    bar = ProgressBar(held_out, desc="threshold", unit="image", disable=not progress)
     scores = {path: judge.score(load_preprocessed(path, config.preprocessing)) for path in bar}
     return _Learned(kept=gathered.kept, isolated=gathered.isolated, scores=scores)
 

@@ -13,10 +13,10 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from edge_ad.methods.checkpoint import Progress, copied_state, load_progress, save_progress
 from edge_ad_runtime.errors import EdgeADWarning, FitError
+from edge_ad_runtime.progress import ProgressBar
 
 
 class Epochs(Protocol):
@@ -90,8 +90,13 @@ def train_by_epochs(
     if checkpoint is not None and checkpoint.exists():
         state = load_progress(checkpoint, network, epochs.optimiser, identity)
         epochs.restore(state.others)
-    bar = tqdm(total=limits.epochs, initial=state.epoch, desc="training", unit="epoch",
-               disable=not progress)  # fmt: skip
+    bar = ProgressBar[None](
+        total=limits.epochs,
+        initial=state.epoch,
+        desc="training",
+        unit="epoch",
+        disable=not progress,
+    )
     with bar:
         while state.epoch < limits.epochs and not state.is_over(limits.patience):
             loss, of_watched = epochs.train(state.epoch), epochs.watch()

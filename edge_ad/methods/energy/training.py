@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from edge_ad.features.store import allocate
 from edge_ad.images.good import GoodImages
@@ -25,6 +24,7 @@ from edge_ad.methods.energy.network import EnergyNetwork
 from edge_ad.methods.energy.settings import EnergyConfig
 from edge_ad.methods.epochs import train_by_epochs
 from edge_ad_runtime.errors import FitError
+from edge_ad_runtime.progress import ProgressBar
 
 _STEPS = 25  # of an epoch, so that few images have as many as many
 _WARM_UP = 20  # steps in which the learning rate rises
@@ -83,7 +83,9 @@ def values_of_images(network: EnergyNetwork, images: GoodImages, *, progress: bo
     """
     device = network.level.device
     found: Values | None = None
-    with tqdm(total=len(images), desc="values", unit="image", disable=not progress) as bar:
+    with ProgressBar[None](
+        total=len(images), desc="values", unit="image", disable=not progress
+    ) as bar:
         for start, batch in images.batches():
             values = network.values(torch.from_numpy(batch).to(device))
             if not torch.isfinite(values).all():

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from edge_ad.features.coreset import greedy_coreset
 from edge_ad.methods.patchcore.proxies import learn_proxies
 from edge_ad.methods.patchcore.settings import PatchCoreConfig
 from edge_ad_runtime.errors import ExportError, FitError
+from edge_ad_runtime.progress import ProgressBar
 from edge_ad_runtime.search.exact import ExactSearch
 
 _BLOCK_ROWS = 512
@@ -107,7 +107,7 @@ def nearest_bank_rows(
     candidates = min(n, b + _SPARE_CANDIDATES)
     nearest = np.empty((n, b), np.int32)
     starts = range(0, n, _BLOCK_ROWS)
-    for start in tqdm(starts, desc="neighbours", unit="block", disable=not progress):
+    for start in ProgressBar(starts, desc="neighbours", unit="block", disable=not progress):
         block = bank[start : start + _BLOCK_ROWS]
         proposed = search.nearest(block - mean, candidates).rows  # (block, candidates)
         proposed.sort(axis=1)  # ties go to the lowest row

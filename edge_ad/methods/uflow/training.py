@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from edge_ad.features.store import allocate
 from edge_ad.images.good import GoodImages
@@ -27,6 +26,7 @@ from edge_ad.methods.uflow.flow import Flow, negative_log_likelihood
 from edge_ad.methods.uflow.network import UFlow
 from edge_ad.methods.uflow.settings import UFlowConfig
 from edge_ad_runtime.errors import FitError
+from edge_ad_runtime.progress import ProgressBar
 
 Features = list[NDArray[np.float32]]
 """For each scale ``(N, C, rows, cols)``, finest first."""
@@ -79,7 +79,9 @@ def features_of_images(network: UFlow, images: GoodImages, *, progress: bool) ->
     """
     device = next(network.parameters()).device
     found: Features = []
-    with tqdm(total=len(images), desc="features", unit="image", disable=not progress) as bar:
+    with ProgressBar[None](
+        total=len(images), desc="features", unit="image", disable=not progress
+    ) as bar:
         for start, batch in images.batches():
             scales = network.features(torch.from_numpy(batch).to(device))
             if not found:
