@@ -47,9 +47,12 @@ def main() -> None:
                 if number + TESTED > len(source.good):
                     continue
                 found = runs.setdefault(f"{name}, {number}", [])
+                if len(found) >= min(until, options.draws):
+                    continue
                 while len(found) < min(until, options.draws):
                     found.append(one_draw(source, number, seed=len(found)))
-        write_record("calibration", commit, {"tested": TESTED, "rates": RATES, "runs": runs})
+                content = {"tested": TESTED, "rates": RATES, "runs": runs}
+                write_record("calibration", commit, content)
 
 
 def one_draw(source: Source, number: int, *, seed: int) -> dict[str, Any]:
