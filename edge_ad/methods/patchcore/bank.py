@@ -27,11 +27,14 @@ class Bank:
         neighbours: ``(n, b)`` int32, the b bank rows nearest to each row, which counts itself
             (N_b(m*) of equation 7). It is None where equation 7 is left out.
         grid: ``(2,)`` int64, the rows and columns of the features of an image.
+        images: ``(n,)`` int32, the number of the image that each row is from. It is None where rows
+            are made up of many.
     """
 
     features: NDArray[np.float32]
     neighbours: NDArray[np.int32] | None
     grid: NDArray[np.int64]
+    images: NDArray[np.int32] | None = None
 
     def in_half(self) -> Bank:
         """The same bank, its rows rounded to what half precision holds exactly.
@@ -64,28 +67,37 @@ def build_bank(
             f"the bank would hold {n_select} patches, fewer than the {max(b, k)} neighbours that "
             "scoring needs; raise coreset_fraction or add images"
         )
-    chosen = _subsample(patches, n_select, config, progress=progress)
+    images: NDArray[np.int32] | None = None
+    if config.subsampler == "proxies" and n_select < len(patches):
+        chosen = learn_proxies(patches, n_select, seed=config.seed, progress=progress)
+    else:
+        rows = _choose(patches, n_select, config, progress=progress)
+        chosen = _gathered(patches, rows)
+        images = (rows // (features.shape[1] * features.shape[2])).astype(np.int32)
     return Bank(
         features=chosen,
         neighbours=nearest_bank_rows(chosen, b, progress=progress) if b else None,
         grid=np.array(features.shape[1:3]),
+        images=images,
     )
 
 
-def _subsample(
+def _choose(
     patches: NDArray[np.float32], count: int, config: PatchCoreConfig, *, progress: bool
-) -> NDArray[np.float32]:
-    """Choose ``count`` of the patches, or learn proxies that stand for them: ``(count, D)``."""
+) -> NDArray[np.int64]:
+    """The numbers of ``count`` of the patches."""
     if count == len(patches):
-        return np.array(patches)
-    if config.subsampler == "proxies":
-        return learn_proxies(patches, count, seed=config.seed, progress=progress)
+        return np.arange(count)
     if config.subsampler == "random":
         rng = np.random.default_rng(config.seed)
-        return np.array(patches[np.sort(rng.choice(len(patches), count, replace=False))])
-    rows = greedy_coreset(patches, count, seed=config.seed, progress=progress)
-    chosen = np.empty((count, patches.shape[1]), np.float32)
-    order = rows.argsort()  # the patches may be on disk: read them from front to back
+        return np.sort(rng.choice(len(patches), count, replace=False))
+    return greedy_coreset(patches, count, seed=config.seed, progress=progress)
+
+
+def _gathered(patches: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """A copy of some patches, which may be on disk: they are read from front to back."""
+    chosen = np.empty((len(rows), patches.shape[1]), np.float32)
+    order = rows.argsort()
     chosen[order] = patches[rows[order]]
     return chosen
 
