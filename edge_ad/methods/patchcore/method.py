@@ -50,13 +50,14 @@ class PatchCore:
         """The memory bank, without the images that are too unlike the others."""
         features = features_of(run, images, progress=progress)
         if images.screened:
-            return Gathered(kept=build_bank(features, settings, progress=progress))
+            bank, certificate = build_bank(features, settings, progress=progress)
+            return Gathered(kept=bank, certificate=certificate)
         isolated = find_isolated(
             features, images.paths, exclude_above=settings.exclude_outliers, seed=settings.seed
         )
         kept = only_rows(features, rows_kept(isolated, images.paths))
-        bank = build_bank(kept, settings, progress=progress)
-        return Gathered(kept=bank, isolated=tuple(isolated))
+        bank, certificate = build_bank(kept, settings, progress=progress)
+        return Gathered(kept=bank, certificate=certificate, isolated=tuple(isolated))
 
     def reference(self, run: Run, kept: Bank, settings: PatchCoreConfig) -> Reference:
         """See `edge_ad.methods.Method.reference`."""
