@@ -59,14 +59,15 @@ RUNTIME = {
 
 WORKSHOP = {
     "images": set(),
+    "compute": set(),  # where work runs, whatever it is
     "networks": {"images"},  # settings inherit those of images
     "synthetic": set(),
-    "features": {"images", "networks"},
-    "methods": {"features", "images", "networks"},  # never fitting, never one another
-    "fitting": {"__init__", "features", "images", "methods", "networks"},
+    "features": {"compute", "images", "networks"},
+    "methods": {"compute", "features", "images", "networks"},  # never fitting, never one another
+    "fitting": {"__init__", "compute", "features", "images", "methods", "networks"},
     "evaluation": {"images"},  # an artifact is evaluated, whatever has made it
     "recipes": {"features", "networks", "synthetic"},
-    "commands": {"evaluation", "fitting", "images", "methods", "networks"},
+    "commands": {"compute", "evaluation", "fitting", "images", "methods", "networks"},
     "__init__": set(),
 }
 

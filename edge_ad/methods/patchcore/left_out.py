@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from edge_ad.methods.patchcore.bank import Bank
 from edge_ad.methods.patchcore.other_rows import OtherRows
 from edge_ad.methods.patchcore.settings import PatchCoreConfig
 from edge_ad_runtime.artifact.head_records import Scoring
 from edge_ad_runtime.heads.patch_scoring import image_score, patch_distances
+from edge_ad_runtime.progress import ProgressBar
 from edge_ad_runtime.search import Nearest, mean_distances
 
 _IMAGES_AT_ONCE = 32
@@ -76,7 +76,9 @@ def scores_by_others(
     scoring = settings.scoring
     others = OtherRows(bank.features, row_parts, seed=settings.seed)
     scores = np.empty(len(features))
-    with tqdm(total=len(features), desc="left out", unit="image", disable=not progress) as bar:
+    with ProgressBar[None](
+        total=len(features), desc="left out", unit="image", disable=not progress
+    ) as bar:
         for start in range(0, len(features), _IMAGES_AT_ONCE):
             block = slice(start, start + _IMAGES_AT_ONCE)
             patches = np.asarray(features[block]).reshape(len(parts[block]), -1, features.shape[-1])
