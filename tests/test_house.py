@@ -85,7 +85,9 @@ LINE = {
     },
     "web": {"config", "events", "line", "result"},  # all of it through the line
     "web_server": {"config", "web"},
-    "checking": {"artifacts", "camera_health", "cameras", "config", "live", "sinks", "web_server"},
+    "checking": {
+        "artifacts", "camera_health", "cameras", "config", "live", "sinks", "web", "web_server",
+    },
     "commands": {"checking", "config", "line", "notify", "web_server"},
     "__init__": set(),
 }  # fmt: skip
