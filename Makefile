@@ -41,7 +41,7 @@ lint: .venv/.ready ## ruff: rules and format
 .PHONY: types
 types: .venv/.ready ## mypy, strict; the runtime for Python 3.10 too
 	$(BIN)/mypy
-	$(BIN)/mypy --python-version 3.10 runtime/edge_ad_runtime
+	$(BIN)/mypy --python-version 3.10 runtime/edge_ad_runtime runtime/edge_ad_line
 
 # From nothing but the code, on two cores in half an hour; started again, it goes on where it was.
 .PHONY: backbone

@@ -15,11 +15,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 # What every room may import: the words that all share.
-FOUNDATION = {"errors", "escaping", "regular_file"}
+FOUNDATION = {"errors", "escaping", "progress", "regular_file"}
 
 RUNTIME = {
     "errors": set(),
     "escaping": set(),
+    "progress": set(),  # of long work, wherever it is done
     "regular_file": set(),  # plain files, for whoever reads one
     "stopwatch": set(),
     "images": set(),  # pixels know nothing of what is done with them
@@ -84,21 +85,24 @@ LINE = {
     },
     "web": {"config", "events", "line", "result"},  # all of it through the line
     "web_server": {"config", "web"},
-    "checking": {"artifacts", "camera_health", "cameras", "config", "live", "sinks", "web_server"},
+    "checking": {
+        "artifacts", "camera_health", "cameras", "config", "live", "sinks", "web", "web_server",
+    },
     "commands": {"checking", "config", "line", "notify", "web_server"},
     "__init__": set(),
 }  # fmt: skip
 
 WORKSHOP = {
     "images": set(),
+    "compute": set(),  # where work runs, whatever it is
     "networks": {"images"},  # settings inherit those of images
     "synthetic": set(),
-    "features": {"images", "networks"},
-    "methods": {"features", "images", "networks"},  # never fitting, never one another
-    "fitting": {"__init__", "features", "images", "methods", "networks"},
+    "features": {"compute", "images", "networks"},
+    "methods": {"compute", "features", "images", "networks"},  # never fitting, never one another
+    "fitting": {"__init__", "compute", "features", "images", "methods", "networks"},
     "evaluation": {"images"},  # an artifact is evaluated, whatever has made it
     "recipes": {"features", "networks", "synthetic"},
-    "commands": {"evaluation", "fitting", "images", "methods", "networks"},
+    "commands": {"compute", "evaluation", "fitting", "images", "methods", "networks"},
     "__init__": set(),
 }
 

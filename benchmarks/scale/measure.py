@@ -69,7 +69,7 @@ def measure(real: NDArray[np.float32], rows: int, fraction: float) -> dict[str, 
     features = patches[:, np.newaxis, np.newaxis]  # as of images of one patch
     config = PatchCoreConfig(coreset_fraction=fraction)
     with _Peak() as peak:
-        bank_s, bank = seconds(lambda: build_bank(features, config, progress=True))
+        bank_s, (bank, _) = seconds(lambda: build_bank(features, config, progress=True))
     return {
         "rows": rows,
         "features_gb": patches.nbytes / 1e9,

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_ad.commands.cluster import CLUSTER, CLUSTER_GROUP
 from edge_ad.methods import METHODS, settings_class
 from edge_ad.networks.settings import NetworkSettings
 from edge_ad_runtime.commands.options import OVERWRITE, GroupedOption, SettingsCommand
+from edge_ad_runtime.errors import ConfigError
 
 if TYPE_CHECKING:
     from edge_ad.fitting.fitted import FittedDetector
@@ -19,7 +21,14 @@ if TYPE_CHECKING:
 _DEFAULT_METHOD = "patchcore"
 _ON_CONTACT_SHEET = 12
 _BEFORE = ("Images", "Network", "Features")  # the titles of options before the method's own
-_AFTER = ("Training", "Training by sampling", "Test", "Threshold", "Output")
+_AFTER = (
+    "Training",
+    "Training by sampling",
+    "Test",
+    "Threshold",
+    CLUSTER_GROUP,
+    "Output",
+)
 
 
 class FitCommand(click.Command):
@@ -69,7 +78,7 @@ def _method_among(arguments: Sequence[str]) -> str:
 
 
 @click.command(cls=FitCommand)
-@click.argument("good_dir", type=click.Path(path_type=Path))
+@click.argument("good_dir")
 @click.option(
     "--glob",
     "pattern",
@@ -94,12 +103,31 @@ def _method_among(arguments: Sequence[str]) -> str:
     type=click.Path(path_type=Path),
     help="Write a picture of the most isolated patches: is there a defect among the good?",
 )
+@CLUSTER
+@click.option(
+    "--work",
+    cls=GroupedOption,
+    group=CLUSTER_GROUP,
+    type=click.Path(path_type=Path),
+    help="With --cluster, the folder for features, which all machines must reach. A second start "
+    "goes on from there.  [default: OUT.work]",
+)
+@click.option(
+    "--skip-unreadable",
+    cls=GroupedOption,
+    group=CLUSTER_GROUP,
+    is_flag=True,
+    help="With --cluster, leave out images that cannot be read, and name them.",
+)
 @OVERWRITE
 def fit(
-    good_dir: Path,
+    good_dir: str,
     out: Path,
     pattern: str,
     contact_sheet: Path | None,
+    cluster: str | None,
+    work: Path | None,
+    skip_unreadable: bool,
     overwrite: bool,
     config: Any,  # of the method's own class
 ) -> None:
@@ -111,12 +139,12 @@ def fit(
     from edge_ad.fitting.contact_sheet import draw_contact_sheet
     from edge_ad.fitting.fitted import FIT
     from edge_ad.fitting.fitting import fit as fit_detector
-    from edge_ad.images.good import list_images
+    from edge_ad.images.named import is_url, list_named
     from edge_ad.networks.weights import warning_of
     from edge_ad_runtime.artifact.atomic import check_free
     from edge_ad_runtime.images import write_png
 
-    inputs = [good_dir]
+    inputs = [] if is_url(good_dir) else [Path(good_dir)]
     if isinstance(config, NetworkSettings):
         inputs.append(Path(config.weights))
         resolved = config.resolved()
@@ -124,19 +152,59 @@ def fit(
         if warning := warning_of(resolved):
             click.secho(warning, err=True, fg="yellow")
     check_free(out, overwrite=overwrite, kind=FIT, inputs=inputs)
-    fitted = fit_detector(list_images(good_dir, pattern), config, progress=True)
+    names, notes = list_named(good_dir, pattern), ()
+    if cluster is None:
+        _refuse_without_cluster(good_dir, work, skip_unreadable)
+        fitted = fit_detector(names, config, progress=True)
+    else:
+        work = work or out.with_name(f"{out.name}.work")
+        fitted, notes = _fit_on(cluster, names, config, work, skip_unreadable)
     fitted.save(out, overwrite=overwrite)
-    click.echo(_describe(fitted, out))
+    click.echo("\n".join([_describe(fitted, out), *notes]))
     if contact_sheet is not None:
         shown = fitted.record.isolated[:_ON_CONTACT_SHEET]
         sheet = draw_contact_sheet(shown, config.preprocessing)
         write_png(contact_sheet, sheet)
 
 
+def _refuse_without_cluster(good_dir: str, work: Path | None, skip_unreadable: bool) -> None:
+    """Refuse what a cluster alone can do, rather than to ignore it.
+
+    Raises:
+        ConfigError: it was asked for.
+    """
+    from edge_ad.images.named import is_url
+
+    given = {
+        f"GOOD_DIR is {good_dir}, a URL": is_url(good_dir),
+        f"work is {work}": work is not None,
+        "skip_unreadable is given": skip_unreadable,
+    }
+    for what, is_given in given.items():
+        if is_given:
+            raise ConfigError(f"{what}; give --cluster too (inline works in this process)")
+
+
+def _fit_on(
+    address: str, names: list[str], config: Any, work: Path, skip_unreadable: bool
+) -> tuple[FittedDetector, tuple[str, ...]]:
+    from edge_ad.compute import connect
+    from edge_ad.fitting.on_cluster import fit_on
+
+    with connect(address) as cluster:
+        click.echo(f"cluster {address}: {cluster.slots} at once; features in {work}", err=True)
+        return fit_on(cluster, names, config, work, skip_unreadable=skip_unreadable, progress=True)
+
+
 def _describe(fitted: FittedDetector, out: Path) -> str:
     kept = fitted.method.describe(fitted.kept)
     images = sum(not image.held_out for image in fitted.record.images)
     lines = [f"{out}: {kept} from {images} images"]
+    if (certificate := fitted.record.certificate) is not None:
+        lines.append(
+            f"each good patch is within {certificate.covering_radius:.4g} of one in the bank, "
+            f"{certificate.ratio:.2f} times the least possible at most"
+        )
     return "\n".join([*lines, _threshold_line(fitted.record.calibration), *_isolated_lines(fitted)])
 
 

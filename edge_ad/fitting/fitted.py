@@ -32,6 +32,7 @@ from edge_ad_runtime.artifact import strict
 from edge_ad_runtime.artifact.atomic import FolderKind, atomic_folder
 from edge_ad_runtime.artifact.calibration_records import Calibration
 from edge_ad_runtime.artifact.folder import hash_file
+from edge_ad_runtime.artifact.head_records import Certificate
 from edge_ad_runtime.errors import ArtifactError, ConfigError
 from edge_ad_runtime.images import RGBImage
 from edge_ad_runtime.regular_file import read_regular
@@ -73,6 +74,8 @@ class FitRecord:
         images: all good images, in order.
         isolated: where to look for a part that is not good. See `edge_ad.methods.Gathered`.
         versions: the versions of what made the fit.
+        certificate: how well a bank covers the patches that it was chosen from. None if the method
+            keeps none, or the fit was made before this was stated.
     """
 
     schema: int
@@ -81,6 +84,7 @@ class FitRecord:
     images: tuple[FitImage, ...]
     isolated: tuple[IsolatedPatch, ...]
     versions: dict[str, str]
+    certificate: Certificate | None = strict.optional()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -159,6 +163,8 @@ class FittedDetector:
                 raise OSError(str(exc)) from exc
             files = {name: hash_file(partial / name).sha256 for name in _FILES}
             content = {**_shallow(self.record), "config": self.config, "files": files}
+            if self.record.certificate is None:
+                del content["certificate"]
             text = strict.dumps(content) + "\n"
             (partial / "fit.json").write_text(text, encoding="utf-8")
 

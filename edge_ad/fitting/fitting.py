@@ -9,11 +9,10 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from torch import nn
-from tqdm import tqdm
 
 import edge_ad
 from edge_ad.features.isolation import IsolatedPatch, rows_kept
@@ -24,16 +23,20 @@ from edge_ad.fitting.calibrate import (
 )
 from edge_ad.fitting.fitted import SCHEMA, FitImage, FitRecord, FittedDetector
 from edge_ad.images.good import GoodImages, list_images, load_preprocessed
-from edge_ad.methods import Method, load_method
+from edge_ad.methods import Gathered, Method, load_method
 from edge_ad.methods.judge import Judge
 from edge_ad.methods.settings import AContrarioSettings, FitSettings
 from edge_ad.networks.run import Run, TorchRun
 from edge_ad_runtime.artifact.calibration_records import Calibration, LearnedFrom
+from edge_ad_runtime.artifact.head_records import Certificate
 from edge_ad_runtime.errors import ConfigError, EdgeADWarning, FitError
 from edge_ad_runtime.images import read_image
+from edge_ad_runtime.progress import ProgressBar
 
-_KEPT_PREPROCESSED = 32
-_KEPT_ORIGINALS = 3
+Image = TypeVar("Image", Path, str)
+
+KEPT_PREPROCESSED = 32
+KEPT_ORIGINALS = 3
 
 
 def fit(
@@ -57,7 +60,7 @@ def fit(
         ConfigError: the settings cannot work with so many images.
     """
     method, config = load_method(config.method), config.resolved()
-    learned_from, held_out = _split(list_images(images), config)
+    learned_from, held_out = split(list_images(images), config)
     if config.resolved_calibration == "leave-one-out":
         check_rate(config.false_reject_rate, len(learned_from))
     elif held_out:
@@ -69,7 +72,7 @@ def fit(
     record = FitRecord(
         schema=SCHEMA,
         method=config.method,
-        calibration=_calibration(learned.scores, config),
+        calibration=calibration_of(learned.scores, config),
         images=tuple(
             FitImage(
                 path=str(p),
@@ -80,17 +83,18 @@ def fit(
             for p in paths
         ),
         isolated=learned.isolated,
-        versions=_versions(),
+        versions=versions(),
+        certificate=learned.certificate,
     )
     _warn_of_copies(record.images)
-    shown = (held_out or learned_from)[:_KEPT_PREPROCESSED]
+    shown = (held_out or learned_from)[:KEPT_PREPROCESSED]
     return FittedDetector(
         config=config,
         record=record,
         state=network.state_dict(),
         kept=learned.kept,
         held_out=np.stack([load_preprocessed(path, config.preprocessing) for path in shown]),
-        originals=tuple(read_image(path) for path in shown[:_KEPT_ORIGINALS]),
+        originals=tuple(read_image(path) for path in shown[:KEPT_ORIGINALS]),
     )
 
 
@@ -123,8 +127,9 @@ def fit_again(fitted: FittedDetector, run: Run, *, progress: bool = False) -> Fi
         replace(image, left_out_score=learned.scores.get(Path(image.path)))
         for image in record.images
     )
-    calibration = _calibration(learned.scores, config)
-    record = replace(record, images=images, calibration=calibration)
+    calibration = calibration_of(learned.scores, config)
+    certificate = learned.certificate
+    record = replace(record, images=images, calibration=calibration, certificate=certificate)
     return replace(fitted, kept=learned.kept, record=record)
 
 
@@ -135,6 +140,7 @@ class _Learned:
     kept: Any
     isolated: tuple[IsolatedPatch, ...]
     scores: dict[Path, float]
+    certificate: Certificate | None
 
 
 def _learn(
@@ -152,14 +158,23 @@ def _learn(
     if gathered.left_out is not None:
         pairs = zip(good.paths, gathered.left_out.tolist(), strict=True)
         scores = {path: score for path, score in pairs if not math.isnan(score)}
-        return _Learned(kept=gathered.kept, isolated=gathered.isolated, scores=scores)
+        return _learned(gathered, scores)
     judge = Judge(run, method.lower(network, gathered.kept, config), config.size)
-    bar = tqdm(held_out, desc="threshold", unit="image", disable=not progress)
+    bar = ProgressBar(held_out, desc="threshold", unit="image", disable=not progress)
     scores = {path: judge.score(load_preprocessed(path, config.preprocessing)) for path in bar}
-    return _Learned(kept=gathered.kept, isolated=gathered.isolated, scores=scores)
+    return _learned(gathered, scores)
 
 
-def _split(paths: list[Path], config: FitSettings) -> tuple[list[Path], list[Path]]:
+def _learned(gathered: Gathered, scores: dict[Path, float]) -> _Learned:
+    return _Learned(
+        kept=gathered.kept,
+        isolated=gathered.isolated,
+        scores=scores,
+        certificate=gathered.certificate,
+    )
+
+
+def split(paths: list[Image], config: FitSettings) -> tuple[list[Image], list[Image]]:
     """Draw by the seed the images to learn from and those to hold out."""
     count = len(paths) if config.shots is None else config.shots
     if count > len(paths):
@@ -197,7 +212,8 @@ def _warn_of_copies(images: Iterable[FitImage]) -> None:
         )
 
 
-def _calibration(scores: dict[Path, float], config: FitSettings) -> Calibration | None:
+def calibration_of(scores: dict[Path, float], config: FitSettings) -> Calibration | None:
+    """The threshold that the scores of left-out images set. None if there are none."""
     found = np.array(list(scores.values()))
     if config.resolved_calibration == "a-contrario":
         assert isinstance(config, AContrarioSettings), "no other settings know of it"
@@ -213,7 +229,8 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """The versions of what makes a fit."""
     import torch
 
     return {"edge_ad": edge_ad.__version__, "torch": torch.__version__, "numpy": np.__version__}

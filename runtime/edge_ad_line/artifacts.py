@@ -131,6 +131,7 @@ class Artifacts:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _copy(self, source: Artifact) -> Artifact:
+        source.check_all()  # half a copy of what is kept already is refused too
         out = self._kept / source.manifest.sha256
         if out.exists():
             try:

@@ -15,6 +15,7 @@ from edge_ad_line.cameras import make_camera
 from edge_ad_line.config import CameraConfig, LineConfig, PartConfig, SinkConfig, WebConfig
 from edge_ad_line.live import Live, load_verified
 from edge_ad_line.sinks import make_sink
+from edge_ad_line.web.access import Access
 from edge_ad_line.web_server import listening
 from edge_ad_runtime.errors import ConfigError, EdgeADError
 
@@ -105,5 +106,6 @@ def _check_sink(config: SinkConfig, line: LineConfig) -> str:
 
 
 def _check_web(config: WebConfig) -> str:
+    Access.of(config)
     listening(config).close()
     return f"{config.listen} is free"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -37,6 +38,7 @@ _LOG = logging.getLogger(__name__)
 _TIDY_EVERY_S = 10.0
 _DRAIN_S = 10.0
 _STUCK_S = 60.0
+_TELL_AGAIN_S = 60.0
 
 
 class Line:
@@ -67,6 +69,7 @@ class Line:
         self._stations: dict[str, Station] = {}
         self._readers: dict[str, CameraReader] = {}
         self._dispatchers: dict[str, Dispatcher] = {}
+        self._told_of_disk_s = -_TELL_AGAIN_S
         self._is_started = self._is_stopping = False
         self._reloading = threading.Lock()
         self._stopped = threading.Event()
@@ -414,7 +417,9 @@ class Line:
     def _send_unstored(self, result: Result) -> None:
         for dispatcher in self._dispatchers.values():
             dispatcher.send_unstored(result.to_record())
-        self._alarm("store", "the disk takes no results; they are told and not stored")
+        if time.monotonic() - self._told_of_disk_s > _TELL_AGAIN_S:
+            self._told_of_disk_s = time.monotonic()
+            self._alarm("store", "the disk takes no results; they are told and not stored")
 
     def _drifted(self, part: str) -> None:
         self.metrics.drifted(part)

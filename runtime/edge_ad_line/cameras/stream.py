@@ -18,6 +18,7 @@ from edge_ad_line.cameras.camera import CameraError, Frame
 from edge_ad_line.config import StreamCamera
 
 _FFMPEG_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+_FFMPEG_LOG, _QUIET = "OPENCV_FFMPEG_LOGLEVEL", "-8"
 _V4L2_TIMEOUT = "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"
 
 
@@ -68,6 +69,7 @@ class Stream:
     def _open_address(self, address: str) -> cv2.VideoCapture:
         # UDP loses packets, and a frame with a grey half is a picture of no part
         os.environ.setdefault(_FFMPEG_OPTIONS, "rtsp_transport;tcp")
+        os.environ.setdefault(_FFMPEG_LOG, _QUIET)  # what it says of a loss is said here
         timeout_ms = self._config.timeout_ms
         settings = [
             *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms),

@@ -18,9 +18,10 @@ from edge_ad_runtime.commands.options import ARTIFACT
 )
 @click.option("--overwrite", is_flag=True, help="Replace the file that is there.")
 def pack(artifact: Path, out: Path | None, overwrite: bool) -> None:
-    """Write an artifact's folder as one file, which every command takes in its place.
+    """Write an artifact as one file, for every command to take.
 
-    Half a copy of it is an error everywhere. The device unpacks it once, into a cache.
+    It stands in the folder's place. Half a copy of it is an error everywhere. The device
+    unpacks it once, into a cache.
 
     \b
     Example: edge-ad pack line3.edgead --out line3.edgead.zip

@@ -3,14 +3,11 @@
 import json
 import shutil
 import socket
-import subprocess
-import threading
 import time
 
-import paho.mqtt.client as paho
 import pytest
-from paho.mqtt.enums import CallbackAPIVersion
 
+from benchmarks.line.brokers import Broker, Listener, mosquitto
 from edge_ad_line.config import DeviceConfig, JsonLinesSink, MqttSink, WebhookSink
 from edge_ad_line.sinks import RefusedError, SinkError, make_sink
 from edge_ad_line.sinks.dispatcher import Dispatcher
@@ -24,69 +21,9 @@ def message(n, kind="result", **more):
     return Message(n=n, kind=kind, record={"id": f"r{n}", "part": "plate", "seq": n, **more})
 
 
-class Broker:
-    """Debian's mosquitto on a port of its own, which can be gone and come back."""
-
-    def __init__(self, folder):
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self.port = found.getsockname()[1]
-        self._config = folder / "mosquitto.conf"
-        self._config.write_text(
-            f"listener {self.port} 127.0.0.1\nallow_anonymous true\n"
-            f"user root\npersistence true\npersistence_location {folder}/\n"
-        )
-        self._process = None
-        self.start()
-
-    def start(self):
-        command = [shutil.which("mosquitto", path="/usr/sbin:/usr/bin"), "-c", self._config]
-        self._process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        until = time.monotonic() + 10
-        while time.monotonic() < until:
-            with socket.socket() as found:
-                if found.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.02)
-        raise AssertionError("mosquitto does not start")
-
-    def stop(self):
-        if self._process is not None:
-            self._process.terminate()  # it writes down who has subscribed, and what waits
-            self._process.wait()
-            self._process = None
-
-
-class Listener:
-    """A client that keeps what it hears, over the broker's restarts too."""
-
-    def __init__(self, port, topic="edge_ad/#"):
-        self.heard: list[tuple[str, bytes, bool]] = []
-        self.ready = threading.Event()
-        self._client = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id="listener", clean_session=False
-        )
-        self._client.on_message = lambda c, u, m: self.heard.append((m.topic, m.payload, m.retain))
-        self._client.on_connect = lambda c, *more: c.subscribe(topic, qos=1)
-        self._client.on_subscribe = lambda *more: self.ready.set()
-        self._client.reconnect_delay_set(1, 1)
-        self._client.connect("127.0.0.1", port)
-        self._client.loop_start()
-        assert self.ready.wait(10)
-
-    def records(self, end="/result"):
-        return [json.loads(body) for topic, body, _ in self.heard if topic.endswith(end)]
-
-    def close(self):
-        self._client.disconnect()
-        self._client.loop_stop()
-
-
 @pytest.fixture
 def broker(tmp_path):
-    if shutil.which("mosquitto", path="/usr/sbin:/usr/bin") is None:
+    if mosquitto() is None:
         pytest.skip("mosquitto is not installed")
     found = Broker(tmp_path)
     yield found

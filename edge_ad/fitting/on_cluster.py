@@ -1,0 +1,158 @@
+"""`fit_on`: what `edge_ad.fit` does, with the work and the features on a cluster."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from edge_ad.compute import Cluster
+from edge_ad.features.tasks import TASK_IMAGES
+from edge_ad.fitting.calibrate import check_rate
+from edge_ad.fitting.fitted import SCHEMA, FitImage, FitRecord, FittedDetector
+from edge_ad.fitting.fitting import (
+    KEPT_ORIGINALS,
+    KEPT_PREPROCESSED,
+    calibration_of,
+    split,
+    versions,
+)
+from edge_ad.images.named import decode_named, preprocessed, read_named
+from edge_ad.methods import Lowered, load_method
+from edge_ad.methods.judge import Judge
+from edge_ad.methods.patchcore.on_cluster import LearnedOnCluster, learn_on
+from edge_ad.methods.patchcore.settings import PatchCoreConfig
+from edge_ad.methods.settings import FitSettings
+from edge_ad.networks.run import Run, TorchRun
+from edge_ad_runtime.errors import ConfigError
+from edge_ad_runtime.progress import ProgressBar
+
+_JUDGED_AT_ONCE = 32
+
+
+def fit_on(
+    cluster: Cluster,
+    names: Sequence[str],
+    config: FitSettings,
+    work: Path,
+    *,
+    task_images: int = TASK_IMAGES,
+    skip_unreadable: bool = False,
+    progress: bool = False,
+) -> tuple[FittedDetector, tuple[str, ...]]:
+    """Learn what good looks like on a cluster.
+
+    On the same images it learns what `edge_ad.fit` learns, to within the rounding of float32.
+
+    Args:
+        cluster: from `edge_ad.compute.connect`.
+        names: good images: paths that all machines reach, or URLs.
+        config: the settings, which must be PatchCore's, with the calibration ``split``.
+        work: a folder that all machines reach, for the features. A second start goes on from there.
+        task_images: how many images one task has, a multiple of 8.
+        skip_unreadable: leave out images to learn from that cannot be read. Otherwise they are an
+            error.
+        progress: show bars on stderr.
+
+    Returns:
+        What was learned, and what was measured meanwhile, in lines for people.
+
+    Raises:
+        ConfigError: the settings cannot work on a cluster, or with so many images.
+        FitError: images cannot be read, or numbers are not finite.
+        ClusterError: machines die again and again.
+    """
+    config = config.resolved()
+    if not isinstance(config, PatchCoreConfig):
+        raise ConfigError(f"method is {config.method!r}; on a cluster it must be 'patchcore'")
+    if config.resolved_calibration != "split":
+        raise ConfigError(
+            f"calibration is {config.resolved_calibration!r}; on a cluster it must be 'split'"
+        )
+    learned_from, held_out = split(sorted(names), config)
+    if held_out:
+        check_rate(config.false_reject_rate, len(held_out))
+    learned = learn_on(
+        cluster,
+        learned_from,
+        config,
+        work,
+        task_images=task_images,
+        skip_unreadable=skip_unreadable,
+        progress=progress,
+    )
+    scored = _scored(cluster, learned, held_out, config, progress=progress)
+    images = [
+        *(_image(image.name, image.sha256, None) for image in learned.images),
+        *(_image(name, *found) for name, found in zip(held_out, scored, strict=True)),
+    ]
+    shown = (held_out or [image.name for image in learned.images])[:KEPT_PREPROCESSED]
+    contents = [read_named(name) for name in shown]
+    scores = {Path(name): score for name, (_, score) in zip(held_out, scored, strict=True)}
+    fitted = FittedDetector(
+        config=config,
+        record=FitRecord(
+            schema=SCHEMA,
+            method=config.method,
+            calibration=calibration_of(scores, config),
+            images=tuple(sorted(images, key=lambda image: image.path)),
+            isolated=learned.gathered.isolated,
+            versions=versions(),
+            certificate=learned.gathered.certificate,
+        ),
+        state=learned.network.state_dict(),
+        kept=learned.gathered.kept,
+        held_out=np.stack(
+            [
+                preprocessed(name, data, config.preprocessing)
+                for name, data in zip(shown, contents, strict=True)
+            ]
+        ),
+        originals=tuple(
+            decode_named(name, data)
+            for name, data in zip(shown[:KEPT_ORIGINALS], contents, strict=False)
+        ),
+    )
+    return fitted, learned.notes
+
+
+def _image(name: str, sha256: str, score: float | None) -> FitImage:
+    return FitImage(path=name, sha256=sha256, held_out=score is not None, left_out_score=score)
+
+
+def _scored(
+    cluster: Cluster,
+    learned: LearnedOnCluster,
+    names: Sequence[str],
+    config: PatchCoreConfig,
+    *,
+    progress: bool,
+) -> list[tuple[str, float]]:
+    """The SHA-256 and the score of each image that is held out."""
+    method = load_method(config.method)
+    lowered = method.lower(learned.network, learned.gathered.kept, config)
+    score = partial(_score, run=TorchRun(learned.network), lowered=lowered, config=config)
+    parts = [names[i : i + _JUDGED_AT_ONCE] for i in range(0, len(names), _JUDGED_AT_ONCE)]
+    found: dict[int, list[tuple[str, float]]] = {}
+    with ProgressBar[None](
+        total=len(names), desc="threshold", unit="image", disable=not progress
+    ) as bar:
+        for outcome in cluster.map(score, parts):
+            found[outcome.number] = outcome.get()
+            bar.update(len(found[outcome.number]))
+    return [each for number in sorted(found) for each in found[number]]
+
+
+def _score(
+    names: Sequence[str], *, run: Run, lowered: Lowered, config: PatchCoreConfig
+) -> list[tuple[str, float]]:
+    judge = Judge(run, lowered, config.size)
+    found = []
+    for name in names:
+        data = read_named(name)
+        score = judge.score(preprocessed(name, data, config.preprocessing))
+        found.append((hashlib.sha256(data).hexdigest(), score))
+    return found

@@ -1,0 +1,324 @@
+"""PatchCore's bank of images that are spread over many machines: `PatchCore` with other means.
+
+The steps are those of `PatchCore.train` and `PatchCore.gather`. Each is a map over tasks of some
+hundred images, or workers that hold shards. What this process holds is records, the rows of one
+round, and at the end the bank.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial, reduce
+from operator import add
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ad.compute import Cluster, Outcome
+from edge_ad.features.certificate import of_greed
+from edge_ad.features.composable import composable_coreset
+from edge_ad.features.coreset import Selection
+from edge_ad.features.file_rows import FileRows
+from edge_ad.features.isolation import (
+    CANDIDATES,
+    IsolatedPatch,
+    ranked,
+    rows_kept,
+    to_other_images,
+)
+from edge_ad.features.moments import Sums, shift_of, sums
+from edge_ad.features.patches import PatchFeatures, build_network
+from edge_ad.features.projection import DIMENSIONS, drawn
+from edge_ad.features.sharded import sharded_coreset
+from edge_ad.features.tasks import (
+    FeatureRecord,
+    FeatureTask,
+    ProjectionTask,
+    TaskFolder,
+    TaskImage,
+    digest,
+    remove_leftovers,
+)
+from edge_ad.features.whitening import Whitening, whiten, whitening_of
+from edge_ad.methods import Gathered
+from edge_ad.methods.patchcore.bank import bank_of, bank_rows
+from edge_ad.methods.patchcore.settings import PatchCoreConfig
+from edge_ad.networks.run import TorchRun
+from edge_ad.networks.weights import fingerprint
+from edge_ad_runtime.errors import ConfigError, FitError
+from edge_ad_runtime.progress import ProgressBar
+
+Result = TypeVar("Result")
+
+_NAMED = 5  # unreadable images that an error names
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LearnedOnCluster:
+    """What a cluster has learned.
+
+    Attributes:
+        network: the network, whitening learned.
+        gathered: the bank, its certificate, and the isolated patches.
+        images: the images that it was learned from, excluded ones too.
+        notes: what was measured, for people.
+    """
+
+    network: PatchFeatures
+    gathered: Gathered
+    images: tuple[TaskImage, ...]
+    notes: tuple[str, ...]
+
+
+def learn_on(
+    cluster: Cluster,
+    names: Sequence[str],
+    settings: PatchCoreConfig,
+    work: Path,
+    *,
+    task_images: int,
+    skip_unreadable: bool,
+    progress: bool,
+) -> LearnedOnCluster:
+    """Learn from images by their names.
+
+    Args:
+        cluster: where.
+        names: paths that all machines reach, or URLs.
+        settings: the subsampler must be greedy.
+        work: a folder that all machines reach. What is in it already is not computed again.
+        task_images: how many images a task has.
+        skip_unreadable: leave images out that cannot be read. Otherwise they are an error.
+        progress: show bars on stderr.
+
+    Raises:
+        ConfigError: the settings cannot work on a cluster.
+        FitError: images cannot be read, or the folder cannot be written.
+        ClusterError: machines die again and again.
+    """
+    if settings.subsampler != "greedy":
+        raise ConfigError(
+            f"subsampler is {settings.subsampler!r}; on a cluster it must be 'greedy'"
+        )
+    network = build_network(settings)
+    folder = _made(work)
+    records = _features(cluster, network, names, settings, folder, task_images, progress=progress)
+    _refuse_unreadable(records, skip_unreadable=skip_unreadable)
+    everything = _FileSet(folder, records)
+    if settings.resolved_whiten:
+        network.whitening = whitening_of(_sums(cluster, everything, progress=progress).moments())
+    planned = len(names) * everything.per_image
+    _project(cluster, everything, network.whitening, settings, planned, progress=progress)
+    isolated = _isolated(cluster, everything, network.whitening, settings)
+    kept = everything.only(rows_kept(isolated, everything.names))
+    n_select = bank_rows(len(kept.projected), settings)
+    selection, note = _coreset(cluster, kept.projected, n_select, settings, progress=progress)
+    chosen = whiten(kept.features[selection.rows], network.whitening)
+    images = selection.rows // everything.per_image
+    bank = bank_of(chosen, everything.grid, settings, images=images, progress=progress)
+    certificate = of_greed(selection, kept.features.width)
+    return LearnedOnCluster(
+        network=network,
+        gathered=Gathered(kept=bank, certificate=certificate, isolated=tuple(isolated)),
+        images=tuple(image for record in records for image in record.images),
+        notes=(note,),
+    )
+
+
+class _FileSet:
+    """The files of all tasks, seen as rows."""
+
+    def __init__(
+        self,
+        folder: TaskFolder,
+        records: Sequence[FeatureRecord],
+        images: Sequence[tuple[int, ...]] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.records = records
+        self.names = [image.name for record in records for image in record.images]
+        self.grid = records[0].grid
+        self.per_image = self.grid[0] * self.grid[1]
+        counted = images or [tuple(range(len(record.images))) for record in records]
+        width = records[0].dimension
+        numbers = range(len(records))
+        self.features = FileRows(
+            tuple(map(folder.features, numbers)), tuple(counted), self.per_image, width
+        )
+        self.projected = FileRows(
+            tuple(map(folder.projected, numbers)),
+            tuple(counted),
+            self.per_image,
+            min(width, DIMENSIONS),
+        )
+
+    def only(self, kept: Iterable[int]) -> _FileSet:
+        """The same files, with some of all images alone."""
+        wanted, images, first = set(kept), [], 0
+        for record in self.records:
+            count = len(record.images)
+            images.append(tuple(i for i in range(count) if first + i in wanted))
+            first += count
+        return _FileSet(self.folder, self.records, images)
+
+    @property
+    def firsts(self) -> list[int]:
+        """The number of the first image of each task."""
+        return np.cumsum([0, *(len(record.images) for record in self.records)])[:-1].tolist()
+
+
+def _made(work: Path) -> TaskFolder:
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise FitError(f"{work}: cannot be made: {exc.strerror}") from exc
+    folder = TaskFolder(work.resolve())
+    remove_leftovers(folder)
+    return folder
+
+
+def _features(
+    cluster: Cluster,
+    network: PatchFeatures,
+    names: Sequence[str],
+    settings: PatchCoreConfig,
+    folder: TaskFolder,
+    task_images: int,
+    *,
+    progress: bool,
+) -> list[FeatureRecord]:
+    task = FeatureTask(
+        run=TorchRun(network),
+        preprocessing=settings.preprocessing,
+        folder=folder,
+        network_key=digest(
+            fingerprint(network.backbone.state_dict()),
+            *map(str, (settings.patch_size, settings.stride, settings.resolved_aggregated_dim)),
+            *map(str, (settings.resolved_backbone, settings.layers, settings.taps)),
+        ),
+    )
+    parts = [names[start : start + task_images] for start in range(0, len(names), task_images)]
+    with ProgressBar[None](
+        total=len(names), desc="features", unit="image", disable=not progress
+    ) as bar:
+        done = _each(cluster.map(task, enumerate(parts)), lambda n: bar.update(len(parts[n])))
+    return done
+
+
+def _refuse_unreadable(records: Sequence[FeatureRecord], *, skip_unreadable: bool) -> None:
+    """Name the images that cannot be read.
+
+    Raises:
+        FitError: there are some, and they are not to be left out, or no others are there.
+    """
+    unreadable = [line for record in records for line in record.unreadable]
+    if skip_unreadable and any(record.images for record in records):
+        for line in unreadable:
+            print(f"left out: {line}", file=sys.stderr)  # noqa: T201
+    elif unreadable:
+        more = f" and {len(unreadable) - _NAMED} more" if len(unreadable) > _NAMED else ""
+        raise FitError(
+            f"{len(unreadable)} images cannot be read: {'; '.join(unreadable[:_NAMED])}{more}; "
+            "mend them and start again, or give --skip-unreadable"
+        )
+
+
+def _sums(cluster: Cluster, files: _FileSet, *, progress: bool) -> Sums:
+    shift = shift_of(files.features)
+    parts = files.features.cut(len(files.records))
+    with ProgressBar[None](
+        total=len(parts), desc="whitening", unit="task", disable=not progress
+    ) as bar:
+        found = _each(cluster.map(partial(sums, shift=shift), parts), lambda n: bar.update())
+    return reduce(add, found)
+
+
+def _project(
+    cluster: Cluster,
+    files: _FileSet,
+    whitening: Whitening | None,
+    settings: PatchCoreConfig,
+    planned: int,
+    *,
+    progress: bool,
+) -> None:
+    rng = np.random.default_rng(settings.seed)
+    rng.integers(planned)  # what the coreset of one machine draws first
+    onto = drawn(files.features.width, files.features.dtype, DIMENSIONS, rng)
+    task = ProjectionTask(folder=files.folder, onto=onto, whitening=whitening)
+    items = enumerate(files.records)
+    with ProgressBar[None](
+        total=len(files.records), desc="projection", unit="task", disable=not progress
+    ) as bar:
+        _each(cluster.map(task, items), lambda n: bar.update())
+
+
+def _isolated(
+    cluster: Cluster, files: _FileSet, whitening: Whitening | None, settings: PatchCoreConfig
+) -> list[IsolatedPatch]:
+    if len(files.names) < 2:
+        return []
+    shards = files.projected.cut(cluster.slots)
+    count = min(CANDIDATES, len(files.projected))
+    selection, _ = sharded_coreset(cluster, shards, count, seed=settings.seed, projection_dim=None)
+    candidates = whiten(files.features[selection.rows], whitening)
+    own = selection.rows // files.per_image
+    task = partial(_nearest_of_task, files=files, candidates=candidates, own=own, w=whitening)
+    found = _each(cluster.map(task, range(len(files.records))), lambda n: None)
+    distances = np.min(found, axis=0)
+    return ranked(
+        selection.rows, distances, files.grid, files.names, exclude_above=settings.exclude_outliers
+    )
+
+
+def _nearest_of_task(
+    number: int,
+    *,
+    files: _FileSet,
+    candidates: NDArray[np.float32],
+    own: NDArray[np.int64],
+    w: Whitening | None,
+) -> NDArray[np.float32]:
+    """How near the images of one task come to each candidate."""
+    rows = np.load(files.folder.features(number), mmap_mode="r")
+    starts = range(0, len(rows), files.per_image)
+    images = (whiten(np.array(rows[i : i + files.per_image]), w) for i in starts)
+    return to_other_images(images, candidates, own, first=files.firsts[number])
+
+
+def _coreset(
+    cluster: Cluster,
+    projected: FileRows,
+    n_select: int,
+    settings: PatchCoreConfig,
+    *,
+    progress: bool,
+) -> tuple[Selection, str]:
+    shards = projected.cut(cluster.slots)
+    if settings.coreset == "composable":
+        selection, traffic = composable_coreset(
+            cluster, shards, n_select, seed=settings.seed, projection_dim=None
+        )
+    else:
+        selection, traffic = sharded_coreset(
+            cluster, shards, n_select, seed=settings.seed, projection_dim=None, progress=progress
+        )
+    moved = (traffic.received_bytes + traffic.sent_bytes) / 1e6
+    rebuilt = f", {traffic.rebuilt} read again after a worker died" if traffic.rebuilt else ""
+    return selection, (
+        f"{settings.coreset} coreset: {len(shards)} shards{rebuilt}, {traffic.rounds} rounds, "
+        f"{moved:.0f} MB moved"
+    )
+
+
+def _each(outcomes: Iterable[Outcome[Result]], done: Callable[[int], object]) -> list[Result]:
+    """The values in the order of their items, and a call for each as it comes."""
+    found = {}
+    for outcome in outcomes:
+        found[outcome.number] = outcome.get()
+        done(outcome.number)
+    return [found[number] for number in range(len(found))]
