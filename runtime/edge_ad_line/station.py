@@ -215,9 +215,10 @@ class Station:
                         "captured_at": job.frame.captured_at}  # fmt: skip
                 self._around.store.take_in_hand(self.name, note)
                 self._store(job, self._judged_in_any_case(job))
-            except BaseException as exc:  # whoever asked must not wait for ever
-                job.answer.set_exception(exc)
-                raise
+            except Exception as exc:  # whoever asked must not wait for ever, nor who comes next
+                _LOG.exception("part %s: a result could not be told", self.name)
+                if not job.answer.done():
+                    job.answer.set_exception(exc)
             finally:
                 self._is_busy = False
 
