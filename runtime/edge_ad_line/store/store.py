@@ -132,6 +132,10 @@ class Store:
         """Rows of the audit trail after row ``after``, in order."""
         return self.journal.audit(after, limit)
 
+    def newest_audit(self, limit: int = 100) -> list[dict[str, Any]]:
+        """The last rows of the audit trail, in order."""
+        return self.journal.newest_audit(limit)
+
     def audit_is_whole(self) -> bool:
         """Whether every row of the audit trail is what was written."""
         return self.journal.audit_is_whole()
