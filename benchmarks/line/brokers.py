@@ -35,13 +35,19 @@ class Broker:
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
-    def start(self) -> None:
-        """Start, with what was written down before, and wait until it answers."""
+    def start(self, more: str = "") -> None:
+        """Start, with what was written down before, and wait until it answers.
+
+        Args:
+            more: lines for its settings.
+        """
+        settings = self._config.read_text(encoding="utf-8")
+        self._config.write_text(settings + more, encoding="utf-8")
         command = [mosquitto() or "mosquitto", "-c", str(self._config)]
         self._process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        until = time.monotonic() + 10
+        until = time.monotonic() + 30
         while time.monotonic() < until:
             with socket.socket() as found:
                 if found.connect_ex(("127.0.0.1", self.port)) == 0:

@@ -6,6 +6,7 @@ Topics are ``edge_ad/v1/SITE/DEVICE/status`` (retained), ``.../health`` (retaine
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
 import time
@@ -156,8 +157,22 @@ class Mqtt:
             client.publish(f"{self._topic}/status", self._status("online"), qos=1, retain=True)
 
     def _on_connect_fail(self, client: paho.Client, userdata: Any) -> None:
+        why = self._why()  # the client does not tell
         with self._changed:
-            self._error = "nobody answers"
+            self._error = why
+
+    def _why(self) -> str:
+        """Why nobody can be reached, by trying once more without the client."""
+        config = self._config
+        try:
+            with socket.create_connection((config.host, config.port), _CHECK_S) as plain:
+                if config.tls:
+                    context = ssl.create_default_context(cafile=config.ca_file)
+                    with context.wrap_socket(plain, server_hostname=config.host):
+                        pass
+        except (OSError, ValueError) as exc:
+            return str(exc)
+        return "the broker does not speak MQTT, or hung up"
 
     def _on_disconnect(
         self,

@@ -3,6 +3,7 @@
 import json
 import shutil
 import socket
+import subprocess
 import time
 
 import pytest
@@ -110,6 +111,24 @@ def test_a_broker_that_is_not_there_is_told_by_the_check(broker):
         mqtt(broker).check()
     broker.start()
     mqtt(broker).check()
+
+
+# paho leaves the socket of a refused certificate to the garbage collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_tls_trusts_the_certificates_that_it_is_given_and_no_others(tmp_path, broker, wait_until):
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = [
+        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"),
+        *("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"),
+        *("-keyout", str(key), "-out", str(certificate)),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    broker.stop()
+    broker.start(f"certfile {certificate}\nkeyfile {key}\n")
+    mqtt(broker, tls=True, ca_file=str(certificate)).check()
+    with pytest.raises(ConfigError, match="certificate"):
+        mqtt(broker, tls=True).check()
 
 
 def test_a_certificate_or_password_that_cannot_be_read_is_told_when_it_is_made(tmp_path):
