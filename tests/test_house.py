@@ -80,9 +80,11 @@ LINE = {
         "cameras", "config", "drift_watch", "events", "image_writer", "inspection", "intake",
         "live", "metrics", "result", "store",
     },
+    "status": {"station"},
+    "alarms": {"events", "result", "store"},
     "line": {
-        "cameras", "config", "events", "image_writer", "inspection", "live", "metrics", "result",
-        "sinks", "station", "store", "swap",
+        "alarms", "cameras", "config", "events", "image_writer", "inspection", "live", "metrics", "result",
+        "sinks", "station", "status", "store", "swap",
     },
     "web": {"config", "events", "line", "result"},  # all of it through the line
     "web_server": {"config", "web"},
