@@ -83,8 +83,8 @@ LINE = {
     "status": {"station"},
     "alarms": {"events", "result", "store"},
     "line": {
-        "alarms", "cameras", "config", "events", "image_writer", "inspection", "live", "metrics", "result",
-        "sinks", "station", "status", "store", "swap",
+        "alarms", "cameras", "config", "events", "image_writer", "inspection", "live", "metrics",
+        "result", "sinks", "station", "status", "store", "swap",
     },
     "web": {"config", "events", "line", "result"},  # all of it through the line
     "web_server": {"config", "web"},
