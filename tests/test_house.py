@@ -84,7 +84,8 @@ EXPORT = {
         "compiled_network", "manifest", "member", "precision", "proof", "report", "settings",
     },
     "demo": {"__init__"},
-    "commands": {"demo", "exporting", "precision", "settings"},
+    "many": {"exporting", "settings"},
+    "commands": {"demo", "exporting", "many", "precision", "settings"},
     "__init__": set(),
 }  # fmt: skip
 

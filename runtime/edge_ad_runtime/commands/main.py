@@ -43,6 +43,7 @@ WORKSHOP = {
     "fit": "Learn what good parts look like from good images.",
     "export": "Compile a fit folder into a proven artifact.",
     "evaluate": "Measure an artifact on labelled images.",
+    "fit-many": "Fit, export and measure many parts with many settings.",
 }
 _HERE = "edge_ad_runtime.commands"
 DEVICE = {

@@ -57,14 +57,15 @@ def titles(text):
 
 def test_help_has_the_groups_in_the_order_of_the_steps():
     assert titles(run("--help").output) == [
-        "Images", "Network", "Features", "Method patchcore", "Threshold", "Cluster", "Output", "Options",
+        "Images", "Network", "Features", "Method patchcore", "Threshold", "Cluster", "Output",
+        "Options",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize("choice", [("--method", "toy"), ("--method=toy",)])
 def test_a_method_shows_its_own_options_and_no_others(toy, choice):
     text = run(*choice, "--help").output
-    assert titles(text) == ["Images", "Method toy", "Output", "Options"]
+    assert titles(text) == ["Images", "Method toy", "Cluster", "Output", "Options"]
     assert "--wheels" in text
     assert "--method [patchcore|" in text
     assert "|toy]" in text
@@ -127,5 +128,5 @@ def test_a_method_that_is_trained_has_groups_of_its_own():
     found = titles(run("--method", "energy", "--help").output)
     assert found == [
         *("Images", "Network", "Method energy", "Training", "Training by sampling", "Threshold"),
-        *("Output", "Options"),
+        *("Cluster", "Output", "Options"),
     ]
