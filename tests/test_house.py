@@ -15,11 +15,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 # What every room may import: the words that all share.
-FOUNDATION = {"errors", "escaping", "regular_file"}
+FOUNDATION = {"errors", "escaping", "progress", "regular_file"}
 
 RUNTIME = {
     "errors": set(),
     "escaping": set(),
+    "progress": set(),  # of long work, wherever it is done
     "regular_file": set(),  # plain files, for whoever reads one
     "stopwatch": set(),
     "images": set(),  # pixels know nothing of what is done with them

@@ -30,12 +30,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from edge_ad.features.distances import Differences, Metric, Products, centre_of, centred, sampled
 from edge_ad.features.greedy import Greedy
 from edge_ad.features.projection import DIMENSIONS, Rows, drawn, project
 from edge_ad_runtime.errors import ConfigError, FitError
+from edge_ad_runtime.progress import ProgressBar
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -147,7 +147,9 @@ def _chosen(
         return Products(centred(rows, centre_of(sampled(rows, 0, len(rows)))))
 
     metric = differences() if features.dtype == np.float64 else products()
-    with tqdm(total=n_select, desc="coreset", unit="patch", disable=not progress) as bar:
+    with ProgressBar[None](
+        total=n_select, desc="coreset", unit="patch", disable=not progress
+    ) as bar:
         greedy = Greedy(metric, n_select, bar)
         greedy.run(first, differences)
     return greedy

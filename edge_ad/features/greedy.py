@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from edge_ad.features.distances import TILE_ROWS, Metric
+from edge_ad_runtime.progress import ProgressBar
 
 _ACTIVE_ROWS = 16_384  # the active rows are at least so many, and at least this share of all:
 _ACTIVE_SHARE = 1 / 16  # cutting them means looking at every bound
@@ -37,7 +37,7 @@ class Greedy:
         chosen: their numbers, as far as they were picked here.
     """
 
-    def __init__(self, metric: Metric, capacity: int, bar: tqdm | None = None) -> None:
+    def __init__(self, metric: Metric, capacity: int, bar: ProgressBar[None] | None = None) -> None:
         rows = metric.rows
         self.metric = metric
         self.capacity = capacity

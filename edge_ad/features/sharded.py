@@ -26,7 +26,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from edge_ad.compute import Cluster
 from edge_ad.features.coreset import Selection, check_rows
@@ -34,6 +33,7 @@ from edge_ad.features.distances import Differences, Products, centre_of
 from edge_ad.features.greedy import Greedy
 from edge_ad.features.projection import DIMENSIONS, Rows, drawn
 from edge_ad.features.shard import Leaders, Shard
+from edge_ad_runtime.progress import ProgressBar
 
 _LEAST_SENT = 1_024  # rows that a shard sends in a round, at least
 _ROUNDS = 24  # about so many rounds are aimed at: more rows are sent where fewer were picked
@@ -84,7 +84,9 @@ def sharded_coreset(
         ClusterError: a worker dies again and again, or there is no room for the shards.
     """
     with Gathering(cluster, shards, n_select, seed, projection_dim) as gathering:
-        with tqdm(total=n_select, desc="coreset", unit="patch", disable=not progress) as bar:
+        with ProgressBar[None](
+            total=n_select, desc="coreset", unit="patch", disable=not progress
+        ) as bar:
             for picks in gathering.rounds():
                 bar.update(picks)
         radius = gathering.farthest()

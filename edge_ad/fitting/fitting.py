@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 from torch import nn
-from tqdm import tqdm
 
 import edge_ad
 from edge_ad.features.isolation import IsolatedPatch, rows_kept
@@ -32,6 +31,7 @@ from edge_ad_runtime.artifact.calibration_records import Calibration, LearnedFro
 from edge_ad_runtime.artifact.head_records import Certificate
 from edge_ad_runtime.errors import ConfigError, EdgeADWarning, FitError
 from edge_ad_runtime.images import read_image
+from edge_ad_runtime.progress import ProgressBar
 
 Image = TypeVar("Image", Path, str)
 
@@ -160,7 +160,7 @@ def _learn(
         scores = {path: score for path, score in pairs if not math.isnan(score)}
         return _learned(gathered, scores)
     judge = Judge(run, method.lower(network, gathered.kept, config), config.size)
-    bar = tqdm(held_out, desc="threshold", unit="image", disable=not progress)
+    bar = ProgressBar(held_out, desc="threshold", unit="image", disable=not progress)
     scores = {path: judge.score(load_preprocessed(path, config.preprocessing)) for path in bar}
     return _learned(gathered, scores)
 

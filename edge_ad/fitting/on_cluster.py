@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from edge_ad.compute import Cluster
 from edge_ad.features.tasks import TASK_IMAGES
@@ -29,6 +29,7 @@ from edge_ad.methods.patchcore.settings import PatchCoreConfig
 from edge_ad.methods.settings import FitSettings
 from edge_ad.networks.run import Run, TorchRun
 from edge_ad_runtime.errors import ConfigError
+from edge_ad_runtime.progress import ProgressBar
 
 _JUDGED_AT_ONCE = 32
 
@@ -50,7 +51,7 @@ def fit_on(
     Args:
         cluster: from `edge_ad.compute.connect`.
         names: good images: paths that all machines reach, or URLs.
-        config: the settings, which must be PatchCore's, with the calibration ``split``.
+        config: the settings, which must be PatchCore's.
         work: a folder that all machines reach, for the features. A second start goes on from there.
         task_images: how many images one task has, a multiple of 8.
         skip_unreadable: leave out images to learn from that cannot be read. Otherwise they are an
@@ -68,12 +69,10 @@ def fit_on(
     config = config.resolved()
     if not isinstance(config, PatchCoreConfig):
         raise ConfigError(f"method is {config.method!r}; on a cluster it must be 'patchcore'")
-    if config.resolved_calibration != "split":
-        raise ConfigError(
-            f"calibration is {config.resolved_calibration!r}; on a cluster it must be 'split'"
-        )
     learned_from, held_out = split(sorted(names), config)
-    if held_out:
+    if config.resolved_calibration == "leave-one-out":
+        check_rate(config.false_reject_rate, len(learned_from))
+    elif held_out:
         check_rate(config.false_reject_rate, len(held_out))
     learned = learn_on(
         cluster,
@@ -86,12 +85,16 @@ def fit_on(
     )
     scored = _scored(cluster, learned, held_out, config, progress=progress)
     images = [
-        *(_image(image.name, image.sha256, None) for image in learned.images),
-        *(_image(name, *found) for name, found in zip(held_out, scored, strict=True)),
+        *_learned_from(learned),
+        *(
+            FitImage(path=name, sha256=sha256, held_out=True, left_out_score=score)
+            for name, (sha256, score) in zip(held_out, scored, strict=True)
+        ),
     ]
     shown = (held_out or [image.name for image in learned.images])[:KEPT_PREPROCESSED]
     contents = [read_named(name) for name in shown]
-    scores = {Path(name): score for name, (_, score) in zip(held_out, scored, strict=True)}
+    found = {image.path: image.left_out_score for image in images}
+    scores = {Path(path): score for path, score in found.items() if score is not None}
     fitted = FittedDetector(
         config=config,
         record=FitRecord(
@@ -119,8 +122,17 @@ def fit_on(
     return fitted, learned.notes
 
 
-def _image(name: str, sha256: str, score: float | None) -> FitImage:
-    return FitImage(path=name, sha256=sha256, held_out=score is not None, left_out_score=score)
+def _learned_from(learned: LearnedOnCluster) -> Iterator[FitImage]:
+    """The images that were learned from, with the scores that they have without themselves."""
+    left_out = learned.gathered.left_out
+    scores = [math.nan] * len(learned.images) if left_out is None else left_out.tolist()
+    for image, score in zip(learned.images, scores, strict=True):
+        yield FitImage(
+            path=image.name,
+            sha256=image.sha256,
+            held_out=False,
+            left_out_score=None if math.isnan(score) else score,
+        )
 
 
 def _scored(
@@ -137,7 +149,9 @@ def _scored(
     score = partial(_score, run=TorchRun(learned.network), lowered=lowered, config=config)
     parts = [names[i : i + _JUDGED_AT_ONCE] for i in range(0, len(names), _JUDGED_AT_ONCE)]
     found: dict[int, list[tuple[str, float]]] = {}
-    with tqdm(total=len(names), desc="threshold", unit="image", disable=not progress) as bar:
+    with ProgressBar[None](
+        total=len(names), desc="threshold", unit="image", disable=not progress
+    ) as bar:
         for outcome in cluster.map(score, parts):
             found[outcome.number] = outcome.get()
             bar.update(len(found[outcome.number]))

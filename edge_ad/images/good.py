@@ -24,6 +24,10 @@ class GoodImages:
         preprocessing: how they are brought to the network's input size.
         screened: whether outliers have already been left out, so that none need be looked for.
         pixels: the preprocessed images, ``(N, H, W, 3)`` uint8, where they are already in memory.
+        parts: ``(N,)``, the number of the part that each image shows. With None each shows another.
+
+    Attributes:
+        parts: as given.
     """
 
     def __init__(
@@ -33,10 +37,12 @@ class GoodImages:
         *,
         screened: bool = False,
         pixels: NDArray[np.uint8] | None = None,
+        parts: NDArray[np.int64] | None = None,
     ) -> None:
         self.paths = list(paths)
         self.preprocessing = preprocessing
         self.screened = screened
+        self.parts = np.arange(len(self.paths)) if parts is None else parts
         self._pixels = pixels
         self._left: tuple[object, NDArray[Any]] | None = None
 
@@ -56,6 +62,7 @@ class GoodImages:
             self.preprocessing,
             screened=self.screened,
             pixels=None if self._pixels is None else self._pixels[list(rows)],
+            parts=self.parts[list(rows)],
         )
 
     def batches(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:

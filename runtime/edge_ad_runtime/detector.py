@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -16,11 +16,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ad_runtime.artifact.a_contrario_records import AContrarioRecord
 from edge_ad_runtime.artifact.folder import Artifact
 from edge_ad_runtime.artifact.schema import Manifest
 from edge_ad_runtime.artifact.words import EngineChoice
+from edge_ad_runtime.decision.calibration import moved_to_threshold
 from edge_ad_runtime.decision.regions import Region, find_regions
-from edge_ad_runtime.decision.threshold import verdict_of
+from edge_ad_runtime.decision.threshold import check_threshold, verdict_of
 from edge_ad_runtime.device.saturation import warn_where_int8_saturates
 from edge_ad_runtime.device.settings import read_device_settings
 from edge_ad_runtime.engines import Engine
@@ -74,11 +76,12 @@ class Detector:
         engine: EngineChoice = "auto",
         threads: int | None = None,
         search: SearchChoice | Literal["auto"] = "auto",
+        threshold: float | None = None,
     ) -> Detector:
         """Load an artifact and run it once, so that the first image is as fast as the next.
 
         Args:
-            path: the ``.edgead`` folder.
+            path: the ``.edgead`` folder, or the archive that ``edge-ad pack`` makes of it.
             engine: a name of `edge_ad_runtime.engines.ENGINES`. ``auto`` takes the one that the
                 artifact was exported for.
             threads: the CPU threads of the network and the HNSW search. None takes what
@@ -87,12 +90,17 @@ class Detector:
             search: ``artifact`` takes the artifact's own search, and ``exact`` the exact one.
                 ``auto`` takes what ``edge-ad tune`` has found best, or else the artifact's. The
                 score is the same with each.
+            threshold: try another threshold than the artifact's. None takes the artifact's.
+                (``edge-ad threshold`` makes an artifact with another one, for the line.)
 
         Raises:
             ArtifactError: the artifact is missing, damaged, inconsistent or too new.
+            ConfigError: the artifact's scores can have no such threshold.
             EngineError: the engine is not installed or refuses the graph.
         """
         artifact = Artifact.open(path)
+        if threshold is not None:
+            artifact = _with_threshold(artifact, threshold)
         tuned = read_device_settings(artifact) if search == "auto" else None
         if tuned is not None:
             search, threads = tuned.search, tuned.threads if threads is None else threads
@@ -321,6 +329,15 @@ class Detector:
         rows, cols = self.manifest.preprocessing.size
         blank = np.zeros((rows, cols, 3), np.uint8)
         self._judge([_Prepared(blank, (rows, cols), {})], with_map=True)
+
+
+def _with_threshold(artifact: Artifact, threshold: float) -> Artifact:
+    """The artifact with another threshold in memory, and what its scores make of that."""
+    manifest = artifact.manifest
+    in_decades = any(isinstance(m.head, AContrarioRecord) for m in manifest.members)
+    check_threshold(threshold, in_decades=in_decades)
+    calibration = moved_to_threshold(manifest.calibration, threshold, manifest.sha256)
+    return replace(artifact, manifest=replace(manifest, calibration=calibration))
 
 
 @dataclass(frozen=True)

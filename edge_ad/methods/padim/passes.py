@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from edge_ad.images.good import GoodImages
 from edge_ad.networks.run import Run
+from edge_ad_runtime.progress import ProgressBar
 
 EMBEDDING = "embedding"
 """The network's output, ``(N, rows, cols, d)`` float32."""
@@ -55,7 +55,9 @@ class Passes:
             yield from (self._kept[start : start + _BATCH] for start in range(0, len(self), _BATCH))
             return
         kept: NDArray[np.float32] | None = None
-        with tqdm(total=len(self), desc=what, unit="image", disable=not self._progress) as bar:
+        with ProgressBar[None](
+            total=len(self), desc=what, unit="image", disable=not self._progress
+        ) as bar:
             for start, images in self._images.batches():
                 values = self._run(images)[EMBEDDING]
                 batch = values.reshape(len(values), -1, values.shape[-1])  # (n, positions, d)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from edge_ad.features.certificate import certify, of_greed
 from edge_ad.features.coreset import greedy_selection
@@ -15,6 +14,7 @@ from edge_ad.methods.patchcore.proxies import learn_proxies
 from edge_ad.methods.patchcore.settings import PatchCoreConfig
 from edge_ad_runtime.artifact.head_records import Certificate
 from edge_ad_runtime.errors import ExportError, FitError
+from edge_ad_runtime.progress import ProgressBar
 from edge_ad_runtime.search.exact import ExactSearch
 
 _BLOCK_ROWS = 512
@@ -30,11 +30,14 @@ class Bank:
         neighbours: ``(n, b)`` int32, the b bank rows nearest to each row, which counts itself
             (N_b(m*) of equation 7). It is None where equation 7 is left out.
         grid: ``(2,)`` int64, the rows and columns of the features of an image.
+        images: ``(n,)`` int32, the number of the image that each row is from. It is None where rows
+            are made up of many.
     """
 
     features: NDArray[np.float32]
     neighbours: NDArray[np.int32] | None
     grid: NDArray[np.int64]
+    images: NDArray[np.int32] | None = None
 
     def in_half(self) -> Bank:
         """The same bank, its rows rounded to what half precision holds exactly.
@@ -63,8 +66,10 @@ def build_bank(
     """
     patches = features.reshape(-1, features.shape[-1])
     n_select = bank_rows(len(patches), config)
-    chosen, certificate = _subsample(patches, n_select, config, progress=progress)
-    return bank_of(chosen, features.shape[1:3], config, progress=progress), certificate
+    chosen, rows, certificate = _subsample(patches, n_select, config, progress=progress)
+    grid = features.shape[1:3]
+    images = None if rows is None else rows // (grid[0] * grid[1])
+    return bank_of(chosen, grid, config, images=images, progress=progress), certificate
 
 
 def bank_rows(patches: int, config: PatchCoreConfig) -> int:
@@ -88,34 +93,41 @@ def bank_of(
     grid: Sequence[int],
     config: PatchCoreConfig,
     *,
+    images: NDArray[np.int64] | None = None,
     progress: bool = False,
 ) -> Bank:
-    """The bank of patches ``(n, D)`` that were chosen, on a grid of rows and columns."""
+    """The bank of patches ``(n, D)`` that were chosen, on a grid of rows and columns.
+
+    ``images`` are the numbers ``(n,)`` of those that they are from, if they are.
+    """
     b = config.scoring.reweight_neighbours or 0
     return Bank(
         features=chosen,
         neighbours=nearest_bank_rows(chosen, b, progress=progress) if b else None,
         grid=np.array(grid),
+        images=None if images is None else images.astype(np.int32),
     )
 
 
 def _subsample(
     patches: NDArray[np.float32], count: int, config: PatchCoreConfig, *, progress: bool
-) -> tuple[NDArray[np.float32], Certificate]:
-    """Choose ``count`` of the patches, or learn proxies that stand for them: ``(count, D)``."""
+) -> tuple[NDArray[np.float32], NDArray[np.int64] | None, Certificate]:
+    """``count`` of the patches ``(count, D)``, with their numbers, or as many learned proxies."""
     width = patches.shape[1]
     if count == len(patches):
         perfect = Certificate(covering_radius=0.0, least_radius=0.0, dimensions=width)
-        return np.array(patches), perfect
+        return np.array(patches), np.arange(count), perfect
     if config.subsampler == "greedy":
         selection = greedy_selection(patches, count, seed=config.seed, progress=progress)
-        return rows_of(patches, selection.rows), of_greed(selection, width)
+        chosen = rows_of(patches, selection.rows)
+        return chosen, selection.rows, of_greed(selection, width)
     if config.subsampler == "proxies":
-        chosen = learn_proxies(patches, count, seed=config.seed, progress=progress)
+        rows, chosen = None, learn_proxies(patches, count, seed=config.seed, progress=progress)
     else:
         rng = np.random.default_rng(config.seed)
-        chosen = np.array(patches[np.sort(rng.choice(len(patches), count, replace=False))])
-    return chosen, certify(patches, chosen, seed=config.seed)
+        rows = np.sort(rng.choice(len(patches), count, replace=False))
+        chosen = np.array(patches[rows])
+    return chosen, rows, certify(patches, chosen, seed=config.seed)
 
 
 def rows_of(patches: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -143,7 +155,7 @@ def nearest_bank_rows(
     candidates = min(n, b + _SPARE_CANDIDATES)
     nearest = np.empty((n, b), np.int32)
     starts = range(0, n, _BLOCK_ROWS)
-    for start in tqdm(starts, desc="neighbours", unit="block", disable=not progress):
+    for start in ProgressBar(starts, desc="neighbours", unit="block", disable=not progress):
         block = bank[start : start + _BLOCK_ROWS]
         proposed = search.nearest(block - mean, candidates).rows  # (block, candidates)
         proposed.sort(axis=1)  # ties go to the lowest row

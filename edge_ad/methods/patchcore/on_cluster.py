@@ -17,7 +17,6 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from edge_ad.compute import Cluster, Outcome
 from edge_ad.features.certificate import of_greed
@@ -46,11 +45,13 @@ from edge_ad.features.tasks import (
 )
 from edge_ad.features.whitening import Whitening, whiten, whitening_of
 from edge_ad.methods import Gathered
-from edge_ad.methods.patchcore.bank import bank_of, bank_rows
+from edge_ad.methods.patchcore.bank import Bank, bank_of, bank_rows
+from edge_ad.methods.patchcore.left_out import can_leave_out, scores_by_others
 from edge_ad.methods.patchcore.settings import PatchCoreConfig
 from edge_ad.networks.run import TorchRun
 from edge_ad.networks.weights import fingerprint
 from edge_ad_runtime.errors import ConfigError, FitError
+from edge_ad_runtime.progress import ProgressBar
 
 Result = TypeVar("Result")
 
@@ -118,11 +119,19 @@ def learn_on(
     n_select = bank_rows(len(kept.projected), settings)
     selection, note = _coreset(cluster, kept.projected, n_select, settings, progress=progress)
     chosen = whiten(kept.features[selection.rows], network.whitening)
-    bank = bank_of(chosen, everything.grid, settings, progress=progress)
-    certificate = of_greed(selection, kept.features.width)
+    images = selection.rows // everything.per_image
+    bank = bank_of(chosen, everything.grid, settings, images=images, progress=progress)
+    left_out = None
+    if settings.resolved_calibration == "leave-one-out":
+        left_out = _left_out(cluster, kept, bank, network.whitening, settings, progress=progress)
     return LearnedOnCluster(
         network=network,
-        gathered=Gathered(kept=bank, certificate=certificate, isolated=tuple(isolated)),
+        gathered=Gathered(
+            kept=bank,
+            certificate=of_greed(selection, kept.features.width),
+            left_out=left_out,
+            isolated=tuple(isolated),
+        ),
         images=tuple(image for record in records for image in record.images),
         notes=(note,),
     )
@@ -201,7 +210,9 @@ def _features(
         ),
     )
     parts = [names[start : start + task_images] for start in range(0, len(names), task_images)]
-    with tqdm(total=len(names), desc="features", unit="image", disable=not progress) as bar:
+    with ProgressBar[None](
+        total=len(names), desc="features", unit="image", disable=not progress
+    ) as bar:
         done = _each(cluster.map(task, enumerate(parts)), lambda n: bar.update(len(parts[n])))
     return done
 
@@ -227,7 +238,9 @@ def _refuse_unreadable(records: Sequence[FeatureRecord], *, skip_unreadable: boo
 def _sums(cluster: Cluster, files: _FileSet, *, progress: bool) -> Sums:
     shift = shift_of(files.features)
     parts = files.features.cut(len(files.records))
-    with tqdm(total=len(parts), desc="whitening", unit="task", disable=not progress) as bar:
+    with ProgressBar[None](
+        total=len(parts), desc="whitening", unit="task", disable=not progress
+    ) as bar:
         found = _each(cluster.map(partial(sums, shift=shift), parts), lambda n: bar.update())
     return reduce(add, found)
 
@@ -246,7 +259,7 @@ def _project(
     onto = drawn(files.features.width, files.features.dtype, DIMENSIONS, rng)
     task = ProjectionTask(folder=files.folder, onto=onto, whitening=whitening)
     items = enumerate(files.records)
-    with tqdm(
+    with ProgressBar[None](
         total=len(files.records), desc="projection", unit="task", disable=not progress
     ) as bar:
         _each(cluster.map(task, items), lambda n: bar.update())
@@ -308,6 +321,43 @@ def _coreset(
         f"{settings.coreset} coreset: {len(shards)} shards{rebuilt}, {traffic.rounds} rounds, "
         f"{moved:.0f} MB moved"
     )
+
+
+def _left_out(
+    cluster: Cluster,
+    kept: _FileSet,
+    bank: Bank,
+    whitening: Whitening | None,
+    settings: PatchCoreConfig,
+    *,
+    progress: bool,
+) -> NDArray[np.float64] | None:
+    """The score of each of all images without its own rows of the bank: see `leave_one_out`."""
+    if not can_leave_out(bank.images, settings):
+        return None
+    task = partial(_scores_of_task, files=kept, bank=bank, w=whitening, settings=settings)
+    numbers = range(len(kept.records))
+    with ProgressBar[None](
+        total=len(numbers), desc="left out", unit="task", disable=not progress
+    ) as bar:
+        found = _each(cluster.map(task, numbers), lambda n: bar.update())
+    scores = np.full(len(kept.names), np.nan)  # of those that were excluded
+    for first, images, of_task in zip(kept.firsts, kept.features.images, found, strict=True):
+        scores[first + np.array(images, np.int64)] = of_task
+    return scores
+
+
+def _scores_of_task(
+    number: int, *, files: _FileSet, bank: Bank, w: Whitening | None, settings: PatchCoreConfig
+) -> NDArray[np.float64]:
+    """The scores of the images of one task that count, without their own rows of the bank."""
+    images = np.array(files.features.images[number], np.int64)
+    before = sum(map(len, files.features.images[:number]))
+    shape = (-1, *files.grid, files.features.width)
+    rows = np.load(files.folder.features(number), mmap_mode="r").reshape(shape)[images]
+    features = whiten(rows.reshape(-1, shape[-1]), w).reshape(shape)
+    parts = np.arange(before, before + len(images))
+    return scores_by_others(features, bank, parts, np.asarray(bank.images, np.int64), settings)
 
 
 def _each(outcomes: Iterable[Outcome[Result]], done: Callable[[int], object]) -> list[Result]:

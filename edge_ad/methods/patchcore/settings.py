@@ -7,9 +7,10 @@ from typing import Annotated, ClassVar, Literal
 
 from edge_ad.features.settings import FeatureSettings
 from edge_ad.methods.patchcore.convention import CONVENTIONS, ConventionName
-from edge_ad.methods.settings import FitSettings
+from edge_ad.methods.settings import CalibrationName, FitSettings
 from edge_ad_runtime.artifact.bounds import Above, Between, Except, UpTo
 from edge_ad_runtime.artifact.head_records import MapSettings, Scoring
+from edge_ad_runtime.errors import ConfigError
 from edge_ad_runtime.settings import setting
 
 BLUR_SIGMA_PX = 4.0  # the paper's, at its 224 px input
@@ -34,6 +35,7 @@ class PatchCoreConfig(FeatureSettings, FitSettings):
     """
 
     method: ClassVar[str] = "patchcore"
+    calibrations: ClassVar[tuple[CalibrationName, ...]] = ("split", "leave-one-out")
 
     convention: ConventionName = setting(
         "paper",
@@ -62,6 +64,21 @@ class PatchCoreConfig(FeatureSettings, FitSettings):
         "weight out.",
         unset="the convention's",
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.subsampler == "proxies" and self.calibration == "leave-one-out":
+            raise ConfigError(
+                "calibration is 'leave-one-out' and subsampler 'proxies', whose bank has no rows "
+                "that are of one image alone; give --calibration split"
+            )
+
+    @property
+    def resolved_calibration(self) -> CalibrationName:
+        """How the threshold is set, where `calibration` is None."""
+        if self.subsampler == "proxies":
+            return "split"
+        return super().resolved_calibration
 
     @property
     def resolved_aggregated_dim(self) -> int | None:

@@ -19,6 +19,9 @@ _COLUMNS = (
     "setting", "image AUROC", "pixel AUROC", "PRO", "spread of good parts", "good left out",
     "bank, times least radius", "ms per image", "MB", "fitted in",
 )  # fmt: skip
+_NOTE = """Times are of one thread, beside whatever else ran on the machine. The spread says how
+far the scores of good images that were left out reach above what is usual: the 90th percentile less
+the median, divided by the median."""
 _STYLE = """
 body { font-family: sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; }
 table { border-collapse: collapse; width: 100%; margin-bottom: 2em; }
@@ -71,9 +74,7 @@ def write_page(rows: Sequence[Row], out: Path) -> None:
 <html lang="en"><meta charset="utf-8"><title>{len(rows)} cells</title>
 <style>{_STYLE}</style>
 <h1>{len(parts)} parts, {len(rows)} cells{f", {failed} failed" if failed else ""}</h1>
-<p class="note">Times are of one thread, beside whatever else ran on the machine. The spread says how
-far the scores of good images that were left out reach above what is usual: the 90th percentile less
-the median, divided by the median.</p>
+<p class="note">{_NOTE}</p>
 {content}
 </html>
 """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge_ad_runtime.commands.options import ARTIFACT, AS_JSON, ENGINE, THREADS
+from edge_ad_runtime.commands.options import ARTIFACT, AS_JSON, ENGINE, THREADS, THRESHOLD
 from edge_ad_runtime.errors import EdgeADError
 from edge_ad_runtime.escaping import json_text, shown
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--no-map", is_flag=True, help="Scores only: leave out what only maps need.")
 @ENGINE
 @THREADS
+@THRESHOLD
 def score(
     artifact: Path,
     images: tuple[Path, ...],
@@ -31,6 +32,7 @@ def score(
     no_map: bool,
     engine: EngineChoice,
     threads: int | None,
+    threshold: float | None,
 ) -> None:
     """Score images, one line each.
 
@@ -46,7 +48,7 @@ def score(
 
     if no_map and maps is not None:
         raise click.UsageError("--no-map and --maps exclude one another")
-    detector = Detector.load(artifact, engine=engine, threads=threads)
+    detector = Detector.load(artifact, engine=engine, threads=threads, threshold=threshold)
     paths = list(expand_folders(images))
     names = overlay_names(paths) if maps is not None else {}
     failed = without_map = 0

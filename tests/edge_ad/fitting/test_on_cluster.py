@@ -111,6 +111,14 @@ def test_an_outlier_is_excluded_on_a_cluster_too(parts, small, tmp_path):
     assert len(many.kept.features) == len(one.kept.features)
 
 
+def test_each_image_is_left_out_in_turn_on_a_cluster_too(parts, small, names, tmp_path):
+    config = replace(small, calibration="leave-one-out")
+    one, many = fit(names, config), fit_small(TWO, names, config, tmp_path / "work")
+    assert many.calibration.images == len(names)
+    for a, b in zip(one.record.images, many.record.images, strict=True):
+        assert b.left_out_score == pytest.approx(a.left_out_score, rel=2e-2)
+
+
 def test_a_composable_bank_covers_less_well_and_says_so(names, small, tmp_path):
     exact = fit_small(TWO, names, small, tmp_path / "work")
     composable = fit_small(TWO, names, replace(small, coreset="composable"), tmp_path / "work")

@@ -284,3 +284,13 @@ def test_without_maps_the_scores_are_the_same(tiny, good_image, tmp_path):
     refused = run("score", tiny, good_image, "--no-map", "--maps", tmp_path)
     assert refused.exit_code == 2
     assert "exclude one another" in refused.stderr
+
+
+def test_another_threshold_is_tried_without_another_artifact(tiny, good_image):
+    score = json.loads(run("score", tiny, good_image, "--json").stdout)["score"]
+    below = run("score", tiny, good_image, "--json", "--threshold", score / 2)
+    line = json.loads(below.stdout)
+    assert (line["verdict"], line["threshold"]) == ("anomalous", score / 2)
+    refused = run("score", tiny, good_image, "--threshold", "-1")
+    assert refused.exit_code == 1
+    assert "threshold is -1; a threshold must be a number above 0" in refused.stderr
