@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.a_contrario import table as a_contrario
 from benchmarks.backbones import table as backbones
 from benchmarks.before import table as before
+from benchmarks.cluster import table as cluster
 from benchmarks.coreset import table as coreset
 from benchmarks.edge import table as edge
 from benchmarks.engines import table as engines
@@ -38,6 +39,7 @@ To repeat: `EDGE_AD_DATA=FOLDER make bench`, FOLDER holding `data/` (magnetic-ti
 _SECTIONS = {  # by the record's name, in the page's order
     "coreset": coreset.section,
     "scale": scale.section,
+    "cluster": cluster.section,
     "search": search.section,
     "tried": tried.section,
     "magnetic_tile": magnetic_tile.section,

@@ -24,11 +24,9 @@ from edge_ad.fitting.fitting import (
 from edge_ad.images.named import decode_named, preprocessed, read_named
 from edge_ad.methods import Lowered, load_method
 from edge_ad.methods.judge import Judge
-from edge_ad.methods.patchcore.on_cluster import LearnedOnCluster, learn_on
-from edge_ad.methods.patchcore.settings import PatchCoreConfig
+from edge_ad.methods.on_cluster import LearnedOnCluster, WorkSettings, load_learn_on
 from edge_ad.methods.settings import FitSettings
 from edge_ad.networks.run import Run, TorchRun
-from edge_ad_runtime.errors import ConfigError
 from edge_ad_runtime.progress import ProgressBar
 
 _JUDGED_AT_ONCE = 32
@@ -51,7 +49,7 @@ def fit_on(
     Args:
         cluster: from `edge_ad.compute.connect`.
         names: good images: paths that all machines reach, or URLs.
-        config: the settings, which must be PatchCore's.
+        config: the settings of PatchCore or PaDiM.
         work: a folder that all machines reach, for the features. A second start goes on from there.
         task_images: how many images one task has, a multiple of 8.
         skip_unreadable: leave out images to learn from that cannot be read. Otherwise they are an
@@ -67,22 +65,16 @@ def fit_on(
         ClusterError: machines die again and again.
     """
     config = config.resolved()
-    if not isinstance(config, PatchCoreConfig):
-        raise ConfigError(f"method is {config.method!r}; on a cluster it must be 'patchcore'")
+    learn_on = load_learn_on(config.method)
     learned_from, held_out = split(sorted(names), config)
     if config.resolved_calibration == "leave-one-out":
         check_rate(config.false_reject_rate, len(learned_from))
     elif held_out:
         check_rate(config.false_reject_rate, len(held_out))
-    learned = learn_on(
-        cluster,
-        learned_from,
-        config,
-        work,
-        task_images=task_images,
-        skip_unreadable=skip_unreadable,
-        progress=progress,
+    settings = WorkSettings(
+        folder=work, task_images=task_images, skip_unreadable=skip_unreadable, progress=progress
     )
+    learned = learn_on(cluster, learned_from, config, settings)
     scored = _scored(cluster, learned, held_out, config, progress=progress)
     images = [
         *_learned_from(learned),
@@ -139,7 +131,7 @@ def _scored(
     cluster: Cluster,
     learned: LearnedOnCluster,
     names: Sequence[str],
-    config: PatchCoreConfig,
+    config: FitSettings,
     *,
     progress: bool,
 ) -> list[tuple[str, float]]:
@@ -159,7 +151,7 @@ def _scored(
 
 
 def _score(
-    names: Sequence[str], *, run: Run, lowered: Lowered, config: PatchCoreConfig
+    names: Sequence[str], *, run: Run, lowered: Lowered, config: FitSettings
 ) -> list[tuple[str, float]]:
     judge = Judge(run, lowered, config.size)
     found = []
