@@ -41,8 +41,35 @@ def draw_overlay(image: RGBImage, prediction: Prediction, preprocessing: Preproc
     Raises:
         ConfigError: the prediction has no map.
     """
-    right = _heated(image, prediction, preprocessing)
+    right = draw_heat(image, prediction, preprocessing)
     return _caption(np.hstack([_small(image), right]), prediction)
+
+
+def draw_heat(image: RGBImage, prediction: Prediction, preprocessing: Preprocessing) -> RGBImage:
+    """The image under its anomaly map, with contours and regions: `draw_overlay` without the rest.
+
+    Returns:
+        An RGB image of the image's shape that is at most 640 pixels wide or high.
+
+    Raises:
+        ConfigError: the prediction has no map.
+    """
+    if prediction.map is None:
+        raise ConfigError(
+            "this prediction has no map to draw: it was made with with_map=False, or the artifact "
+            "maps anomalous images alone"
+        )
+    heat, inspected = preprocessing.back_on(_relative(prediction, prediction.map), image.shape[:2])
+    scale, size = _scale(image), _size_of_picture(image)
+    relative = np.asarray(cv2.resize(heat, size), np.float32)
+    right = _paint(_small(image), relative)
+    if prediction.mask is not None:
+        _outline(right, relative > 1)
+    right[cv2.resize(inspected, size, interpolation=cv2.INTER_NEAREST) == 0] //= 3
+    for region in prediction.regions or ():
+        top, left, rows, cols = (round(side * scale) for side in region.box)
+        cv2.rectangle(right, (left, top), (left + cols, top + rows), _WHITE, 1)
+    return right
 
 
 def draw_side_by_side(
@@ -67,7 +94,7 @@ def draw_side_by_side(
             _caption(
                 _small(image)
                 if prediction.map is None
-                else _heated(image, prediction, preprocessing),
+                else draw_heat(image, prediction, preprocessing),
                 prediction,
                 title,
             )
@@ -85,26 +112,6 @@ def _small(image: RGBImage) -> RGBImage:
     """The image in the size in which it is drawn."""
     size = _size_of_picture(image)
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _heated(image: RGBImage, prediction: Prediction, preprocessing: Preprocessing) -> RGBImage:
-    """The image under its anomaly map, with contours and regions."""
-    if prediction.map is None:
-        raise ConfigError(
-            "this prediction has no map to draw: it was made with with_map=False, or the artifact "
-            "maps anomalous images alone"
-        )
-    heat, inspected = preprocessing.back_on(_relative(prediction, prediction.map), image.shape[:2])
-    scale, size = _scale(image), _size_of_picture(image)
-    relative = np.asarray(cv2.resize(heat, size), np.float32)
-    right = _paint(_small(image), relative)
-    if prediction.mask is not None:
-        _outline(right, relative > 1)
-    right[cv2.resize(inspected, size, interpolation=cv2.INTER_NEAREST) == 0] //= 3
-    for region in prediction.regions or ():
-        top, left, rows, cols = (round(side * scale) for side in region.box)
-        cv2.rectangle(right, (left, top), (left + cols, top + rows), _WHITE, 1)
-    return right
 
 
 def _scale(image: RGBImage) -> float:
