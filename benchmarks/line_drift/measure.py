@@ -176,7 +176,7 @@ def delay(seed: int, draw: Draw, before: int, changed: Draw) -> int | None:
 
 
 def bar(count: int) -> Iterable[int]:
-    return tqdm(range(count), leave=False)
+    yield from tqdm(range(count), leave=False)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ class LineDemoConfig:
 
     port: int = 8080
     every_ms: int = 1500
-    defective_fraction: float = 0.15
+    defective_fraction: float = 0.08
     seed: int = 7
 
 

@@ -369,6 +369,7 @@ class Line:
     def _add_part(self, part: PartConfig, config: LineConfig, live: Live) -> None:
         mode = None if part.camera is None else config.camera_named(part.camera).mode
         self._stations[part.name] = Station(part, live, self._around, mode)
+        self.metrics.expect(part.name)
 
     def _add_camera(self, config: CameraConfig) -> None:
         camera = make_camera(config, lambda source: self.store.has_source(config.name, source))

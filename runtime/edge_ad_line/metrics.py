@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from edge_ad_line.result import Result
+from edge_ad_line.result import REASONS, Result
 from edge_ad_runtime import __version__
 
 _SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -52,6 +52,17 @@ class Metrics:
         )
         info = self._gauge("build_info", "The runtime's version.", "version")
         info.labels(__version__).set(1)
+
+    def expect(self, part: str) -> None:
+        """Let the counters of a part begin at 0, so that a rise to 1 can be seen."""
+        for verdict in ("good", "anomalous", "error"):
+            self._images.labels(part, verdict)
+        for reason in REASONS:
+            self._errors.labels(part, reason)
+        for result in ("promoted", "refused", "rolled-back"):
+            self._swaps.labels(part, result)
+        self._misses.labels(part)
+        self._drifts.labels(part)
 
     def judged(self, result: Result, *, deadline_ms: int) -> None:
         """Count a result."""
@@ -123,7 +134,8 @@ class StatusCollector(Collector):
 def _family(
     name: str, help: str, labels: tuple[str, ...], rows: Iterable[tuple[tuple[str, ...], float]]
 ) -> Metric:
-    family = GaugeMetricFamily(f"edge_ad_{name}", help, labels=labels)
+    kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+    family = kind(f"edge_ad_{name}", help, labels=labels)
     for values, number in rows:
         family.add_metric(values, number)
     return family

@@ -95,12 +95,12 @@ def test_places_are_uniform_and_unrelated(calibration):
     """Also after the thousandth score, from where on only gaps are counted."""
     rng, drift = np.random.default_rng(5), started(0, calibration)
     scores = good(rng, 6000)
-    places = []
+    found = []
     for score in scores:
         tagged = (float(score), float(rng.random()))
-        places.append(drift._place(tagged, float(rng.random())))
+        found.append(drift._place(tagged, float(rng.random())))
         drift._learn(tagged)
-    places = np.array(places)
+    places = np.array(found)
     assert abs(places.mean() - 0.5) < 3 / np.sqrt(12 * len(places))
     assert abs((places < 0.01).mean() - 0.01) < 0.005
     assert abs(np.corrcoef(places[:-1], places[1:])[0, 1]) < 0.05

@@ -1,7 +1,14 @@
 import httpx
 import pytest
 
+from edge_ad_line.line import Line
 from edge_ad_line.web_server import WebServer
+
+
+class LineClient(httpx.Client):
+    """A client, and the line that answers it."""
+
+    line: Line
 
 
 @pytest.fixture
@@ -14,7 +21,7 @@ def served(settings, opened):
         line = opened(settings(part, web=web, **more))
         server = WebServer(line, line.config.web)
         server.start()
-        client = httpx.Client(base_url=server.address, timeout=30, trust_env=False)
+        client = LineClient(base_url=server.address, timeout=30, trust_env=False)
         client.line = line
         running.append((client, server))
         return client

@@ -1,6 +1,7 @@
 """Tokens, roles, and pages of other sites."""
 
 import pytest
+from starlette.routing import Route
 
 from edge_ad_line.web.access import Access, read_tokens
 from edge_ad_runtime.errors import ConfigError
@@ -51,6 +52,7 @@ def test_the_list_above_has_every_route_that_is_guarded(served, tokens_file):
     listed = {(method, path.replace("/plate", "/{part}").replace("/x", "/{id}"))
               for method, path, _ in NEEDS}  # fmt: skip
     for route in create_app(client.line).routes:
+        assert isinstance(route, Route)
         if route.path in free or "{version}" in route.path or route.path == "/v1/events":
             continue
         if route.path == "/v1/session" and "GET" not in route.methods:
