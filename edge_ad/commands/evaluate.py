@@ -16,7 +16,7 @@ from edge_ad_runtime.commands.options import (
     THREADS,
     THRESHOLD,
 )
-from edge_ad_runtime.commands.talk import tell
+from edge_ad_runtime.commands.talk import remark
 from edge_ad_runtime.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def evaluate(
     images = list_test_images(test_dir, layout)
     labels = tell_labels(test_dir, layout_of(test_dir, layout), images)
     for line in labels:
-        tell(line)
+        remark(line)
     detector = Detector.load(artifact, engine=engine, threads=threads, threshold=threshold)
     evaluation = evaluate_detector(detector, images, called=str(artifact), progress=True)
     evaluation = replace(evaluation, labels=labels)

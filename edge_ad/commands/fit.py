@@ -11,6 +11,7 @@ import click
 from edge_ad.methods import METHODS, settings_class
 from edge_ad.networks.settings import NetworkSettings
 from edge_ad_runtime.commands.options import OVERWRITE, GroupedOption, SettingsCommand
+from edge_ad_runtime.commands.talk import remark
 
 if TYPE_CHECKING:
     from edge_ad.fitting.fitted import FittedDetector
@@ -108,25 +109,31 @@ def fit(
     \b
     Example: edge-ad fit good_parts --out line3.fit
     """
+    from edge_ad.fitting.advice import advise
     from edge_ad.fitting.contact_sheet import draw_contact_sheet
     from edge_ad.fitting.fitted import FIT
     from edge_ad.fitting.fitting import fit as fit_detector
+    from edge_ad.images.facts import look_at
     from edge_ad.images.good import list_images
     from edge_ad.networks.weights import warning_of
     from edge_ad_runtime.artifact.atomic import check_free
     from edge_ad_runtime.images import write_png
 
-    inputs = [good_dir]
+    inputs: list[Path] = [good_dir]
+    advice: list[str | None] = []
     if isinstance(config, NetworkSettings):
         inputs.append(Path(config.weights))
-        resolved = config.resolved()
-        click.echo(f"network {resolved.backbone}, weights {resolved.weights}", err=True)
-        if warning := warning_of(resolved):
-            click.secho(warning, err=True, fg="yellow")
     check_free(out, overwrite=overwrite, kind=FIT, inputs=inputs)
-    fitted = fit_detector(list_images(good_dir, pattern), config, progress=True)
+    paths = list_images(good_dir, pattern)
+    if isinstance(config, NetworkSettings):
+        resolved = config.resolved()
+        remark(f"network {resolved.backbone}, weights {resolved.weights}")
+        advice = [warning_of(resolved)]
+    fitted = fit_detector(paths, config, progress=True)
     fitted.save(out, overwrite=overwrite)
     click.echo(_describe(fitted, out))
+    for line in filter(None, [*advise(look_at(paths), config), *advice]):
+        remark(f"advice: {line}")
     if contact_sheet is not None:
         shown = fitted.record.isolated[:_ON_CONTACT_SHEET]
         sheet = draw_contact_sheet(shown, config.preprocessing)
