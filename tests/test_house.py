@@ -57,6 +57,41 @@ RUNTIME = {
     "__main__": {"commands"},
 }  # fmt: skip
 
+LINE = {
+    "config": set(),
+    "result": set(),
+    "events": set(),
+    "backoff": set(),
+    "notify": set(),
+    "camera_health": {"result"},
+    "store": {"config", "result"},
+    "cameras": {"backoff", "config", "result"},
+    "sinks": {"backoff", "config", "result", "store"},
+    "metrics": {"result"},
+    "intake": {"cameras", "result"},
+    "image_writer": {"cameras", "config", "result", "store"},
+    "artifacts": set(),
+    "drift": set(),
+    "live": {"camera_health", "config", "result"},
+    "drift_watch": {"drift", "live", "store"},
+    "swap": {"artifacts", "config", "live", "store"},
+    "station": {
+        "camera_health", "cameras", "config", "drift_watch", "events", "image_writer", "intake",
+        "live", "metrics", "result", "store",
+    },
+    "line": {
+        "cameras", "config", "events", "image_writer", "live", "metrics", "result", "sinks",
+        "station", "store", "swap",
+    },
+    "web": {"config", "events", "line", "result"},  # all of it through the line
+    "web_server": {"config", "web"},
+    "checking": {
+        "artifacts", "camera_health", "cameras", "config", "live", "sinks", "web", "web_server",
+    },
+    "commands": {"checking", "config", "line", "notify", "web_server"},
+    "__init__": set(),
+}  # fmt: skip
+
 WORKSHOP = {
     "images": set(),
     "compute": set(),  # where work runs, whatever it is
@@ -85,19 +120,30 @@ EXPORT = {
         "compiled_network", "manifest", "member", "precision", "proof", "report", "settings",
     },
     "demo": {"__init__"},
+    "line_demo": {"__init__"},
     "many": {"exporting", "settings"},
-    "commands": {"demo", "exporting", "many", "precision", "settings"},
+    "commands": {"demo", "exporting", "line_demo", "many", "precision", "settings"},
     "__init__": set(),
 }  # fmt: skip
 
 PACKAGES = {
     "edge_ad_runtime": (ROOT / "runtime/edge_ad_runtime", RUNTIME),
+    "edge_ad_line": (ROOT / "runtime/edge_ad_line", LINE),
     "edge_ad": (ROOT / "edge_ad", WORKSHOP),
     "edge_ad_export": (ROOT / "export/edge_ad_export", EXPORT),
 }
 FORBIDDEN = {
-    "edge_ad_runtime": {"edge_ad", "edge_ad_export", "torch", "onnx", "scipy", "safetensors"},
-    "edge_ad": {"edge_ad_export", "onnx", "onnxruntime"},
+    "edge_ad_runtime": {
+        "edge_ad",
+        "edge_ad_line",
+        "edge_ad_export",
+        "torch",
+        "onnx",
+        "scipy",
+        "safetensors",
+    },
+    "edge_ad_line": {"edge_ad", "edge_ad_export", "torch", "onnx", "scipy", "safetensors"},
+    "edge_ad": {"edge_ad_export", "edge_ad_line", "onnx", "onnxruntime"},
     "edge_ad_export": set(),
 }
 
@@ -253,7 +299,12 @@ def test_every_file_says_what_it_is_in_its_first_line():
 
 def test_tests_mirror_the_rooms():
     """A folder of tests is a room, so that a room's tests are where one looks for them."""
-    places = {"runtime": "edge_ad_runtime", "edge_ad": "edge_ad", "export": "edge_ad_export"}
+    places = {
+        "runtime": "edge_ad_runtime",
+        "line": "edge_ad_line",
+        "edge_ad": "edge_ad",
+        "export": "edge_ad_export",
+    }
     for place, package in places.items():
         folder, _ = PACKAGES[package]
         for path in sorted((ROOT / "tests" / place).rglob("test_*.py")):
