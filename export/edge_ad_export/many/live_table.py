@@ -11,10 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+import click
+
 from edge_ad_export.many.cell import step_file
 from edge_ad_export.many.plan import Cell
 from edge_ad_export.many.running import Row
 from edge_ad_runtime.escaping import shown
+from edge_ad_runtime.progress import is_quiet
 
 _REDRAWN_S = 0.5
 
@@ -23,7 +26,7 @@ class LiveTable:
     """Shows rows on stderr as they become known.
 
     On a terminal the table is drawn in place, with what each cell is doing. Elsewhere each row that
-    becomes known is a line.
+    becomes known is a line. With ``--quiet`` there is neither.
 
     Args:
         cells: all cells.
@@ -37,15 +40,16 @@ class LiveTable:
         self._start = time.monotonic()
         self._drawn = 0
         self._done = threading.Event()
-        self._in_place = sys.stderr.isatty()
+        self._shown = not is_quiet()
+        self._in_place = self._shown and sys.stderr.isatty()
         self._thread = threading.Thread(target=self._redraw, daemon=True)
 
     def tell(self, number: int, row: Row) -> None:
         """Know the row of a cell."""
         self._rows[number] = row
-        if not self._in_place:
+        if self._shown and not self._in_place:
             line = f"{len(self._rows)}/{len(self._cells)} {row.cell.name}: {text_of(row)}"
-            print(shown(line), file=sys.stderr, flush=True)  # noqa: T201
+            click.echo(shown(line), err=True)
 
     def __enter__(self) -> Self:
         if self._in_place:
