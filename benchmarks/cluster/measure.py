@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import shutil
 import signal
 import tempfile
 from collections.abc import Callable
@@ -55,6 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[250_880, 5_000_192])
     parser.add_argument("--fractions", type=float, nargs="+", default=[0.01, 0.1])
+    parser.add_argument("--folder", type=Path, help="keep features here between runs")
     parser.add_argument("--images", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=3)
     add_only_option(parser)
@@ -63,7 +65,7 @@ def main() -> None:
     commit = check_tree(draft=options.draft)
     found: dict[str, Any] = read_record("cluster").get("found", {})
     with tempfile.TemporaryDirectory() as folder, connect("local") as cluster:
-        work = Path(folder)
+        work = options.folder or Path(folder)
         tasks: list[tuple[str, Callable[[], Any]]] = [
             (
                 f"coreset {rows} {fraction:g}",
@@ -101,6 +103,7 @@ def measure_coreset(cluster: Cluster, folder: Path, rows: int, fraction: float) 
         "received_bytes": two.traffic.received_bytes,
         "sent_bytes": two.traffic.sent_bytes,
         "radius_differs_by": abs(two.radius / one.covering_radius - 1),
+        "load_average": os.getloadavg()[0],
         "same_picks_in_order": float((two.rows == one.rows).mean()),
         "ray_is_inline": bool((two.rows == inline.rows).all()),
         "killed_at_round": kill_at,
@@ -177,10 +180,12 @@ def measure_features(cluster: Cluster, folder: Path, images: int, repeats: int) 
     parts = [names[i : i + _TASK_IMAGES] for i in range(0, len(names), _TASK_IMAGES)]
     run = TorchRun(build_network(config))
     torch.set_num_threads(1)
-    one_s, two_s = [], []
+    one_s: list[float] = []
+    two_s: list[float] = []
     for repeat in range(-1, repeats):  # the first starts the workers, and is not counted
         for where, times in ((InlineCluster(), one_s), (cluster, two_s)):
             out = folder / f"features-{repeat}-{where.slots}"
+            shutil.rmtree(out, ignore_errors=True)
             out.mkdir()
             task = FeatureTask(
                 run=run,
@@ -194,6 +199,7 @@ def measure_features(cluster: Cluster, folder: Path, images: int, repeats: int) 
     ratios = [one / two for one, two in zip(one_s, two_s, strict=True)]
     return {
         "images": len(names),
+        "load_average": os.getloadavg()[0],
         "one_worker_s": one_s,
         "two_workers_s": two_s,
         "median_ratio": float(np.median(ratios)),

@@ -86,7 +86,7 @@ def sharded_coreset(
     """
     with Gathering(cluster, shards, n_select, seed, projection_dim) as gathering:
         with ProgressBar[None](
-            total=n_select, desc="coreset", unit="patch", disable=not progress
+            total=n_select, desc="coreset", unit="row", disable=not progress
         ) as bar:
             for picks in gathering.rounds():
                 bar.update(picks)

@@ -71,10 +71,18 @@ def learn_on(
         network.whitening = whitening_of(_sums(cluster, everything, progress=progress).moments())
     planned = len(names) * everything.per_image
     _project(cluster, everything, network.whitening, settings, planned, progress=progress)
-    isolated = _isolated(cluster, everything, network.whitening, settings)
-    kept = everything.only(rows_kept(isolated, everything.names))
+    isolated, kept = None, everything
+    if settings.exclude_outliers is not None:
+        candidates = _first_picks(cluster, everything, settings)
+        isolated = _isolated(cluster, everything, candidates, network.whitening, settings)
+        kept = everything.only(rows_kept(isolated, everything.names))
     n_select = bank_rows(len(kept.projected), settings)
     selection, note = _coreset(cluster, kept.projected, n_select, settings, progress=progress)
+    if isolated is None:
+        count = min(CANDIDATES, len(kept.projected))
+        enough = n_select >= count  # the first of the bank are the first of any number
+        candidates = selection.rows[:count] if enough else _first_picks(cluster, kept, settings)
+        isolated = _isolated(cluster, kept, candidates, network.whitening, settings)
     chosen = whiten(kept.features[selection.rows], network.whitening)
     images = selection.rows // everything.per_image
     bank = bank_of(chosen, everything.grid, settings, images=images, progress=progress)
@@ -133,7 +141,8 @@ class _FileSet:
     @property
     def firsts(self) -> list[int]:
         """The number of the first image of each task."""
-        return np.cumsum([0, *(len(record.images) for record in self.records)])[:-1].tolist()
+        counts = [len(record.images) for record in self.records]
+        return [sum(counts[:number]) for number in range(len(counts))]
 
 
 def _made(work: Path) -> TaskFolder:
@@ -203,22 +212,30 @@ def _project(
         each(cluster.map(task, items), lambda n: bar.update())
 
 
+def _first_picks(cluster: Cluster, files: _FileSet, settings: PatchCoreConfig) -> NDArray[np.int64]:
+    """The rows that greed takes first, among which isolated patches are looked for."""
+    count = min(CANDIDATES, len(files.projected))
+    shards = files.projected.cut(cluster.slots)
+    selection, _ = sharded_coreset(cluster, shards, count, seed=settings.seed, projection_dim=None)
+    return selection.rows
+
+
 def _isolated(
-    cluster: Cluster, files: _FileSet, whitening: Whitening | None, settings: PatchCoreConfig
+    cluster: Cluster,
+    files: _FileSet,
+    rows: NDArray[np.int64],
+    whitening: Whitening | None,
+    settings: PatchCoreConfig,
 ) -> list[IsolatedPatch]:
+    """The most isolated patches among candidates, by their rows: see `find_isolated`."""
     if len(files.names) < 2:
         return []
-    shards = files.projected.cut(cluster.slots)
-    count = min(CANDIDATES, len(files.projected))
-    selection, _ = sharded_coreset(cluster, shards, count, seed=settings.seed, projection_dim=None)
-    candidates = whiten(files.features[selection.rows], whitening)
-    own = selection.rows // files.per_image
+    candidates = whiten(files.features[rows], whitening)
+    own = rows // files.per_image
     task = partial(_nearest_of_task, files=files, candidates=candidates, own=own, w=whitening)
-    found = each(cluster.map(task, range(len(files.records))))
-    distances = np.min(found, axis=0)
-    return ranked(
-        selection.rows, distances, files.grid, files.names, exclude_above=settings.exclude_outliers
-    )
+    distances = np.min(each(cluster.map(task, range(len(files.records)))), axis=0)
+    exclude_above = settings.exclude_outliers
+    return ranked(rows, distances, files.grid, files.names, exclude_above=exclude_above)
 
 
 def _nearest_of_task(
@@ -271,6 +288,7 @@ def _left_out(
     progress: bool,
 ) -> NDArray[np.float64] | None:
     """The score of each of all images without its own rows of the bank: see `leave_one_out`."""
+    assert bank.images is not None, "greedy rows are of images"
     if not can_leave_out(bank.images, settings):
         return None
     task = partial(_scores_of_task, files=kept, bank=bank, w=whitening, settings=settings)

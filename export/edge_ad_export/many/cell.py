@@ -140,7 +140,7 @@ def _measured(cell: Cell, folder: Path, steps: Path) -> tuple[Figures, tuple[str
     steps.write_text("export", encoding="utf-8")
     report = export(fitted, folder / f"{cell.name}.edgead", cell.setting.export)
     steps.write_text("evaluate", encoding="utf-8")
-    evaluation, notes = None, ()
+    evaluation, notes = None, tuple[str, ...]()
     with Detector.load(report.path, threads=1) as detector:
         image_ms = _image_ms(detector, images)
         if cell.part.test is not None:

@@ -71,7 +71,12 @@ def test_a_second_start_computes_only_what_is_missing_or_damaged(
     fit_small(TWO, names, small, work).save(tmp_path / "first")
     made = []
     make = FeatureTask._make
-    monkeypatch.setattr(FeatureTask, "_make", lambda *a: made.append(a[1].name) or make(*a))
+
+    def counted(task, path, key, names):
+        made.append(path.name)
+        return make(task, path, key, names)
+
+    monkeypatch.setattr(FeatureTask, "_make", counted)
     (work / "000001.features.json").unlink()
     damaged = work / "000003.features.npy"
     damaged.write_bytes(damaged.read_bytes()[:-4] + b"\0\0\0\0")
