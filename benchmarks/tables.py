@@ -17,6 +17,7 @@ from benchmarks.engines import table as engines
 from benchmarks.harness.record import read_record
 from benchmarks.int8 import table as int8
 from benchmarks.line_drift import table as line_drift
+from benchmarks.line_http import table as line_http
 from benchmarks.magnetic_tile import table as magnetic_tile
 from benchmarks.methods import energy_table as energy
 from benchmarks.methods import table as methods
@@ -59,6 +60,7 @@ _SECTIONS = {  # by the record's name, in the page's order
     "together": together.section,
     "before": before.section,
     "robustness": robustness.section,
+    "line_http": line_http.section,
     "line_drift": line_drift.section,
 }
 

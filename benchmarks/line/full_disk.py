@@ -54,7 +54,7 @@ def full_disk(folder: Path, *, results: int) -> dict[str, Any]:
         full = [line.score(PART, next(content)) for _ in range(results)]
         _fill(filler)  # what the reserve has given back too
         full += [line.score(PART, next(content)) for _ in range(results)]
-        failures = dict(line.store.failures)
+        failures = line.store.status()["failures"]
         filler.unlink()
         line.store.tidy()
         after = [line.score(PART, next(content)) for _ in range(4)]
@@ -62,7 +62,7 @@ def full_disk(folder: Path, *, results: int) -> dict[str, Any]:
         has_image = line.store.image(after[1].id) is not None
         line.drain()
         stored = line.store.results(limit=10**6)
-        is_sound = line.store._database.rows("PRAGMA integrity_check")[0][0] == "ok"
+        is_sound = line.store.database.rows("PRAGMA integrity_check")[0][0] == "ok"
         line.close()
         told = lines.read_text(encoding="utf-8").splitlines()
     judged = [*before, *full, *after]

@@ -101,14 +101,14 @@ def _finish(raw: dict[str, Any], files: int) -> None:
 
 
 def _judged_files(line: Line) -> int:
-    rows = line.store._database.rows("SELECT count(*) AS n FROM result WHERE source IS NOT NULL")
+    rows = line.store.database.rows("SELECT count(*) AS n FROM result WHERE source IS NOT NULL")
     return int(rows[0]["n"])
 
 
 def _compared(folder: Path, acknowledged: list[str], count: int) -> dict[str, Any]:
     store = Store(folder / "data", config(raw_config(folder)).store)
-    rows = store._database.rows("SELECT id, part, seq, source, doc FROM result ORDER BY n")
-    left = store._database.rows("SELECT count(*) AS n FROM outbox")[0]["n"]
+    rows = store.database.rows("SELECT id, part, seq, source, doc FROM result ORDER BY n")
+    left = store.database.rows("SELECT count(*) AS n FROM outbox")[0]["n"]
     store.close()
     ids = [row["id"] for row in rows]
     reasons = [json.loads(row["doc"])["reason"] for row in rows]

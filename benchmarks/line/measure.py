@@ -21,13 +21,14 @@ from benchmarks.harness.record import (
     write_record,
 )
 from benchmarks.line.full_disk import full_disk
+from benchmarks.line.health import health
 from benchmarks.line.kills import kills
 from benchmarks.line.outage import outage
 from benchmarks.line.soak import soak
 from benchmarks.line.swaps import swaps
 from benchmarks.line.unplugs import unplugs
 
-KEYS = ("kills", "outage", "unplugs", "swaps", "full_disk", "soak")
+KEYS = ("health", "kills", "outage", "unplugs", "swaps", "full_disk", "soak")
 
 
 def main() -> None:
@@ -50,6 +51,7 @@ def main() -> None:
         return run
 
     tasks: list[tuple[str, Callable[[], dict[str, Any]]]] = [
+        ("health", partial(health, count=5000)),
         ("kills", in_folder(partial(kills, count=50, rate=10, longest_s=3.0, seed=0))),
         ("unplugs", partial(unplugs, cycles=100, rate=30)),
         ("full_disk", in_folder(partial(full_disk, results=200))),

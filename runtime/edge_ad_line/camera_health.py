@@ -25,7 +25,8 @@ _SHARPEST = 0.01  # the share of differences that count: those at edges
 _DARKER, _BLURRED = 0.4, 0.45  # of the least of the good images
 _WHITER = 0.2  # more than the most of the good images
 _MOVED = 0.08  # of the picture's side, beyond how far the good images differ
-_ALIKE = 0.6  # the correlation from which on a place is believed
+_ALIKE = 0.6  # the correlation from which on good images are taken to lie alike
+_SAME = 0.7  # and from which on a picture is the same scene elsewhere, and not another part
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,8 +73,9 @@ def look_at(image: RGBImage) -> Look:
     Of some rows and those below them the green channel is read: most of what the eye sees, and half
     of what a colour sensor has.
     """
-    if len(image) < 2:  # a line has nothing below
-        image = np.repeat(image, 2, axis=0)
+    for axis in (0, 1):
+        if image.shape[axis] < 2:  # a line of pixels has no neighbours
+            image = np.repeat(image, 2, axis=axis)
     step = max(1, (image.shape[0] - 1) // _GRID_PX)
     rows = _green(image[: image.shape[0] - 1 : step])
     below = _green(image[1::step])[: len(rows)]
@@ -161,7 +163,7 @@ def _moved(small: NDArray[np.float32], limits: Limits) -> float | None:
     assert limits.most_moved is not None
     shifts = [_shift(small, good) for good in limits.smalls]
     distance, _ = min(shifts)
-    if distance <= limits.most_moved or max(alike for _, alike in shifts) < _ALIKE:
+    if distance <= limits.most_moved or max(alike for _, alike in shifts) < _SAME:
         return None
     return distance
 

@@ -48,7 +48,7 @@ class DriftWatch:
         """Keep the evidence over a restart."""
         with self._lock:
             if self._sha256:
-                self._store.remember(self._name(self._sha256), self._drift.state())
+                self._store.memory.remember(self._name(self._sha256), self._drift.state())
 
     def to_record(self, live: Live) -> dict[str, Any]:
         """JSON: the evidence, and whether it is an alarm."""
@@ -67,9 +67,9 @@ class DriftWatch:
         if live.sha256 == self._sha256:
             return
         if self._sha256:
-            self._store.remember(self._name(self._sha256), self._drift.state())
+            self._store.memory.remember(self._name(self._sha256), self._drift.state())
         self._sha256 = live.sha256
-        state = self._store.recall(self._name(live.sha256))
+        state = self._store.memory.recall(self._name(live.sha256))
         if state is not None:
             try:
                 self._drift = Drift.restore(state)

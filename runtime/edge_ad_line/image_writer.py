@@ -50,7 +50,7 @@ class ImageWriter:
         try:
             self._waiting.put_nowait((result, frame, kind))
         except queue.Full:
-            self._store.failures["image"] += 1
+            self._store.images.lost += 1
             frame.stored()
 
     def close(self) -> None:
@@ -66,5 +66,5 @@ class ImageWriter:
             result, frame, kind = item
             content = frame.to_bytes()
             if content:
-                self._store.keep_image(result.id, content, media_type_of(content), kind)
+                self._store.images.keep(result.id, content, media_type_of(content), kind)
             frame.stored()

@@ -283,7 +283,7 @@ class Line:
         Raises:
             ConfigError: there is no such result.
         """
-        self.store.review(result_id, label, user=user, reason=reason)
+        self.store.journal.review(result_id, label, user=user, reason=reason)
         self.events.publish("review", {"id": result_id, "label": label, "user": user})
 
     def reload(self, config: LineConfig) -> None:
@@ -305,7 +305,8 @@ class Line:
             self._reload_cameras(before)
             self._reload_sinks(before)
             self._images.keep = config.store.keep
-            self.store.note(user="SIGHUP", action="reload", object="line.toml")
+            self.store.keep(config.store)
+            self.store.journal.note(user="SIGHUP", action="reload", object="line.toml")
             self._tell_status()
 
     def _require_same_house(self, config: LineConfig) -> None:
@@ -514,7 +515,7 @@ class Line:
         return {**self._readers[name].state().to_record(), "fault": fault}
 
     def _sink_records(self) -> dict[str, Any]:
-        counts, now = self.store.outbox.counts(), self.store.operated_s
+        counts, now = self.store.outbox.counts(), self.store.memory.operated_s
         kinds = {sink.name: sink.kind for sink in self.config.sink}
         records = {}
         for name, dispatcher in self._dispatchers.items():
@@ -532,4 +533,9 @@ class Line:
     def _health_record(self) -> dict[str, Any]:
         """How the device is, with the head of the audit trail, so that others hold it too."""
         status = self.status()
-        return {"id": new_id(), "time": utc_text(), **status, "audit": self.store.audit_head()}
+        return {
+            "id": new_id(),
+            "time": utc_text(),
+            **status,
+            "audit": self.store.journal.audit_head(),
+        }

@@ -214,12 +214,21 @@ class Station:
                 note = {"part": self.name, "part_id": job.part_id, "camera": job.camera,
                         "captured_at": job.frame.captured_at}  # fmt: skip
                 self._around.store.take_in_hand(self.name, note)
-                self._store(job, self._judged(job))
-            except BaseException as exc:  # whoever asked must not wait for ever
-                job.answer.set_exception(exc)
-                raise
+                self._store(job, self._judged_in_any_case(job))
+            except Exception as exc:  # whoever asked must not wait for ever, nor who comes next
+                _LOG.exception("part %s: a result could not be told", self.name)
+                if not job.answer.done():
+                    job.answer.set_exception(exc)
             finally:
                 self._is_busy = False
+
+    def _judged_in_any_case(self, job: Job) -> Result:
+        """The result of an image. An error that nobody has thought of must not end the line."""
+        try:
+            return self._judged(job)
+        except Exception as exc:
+            _LOG.exception("part %s: an image could not be judged", self.name)
+            return self._failed(job, "network", f"{type(exc).__name__}: {exc}", self._live)
 
     def _judged(self, job: Job) -> Result:
         """The result of an image: the verdict, or why there is none."""
@@ -238,9 +247,6 @@ class Station:
             return self._failed(job, "unreadable", str(exc), live)
         except EdgeADError as exc:
             return self._failed(job, "network", str(exc), live)
-        except Exception as exc:  # an engine's own error must not end the line
-            _LOG.exception("part %s: the network has failed", self.name)
-            return self._failed(job, "network", f"{type(exc).__name__}: {exc}", live)
         return self._told(job, prediction, clock.laps_ms, live)
 
     def _fault(self, frame: Frame, image: Any, live: Live) -> tuple[Reason, str] | None:

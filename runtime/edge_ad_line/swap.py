@@ -101,11 +101,11 @@ class Swaps:
             try:
                 verified_at = verify_beside(artifact, config)
             except ArtifactError as exc:
-                self._store.note_artifact(
+                self._store.journal.note_artifact(
                     config.name, sha256, "refused", user=user, action="refuse", note=str(exc)
                 )
                 raise
-            self._store.note_artifact(
+            self._store.journal.note_artifact(
                 config.name, sha256, "staged", user=user, action="stage", verified_at=verified_at
             )
             return sha256
@@ -185,7 +185,7 @@ class Swaps:
 
         def settle() -> None:
             self._artifacts.point(config.name, new)
-            self._store.note_artifact(
+            self._store.journal.note_artifact(
                 config.name,
                 sha256,
                 "live",
@@ -212,7 +212,7 @@ class Swaps:
         live = load_beside(self._artifacts.open(pointer.live), config, verified_at)
         self._artifacts.point(config.name, pointer)
         swap(live)
-        self._store.note_artifact(
+        self._store.journal.note_artifact(
             config.name, pointer.live, "live", user=user, action=action, before=before,
             reason=reason,
         )  # fmt: skip
@@ -220,7 +220,7 @@ class Swaps:
     def _agree(self, part: str, pointer: Pointer, live: Live) -> None:
         """Write down what the pointer says, if the power went between the two."""
         if self._state(part, pointer.live) != "live":
-            self._store.note_artifact(
+            self._store.journal.note_artifact(
                 part, pointer.live, "live", user=CONFIGURED, action="agree with the pointer",
                 verified_at=live.verified_at,
             )  # fmt: skip

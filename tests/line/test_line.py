@@ -339,12 +339,12 @@ def test_a_disk_that_fails_does_not_stop_verdicts(settings, opened, stain, tmp_p
         def __exit__(self, *arguments):
             return False
 
-    writing, line.store._database.writing = line.store._database.writing, Full
+    writing, line.store.database.writing = line.store.database.writing, Full
     result = line.score("plate", stain)
     assert (result.verdict, result.stored, result.seq) == ("anomalous", False, None)
     wait_until(lambda: len(out.read_text().splitlines()) == 2)
     assert line.store.status()["failures"]["result"] == 1
-    line.store._database.writing = writing
+    line.store.database.writing = writing
     assert line.score("plate", stain).seq == 2
 
 

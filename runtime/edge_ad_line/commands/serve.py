@@ -92,6 +92,7 @@ def _serve(path: Path, settings: LineConfig) -> None:
             line.events.close()
             if server is not None:
                 server.stop()
+            tell("stopped; what was not sent is sent after the next start")
         finally:
             line.close()
 

@@ -40,7 +40,7 @@ def test_results_are_newest_first_and_after_one_oldest_first(store, a_result):
 def test_an_image_is_given_as_it_was_kept_and_never_when_it_is_damaged(store, a_result):
     stored = store.add(a_result())
     assert store.image(stored.id) is None
-    assert store.keep_image(stored.id, b"pixels", "image/png", "good")
+    assert store.images.keep(stored.id, b"pixels", "image/png", "good")
     assert store.image(stored.id) == (b"pixels", "image/png")
     assert store.result(stored.id)["image"] == "/v1/results/x/image"
     (path,) = (store.folder / "images").rglob("*.png")
@@ -50,32 +50,32 @@ def test_an_image_is_given_as_it_was_kept_and_never_when_it_is_damaged(store, a_
 
 def test_a_review_is_kept_with_who_and_why_and_pins_the_image(store, a_result):
     stored = store.add(a_result(verdict="anomalous", score=1.5))
-    store.keep_image(stored.id, b"pixels", "image/png", "anomalous")
+    store.images.keep(stored.id, b"pixels", "image/png", "anomalous")
     assert [r["id"] for r in store.review_queue("lid", 5)] == [stored.id]
-    store.review(stored.id, "good", user="ann", reason="only dust")
+    store.journal.review(stored.id, "good", user="ann", reason="only dust")
     assert store.review_queue("lid", 5) == []
     assert store.result(stored.id)["review"]["reason"] == "only dust"
     (row,) = store.audit()
     assert (row["user"], row["before"], row["after"]) == ("ann", "anomalous", "good")
     with pytest.raises(ConfigError, match="no result nobody"):
-        store.review("nobody", "good", user="ann", reason="")
+        store.journal.review("nobody", "good", user="ann", reason="")
 
 
 def test_the_review_queue_begins_nearest_to_the_threshold(store, a_result):
     scores = [0.2, 1.3, 0.9, None]
     ids = [store.add(a_result(score=score)).id for score in scores]
     for each in ids:
-        store.keep_image(each, b"pixels", "image/png", "good")
+        store.images.keep(each, b"pixels", "image/png", "good")
     assert [r["id"] for r in store.review_queue("lid", 5)] == [ids[2], ids[1], ids[0]]
 
 
 def test_an_audit_row_that_was_edited_breaks_the_chain(store):
     for reason in "abc":
-        store.note(user="ann", action="reload", object="line", reason=reason)
-    assert store.audit_is_whole()
-    with store._database.writing() as transaction:
+        store.journal.note(user="ann", action="reload", object="line", reason=reason)
+    assert store.journal.audit_is_whole()
+    with store.database.writing() as transaction:
         transaction.execute("UPDATE audit SET reason = 'x' WHERE n = 2")
-    assert not store.audit_is_whole()
+    assert not store.journal.audit_is_whole()
 
 
 def test_a_key_and_a_source_are_found_again(store, a_result):
@@ -99,18 +99,18 @@ def test_a_disk_that_is_full_stops_images_and_then_lives_from_the_reserve(
     store = open_store()
     stored = store.add(a_result())
     free = {"bytes": 1000}
-    monkeypatch.setattr("edge_ad_line.store.store.free_bytes", lambda folder: free["bytes"])
+    monkeypatch.setattr("edge_ad_line.store.images.free_bytes", lambda folder: free["bytes"])
     monkeypatch.setattr("edge_ad_line.store.reserve.free_bytes", lambda folder: free["bytes"])
-    assert not store.keep_image(stored.id, b"pixels", "image/png", "good")
-    assert store.failures["image"] == 1
-    add, failures = store._add, [sqlite3.OperationalError("database or disk is full")]
+    assert not store.images.keep(stored.id, b"pixels", "image/png", "good")
+    assert store.images.lost == 1
+    add, failures = store._results.add, [sqlite3.OperationalError("database or disk is full")]
 
-    def failing(*arguments):
+    def failing(result, **more):
         if failures:
             raise failures.pop()
-        return add(*arguments)
+        return add(result, **more)
 
-    monkeypatch.setattr(store, "_add", failing)
+    monkeypatch.setattr(store._results, "add", failing)
     assert store.add(a_result()).seq == 2
     assert not store.reserve.is_there
     assert store.status()["is_nearly_full"]
@@ -119,7 +119,7 @@ def test_a_disk_that_is_full_stops_images_and_then_lives_from_the_reserve(
     free["bytes"] = 10**9
     store.tidy()
     assert store.reserve.is_there
-    assert store.keep_image(stored.id, b"pixels", "image/png", "good")
+    assert store.images.keep(stored.id, b"pixels", "image/png", "good")
 
 
 def test_retention_deletes_files_and_rows_and_never_what_a_person_has_reviewed(
@@ -128,19 +128,19 @@ def test_retention_deletes_files_and_rows_and_never_what_a_person_has_reviewed(
     store = open_store(keep=KeepConfig(good=Keep(bytes=25)))
     ids = [store.add(a_result()).id for _ in range(5)]
     for each in ids:
-        store.keep_image(each, bytes(10), "image/png", "good")
-    store.review(ids[0], "good", user="ann", reason="")
+        store.images.keep(each, bytes(10), "image/png", "good")
+    store.journal.review(ids[0], "good", user="ann", reason="")
     store.tidy()
     assert [store.image(each) is not None for each in ids] == [True, False, False, True, True]
     assert len(list((store.folder / "images").rglob("*.png"))) == 3
     assert len(store.results()) == 5
-    assert store.deleted["good"] == 2
+    assert store.images.deleted["good"] == 2
 
 
 def test_a_clock_that_jumps_makes_no_image_old(open_store, a_result, monkeypatch):
     store = open_store(keep=KeepConfig(good=Keep(days=1)))
     stored = store.add(a_result())
-    store.keep_image(stored.id, b"pixels", "image/png", "good")
+    store.images.keep(stored.id, b"pixels", "image/png", "good")
     monkeypatch.setattr(time, "time", lambda: 4e9)
     later = store.add(a_result())
     store.tidy()
@@ -148,7 +148,7 @@ def test_a_clock_that_jumps_makes_no_image_old(open_store, a_result, monkeypatch
     monkeypatch.setattr(time, "time", lambda: 1e9)
     earlier = store.add(a_result())
     assert [r["id"] for r in store.results()] == [earlier.id, later.id, stored.id]
-    monkeypatch.setattr(store, "_opened_s", store._opened_s - 2 * 86_400)
+    monkeypatch.setattr(store.memory, "_opened_s", store.memory._opened_s - 2 * 86_400)
     store.tidy()
     assert store.image(stored.id) is None
 
