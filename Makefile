@@ -73,6 +73,7 @@ bench: .venv/.ready ## measure on real data (needs EDGE_AD_DATA); records in ben
 		--weights resnet18="$$EDGE_AD_DATA/weights/resnet18_imagenet_layers1-3.safetensors"
 	$(BIN)/python -m benchmarks.together.measure
 	$(BIN)/python -m benchmarks.robustness.measure
+	$(BIN)/python -m benchmarks.line.measure
 	$(BIN)/python -m benchmarks.line_drift.measure
 	$(BIN)/python -m benchmarks.line_http.measure
 	if command -v nvidia-smi >/dev/null; then folder=$$(mktemp -d) && \

@@ -16,6 +16,7 @@ from benchmarks.edge import table as edge
 from benchmarks.engines import table as engines
 from benchmarks.harness.record import read_record
 from benchmarks.int8 import table as int8
+from benchmarks.line import table as line
 from benchmarks.line_drift import table as line_drift
 from benchmarks.line_http import table as line_http
 from benchmarks.magnetic_tile import table as magnetic_tile
@@ -60,6 +61,7 @@ _SECTIONS = {  # by the record's name, in the page's order
     "together": together.section,
     "before": before.section,
     "robustness": robustness.section,
+    "line": line.section,
     "line_http": line_http.section,
     "line_drift": line_drift.section,
 }

@@ -75,13 +75,14 @@ LINE = {
     "live": {"camera_health", "config", "result"},
     "drift_watch": {"drift", "live", "store"},
     "swap": {"artifacts", "config", "live", "store"},
+    "inspection": {"camera_health", "cameras", "intake", "live", "result"},
     "station": {
-        "camera_health", "cameras", "config", "drift_watch", "events", "image_writer", "intake",
+        "cameras", "config", "drift_watch", "events", "image_writer", "inspection", "intake",
         "live", "metrics", "result", "store",
     },
     "line": {
-        "cameras", "config", "events", "image_writer", "live", "metrics", "result", "sinks",
-        "station", "store", "swap",
+        "cameras", "config", "events", "image_writer", "inspection", "live", "metrics", "result",
+        "sinks", "station", "store", "swap",
     },
     "web": {"config", "events", "line", "result"},  # all of it through the line
     "web_server": {"config", "web"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,7 +25,7 @@ SPOILT: dict[str, Callable[[RGBImage], RGBImage]] = {
 }
 
 
-def health(*, count: int) -> dict[str, object]:
+def health(*, count: int) -> dict[str, Any]:
     """Hold drawn parts against three good ones.
 
     Returns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import threading
@@ -13,6 +14,7 @@ from edge_ad_line.result import Result
 from edge_ad_line.store import Store
 from edge_ad_line.store.retention import ImageClass, class_of
 
+_LOG = logging.getLogger(__name__)
 _MOST_WAITING = 16
 _NICE = 10
 
@@ -63,8 +65,13 @@ class ImageWriter:
         with suppress(OSError):  # Linux gives each thread a priority of its own
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         while (item := self._waiting.get()) is not None:
-            result, frame, kind = item
-            content = frame.to_bytes()
-            if content:
-                self._store.images.keep(result.id, content, media_type_of(content), kind)
-            frame.stored()
+            try:
+                self._keep(*item)
+            except Exception:  # one image that cannot be kept must not cost all that come
+                _LOG.exception("an image could not be kept")
+                self._store.images.lost += 1
+
+    def _keep(self, result: Result, frame: Frame, kind: ImageClass) -> None:
+        if content := frame.to_bytes():
+            self._store.images.keep(result.id, content, media_type_of(content), kind)
+        frame.stored()

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -16,17 +17,18 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ad_line.cameras import Frame, make_camera
-from edge_ad_line.cameras.reader import CameraReader, CameraState
-from edge_ad_line.config import CameraConfig, FolderCamera, HttpCamera, LineConfig, PartConfig
+from edge_ad_line.cameras import Frame
+from edge_ad_line.cameras.reader import CameraState
+from edge_ad_line.cameras.readers import CameraReaders
+from edge_ad_line.config import LineConfig, PartConfig
 from edge_ad_line.events import Events
 from edge_ad_line.image_writer import ImageWriter
+from edge_ad_line.inspection import interrupted
 from edge_ad_line.live import Live
 from edge_ad_line.metrics import Metrics
 from edge_ad_line.result import Result, new_id, utc_text
-from edge_ad_line.sinks import make_sink
-from edge_ad_line.sinks.dispatcher import Dispatcher
-from edge_ad_line.station import Station, Surroundings, interrupted
+from edge_ad_line.sinks.dispatchers import Dispatchers
+from edge_ad_line.station import Station, Surroundings
 from edge_ad_line.store import Store
 from edge_ad_line.swap import Beginning, Swaps
 from edge_ad_runtime import __version__
@@ -67,8 +69,10 @@ class Line:
             drifted=self._drifted,
         )
         self._stations: dict[str, Station] = {}
-        self._readers: dict[str, CameraReader] = {}
-        self._dispatchers: dict[str, Dispatcher] = {}
+        self._cameras = CameraReaders(store.has_source, self._offer, self._camera_changed)
+        self._sinks = Dispatchers(
+            store.outbox, config.device, self._health_record, self._sink_changed
+        )
         self._told_of_disk_s = -_TELL_AGAIN_S
         self._is_started = self._is_stopping = False
         self._reloading = threading.Lock()
@@ -88,9 +92,8 @@ class Line:
                 beginning = line._swaps.begin(part)
                 beginning.settle()
                 line._add_part(part, config, beginning.live)
-            for camera in config.camera:
-                line._add_camera(camera)
-            line._set_sinks(config)
+            line._cameras.take(config.camera)
+            line._sinks.take(config.sink)
             line._swaps.forget([part.name for part in config.part])
             line._tell_interrupted()
         except BaseException:
@@ -109,25 +112,21 @@ class Line:
         self._is_started = True
         self._images.start()
         self._tidier.start()
-        for dispatcher in self._dispatchers.values():
-            dispatcher.start()
+        self._sinks.start()
         for station in self._stations.values():
             station.start()
-        for reader in self._readers.values():
-            reader.start()
+        self._cameras.start()
         self._tell_status()
 
     def drain(self) -> None:
         """Take no more images, finish those that wait, and let the sinks send what they can."""
         self._is_stopping = True
         self._tell_status()
-        for reader in self._readers.values():
-            reader.stop()
+        self._cameras.stop()
         for station in self._stations.values():
             station.drain()
         self._images.close()
-        for dispatcher in self._dispatchers.values():
-            dispatcher.drain(_DRAIN_S)
+        self._sinks.drain(_DRAIN_S)
 
     def close(self) -> None:
         """Give back everything. A line that was not drained loses nothing that it has answered."""
@@ -187,7 +186,7 @@ class Line:
                 f"camera {station.camera} is triggered by itself; with the mode on-request or "
                 "free-running it can be asked"
             )
-        return station.trigger(part_id, self._readers[station.camera].want)
+        return station.trigger(part_id, partial(self._cameras.want, station.camera))
 
     def image(self, result_id: str) -> tuple[bytes, str] | None:
         """The image of a result with its media type, or None if it is not there any more.
@@ -203,15 +202,16 @@ class Line:
 
     def status(self) -> dict[str, Any]:
         """JSON: state, version, parts, cameras, sinks, store."""
-        cameras = {name: self._camera_record(name) for name in self._readers}
-        sinks = self._sink_records()
+        stations = list(self._stations.values())
+        cameras = self._cameras.to_record({part.camera: part.fault for part in stations})
+        sinks = self._sinks.to_record(self.store.memory.operated_s)
         store = self.store.status()
         return {
             "state": self._state(cameras, sinks, store),
             "version": __version__,
             "site": self.config.device.site,
             "device": self.config.device.name,
-            "parts": {name: self._part_record(part) for name, part in self._stations.items()},
+            "parts": {part.name: self._part_record(part) for part in stations},
             "cameras": cameras,
             "sinks": sinks,
             "store": store,
@@ -223,7 +223,7 @@ class Line:
             self._is_started
             and not self._is_stopping
             and self.makes_progress()
-            and all(reader.state().is_up for reader in self._readers.values())
+            and self._cameras.are_up()
         )
 
     def makes_progress(self) -> bool:
@@ -295,15 +295,13 @@ class Line:
         with self._reloading:
             self._require_same_house(config)
             beginnings = {part.name: self._begin_again(part) for part in config.part}
-            for sink in config.sink:  # what cannot be made is found before anything is changed
-                make_sink(sink, config.device)
+            self._sinks.take(config.sink)  # the last that can fail
             for beginning in beginnings.values():
                 beginning.settle()
             lives = {name: beginning.live for name, beginning in beginnings.items()}
             before, self.config = self.config, config
             self._reload_parts(before, lives)
-            self._reload_cameras(before)
-            self._reload_sinks(before)
+            self._cameras.take(config.camera)
             self._images.keep = config.store.keep
             self.store.keep(config.store)
             self.store.journal.note(user="SIGHUP", action="reload", object="line.toml")
@@ -348,57 +346,12 @@ class Line:
         for name in [name for name in self._stations if name not in lives]:
             self._stations.pop(name).drain()
 
-    def _reload_cameras(self, before: LineConfig) -> None:
-        known = {camera.name: camera for camera in before.camera}
-        wanted = {camera.name: camera for camera in self.config.camera}
-        for name in [name for name in known if known[name] != wanted.get(name)]:
-            self._readers.pop(name).stop()
-        for name in [name for name in wanted if known.get(name) != wanted[name]]:
-            self._add_camera(wanted[name])
-            self._readers[name].start()
-
-    def _reload_sinks(self, before: LineConfig) -> None:
-        known = {sink.name: sink for sink in before.sink}
-        wanted = {sink.name: sink for sink in self.config.sink}
-        for name in [name for name in known if known[name] != wanted.get(name)]:
-            self._dispatchers.pop(name).drain(1.0)
-        for name in self._set_sinks(self.config):
-            self._dispatchers[name].start()
-
     # -- making --------------------------------------------------------------------------------
 
     def _add_part(self, part: PartConfig, config: LineConfig, live: Live) -> None:
         mode = None if part.camera is None else config.camera_named(part.camera).mode
         self._stations[part.name] = Station(part, live, self._around, mode)
         self.metrics.expect(part.name)
-
-    def _add_camera(self, config: CameraConfig) -> None:
-        camera = make_camera(config, lambda source: self.store.has_source(config.name, source))
-        is_folder = isinstance(config, FolderCamera)
-        self._readers[config.name] = CameraReader(
-            config.name,
-            camera,
-            lambda frame: self._offer(config.name, frame, wait=camera.waits),
-            self._camera_changed,
-            frozen_after=0 if isinstance(config, FolderCamera) else config.frozen_after,
-            grabs_on_request=isinstance(config, HttpCamera) and config.mode == "on-request",
-        )
-        assert camera.waits == is_folder
-
-    def _set_sinks(self, config: LineConfig) -> list[str]:
-        """Make the sinks that are not there yet, and give their names."""
-        new = [sink for sink in config.sink if sink.name not in self._dispatchers]
-        for sink in new:
-            self._dispatchers[sink.name] = Dispatcher(
-                sink.name,
-                make_sink(sink, config.device),
-                self.store.outbox,
-                most_per_second=sink.most_per_second,
-                health=self._health_record,
-                changed=self._sink_changed,
-            )
-        self.store.outbox.set_sinks({sink.name: sink.most_messages for sink in config.sink})
-        return [sink.name for sink in new]
 
     # -- what happens --------------------------------------------------------------------------
 
@@ -411,14 +364,13 @@ class Line:
             known = ", ".join(sorted(self._stations))
             raise ConfigError(f"there is no part {part!r}; there are: {known}") from None
 
-    def _offer(self, camera: str, frame: Frame, *, wait: bool) -> None:
+    def _offer(self, camera: str, frame: Frame, wait: bool) -> None:
         for station in list(self._stations.values()):
             if station.camera == camera:
                 station.offer(frame, wait=wait)
 
     def _send_unstored(self, result: Result) -> None:
-        for dispatcher in self._dispatchers.values():
-            dispatcher.send_unstored(result.to_record())
+        self._sinks.send_unstored(result.to_record())
         if time.monotonic() - self._told_of_disk_s > _TELL_AGAIN_S:
             self._told_of_disk_s = time.monotonic()
             self._alarm("store", "the disk takes no results; they are told and not stored")
@@ -509,26 +461,6 @@ class Line:
             "checks_place": live.limits.most_moved is not None,
             "drift": station.drift.to_record(live),
         }
-
-    def _camera_record(self, name: str) -> dict[str, Any]:
-        fault = next((s.fault for s in self._stations.values() if s.camera == name), None)
-        return {**self._readers[name].state().to_record(), "fault": fault}
-
-    def _sink_records(self) -> dict[str, Any]:
-        counts, now = self.store.outbox.counts(), self.store.memory.operated_s
-        kinds = {sink.name: sink.kind for sink in self.config.sink}
-        records = {}
-        for name, dispatcher in self._dispatchers.items():
-            found = counts.get(name, {"messages": 0, "refused": 0, "dropped": 0})
-            oldest = found.pop("oldest_queued_s", None)
-            records[name] = {
-                "kind": kinds.get(name),
-                "is_up": dispatcher.is_up,
-                "error": dispatcher.error,
-                "oldest_s": 0.0 if oldest is None else round(max(0.0, now - oldest), 3),
-                **found,
-            }
-        return records
 
     def _health_record(self) -> dict[str, Any]:
         """How the device is, with the head of the audit trail, so that others hold it too."""

@@ -1,4 +1,4 @@
-"""`Station`: one part's detector, the images that wait for it, and how each becomes a result."""
+"""`Station`: one part's detector, the images that wait for it, and who hears of each result."""
 
 from __future__ import annotations
 
@@ -6,27 +6,24 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, replace
 from typing import Any
 
-from edge_ad_line.camera_health import fault_of, look_at
 from edge_ad_line.cameras.camera import Frame, media_type_of
 from edge_ad_line.config import Mode, PartConfig
 from edge_ad_line.drift_watch import DriftWatch
 from edge_ad_line.events import Events
 from edge_ad_line.image_writer import ImageWriter
+from edge_ad_line.inspection import CAMERA_FAULTS, failed, inspected, note_of
 from edge_ad_line.intake import Intake, Job
 from edge_ad_line.live import Live
 from edge_ad_line.metrics import Metrics
-from edge_ad_line.result import Reason, Result, new_id
+from edge_ad_line.result import Result
 from edge_ad_line.store import Store
 from edge_ad_runtime.detector import Detector
-from edge_ad_runtime.errors import EdgeADError, ImageError
-from edge_ad_runtime.prediction import Prediction
-from edge_ad_runtime.stopwatch import Stopwatch
 
 _TAKE_S = 0.5
 _REMEMBERED = 2  # images of the last results; of a large camera each has 15 MB
@@ -176,7 +173,7 @@ class Station:
         frame = Frame(begun_s=asked.asked_s, came_s=asked.asked_s)
         job = Job(frame=frame, camera=self.camera, part_id=part_id)
         text = f"the camera gave no picture within {self.config.deadline_ms} ms"
-        return self._store(job, self._failed(job, "camera", text))
+        return self._store(job, failed(job, self.name, "camera", text))
 
     def offer(self, frame: Frame, *, wait: bool) -> None:
         """Take a frame of the camera, as its mode says.
@@ -211,10 +208,8 @@ class Station:
         with self._around.processor:
             self.progress_s, self._is_busy = time.monotonic(), True
             try:
-                note = {"part": self.name, "part_id": job.part_id, "camera": job.camera,
-                        "captured_at": job.frame.captured_at}  # fmt: skip
-                self._around.store.take_in_hand(self.name, note)
-                self._store(job, self._judged_in_any_case(job))
+                self._around.store.take_in_hand(self.name, note_of(job, self.name))
+                self._store(job, self._judged(job))
             except Exception as exc:  # whoever asked must not wait for ever, nor who comes next
                 _LOG.exception("part %s: a result could not be told", self.name)
                 if not job.answer.done():
@@ -222,101 +217,29 @@ class Station:
             finally:
                 self._is_busy = False
 
-    def _judged_in_any_case(self, job: Job) -> Result:
+    def _judged(self, job: Job) -> Result:
         """The result of an image. An error that nobody has thought of must not end the line."""
+        live = self._live
         try:
-            return self._judged(job)
+            result = inspected(job, self.name, live, check_camera=self.config.check_camera)
+            if result.score is not None:
+                result = replace(result, drift=self._drift_after(live, result.score))
         except Exception as exc:
             _LOG.exception("part %s: an image could not be judged", self.name)
-            return self._failed(job, "network", f"{type(exc).__name__}: {exc}", self._live)
+            result = failed(job, self.name, "network", f"{type(exc).__name__}: {exc}", live)
+        if job.camera is not None:
+            self.fault = result.reason if result.reason in CAMERA_FAULTS else None
+        return result
 
-    def _judged(self, job: Job) -> Result:
-        """The result of an image: the verdict, or why there is none."""
-        clock, live = Stopwatch(), self._live
-        try:
-            image = job.frame.image()
-        except ImageError as exc:
-            return self._failed(job, "unreadable", str(exc), live)
-        clock.lap("decode")
-        if job.camera is not None and (fault := self._fault(job.frame, image, live)) is not None:
-            return self._failed(job, fault[0], fault[1], live)
-        clock.lap("camera_check")
-        try:
-            prediction = live.detector.predict(image)
-        except ImageError as exc:
-            return self._failed(job, "unreadable", str(exc), live)
-        except EdgeADError as exc:
-            return self._failed(job, "network", str(exc), live)
-        return self._told(job, prediction, clock.laps_ms, live)
-
-    def _fault(self, frame: Frame, image: Any, live: Live) -> tuple[Reason, str] | None:
-        """Why the picture cannot be judged. It is remembered as the camera's fault."""
-        found: tuple[Reason, str] | None = None
-        if frame.is_frozen:
-            found = "frozen", "the camera repeats the same picture; switch it off and on"
-        elif self.config.check_camera:
-            found = fault_of(look_at(image), live.limits)
-        self.fault = None if found is None else found[0]
-        return found
-
-    def _told(self, job: Job, found: Prediction, laps_ms: dict[str, float], live: Live) -> Result:
-        wait_ms = (time.monotonic() - job.frame.came_s) * 1000
-        stages = {k: v for k, v in found.timings_ms.items() if k not in ("decode", "total")}
-        timings = {**laps_ms, **stages}
-        timings = {"wait": max(0.0, wait_ms - sum(timings.values())), **timings, "total": wait_ms}
-        regions = found.regions or ()
-        drift, is_alarm = self.drift.update(live, found.score)
+    def _drift_after(self, live: Live, score: float) -> float:
+        evidence, is_alarm = self.drift.update(live, score)
         if is_alarm:
             self._around.drifted(self.name)
-        return self._result(
-            job,
-            verdict=found.verdict,
-            score=found.score,
-            threshold=found.threshold,
-            exact=found.evidence.get("exact"),
-            artifact=live.sha256,
-            boxes=[region.to_record() for region in regions],
-            timings_ms={stage: round(ms, 3) for stage, ms in timings.items()},
-            drift=round(drift, 3),
-        )
-
-    def _failed(self, job: Job, reason: Reason, error: str, live: Live | None = None) -> Result:
-        total_ms = (time.monotonic() - job.frame.came_s) * 1000
-        manifest = None if live is None else live.detector.manifest
-        return self._result(
-            job,
-            verdict="error",
-            reason=reason,
-            error=error,
-            threshold=None if manifest is None else manifest.calibration.threshold,
-            artifact=None if live is None else live.sha256,
-            timings_ms={"total": round(total_ms, 3)},
-        )
-
-    def _result(self, job: Job, **told: Any) -> Result:
-        nothing: dict[str, Any] = {
-            "reason": None,
-            "error": None,
-            "score": None,
-            "exact": None,
-            "boxes": [],
-            "drift": None,
-        }
-        return Result(
-            id=new_id(),
-            seq=None,
-            part=self.name,
-            part_id=job.part_id,
-            camera=job.camera,
-            captured_at=job.frame.captured_at,
-            image=None,
-            stored=False,
-            **{**nothing, **told},
-        )
+        return round(evidence, 3)
 
     def _overrun(self, job: Job) -> Result:
         text = f"{self.config.queue} images wait already; the line is faster than this device"
-        return self._store(job, self._failed(job, "overrun", text))
+        return self._store(job, failed(job, self.name, "overrun", text))
 
     def _store(self, job: Job, result: Result) -> Result:
         """Store a result. Only then is anybody told, and only then is the image kept."""
@@ -338,24 +261,3 @@ class Station:
         if not result.stored:
             around.unstored(result)
         return result
-
-
-def interrupted(note: Mapping[str, Any]) -> Result:
-    """The result of an image that was in hand when the device stopped."""
-    return Result(
-        id=new_id(),
-        seq=None,
-        verdict="error",
-        reason="interrupted",
-        error="the device stopped while the image was in hand",
-        score=None,
-        threshold=None,
-        exact=None,
-        artifact=None,
-        boxes=[],
-        timings_ms={},
-        drift=None,
-        image=None,
-        stored=False,
-        **{name: note[name] for name in ("part", "part_id", "camera", "captured_at")},
-    )
