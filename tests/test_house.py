@@ -65,8 +65,9 @@ WORKSHOP = {
     "methods": {"features", "images", "networks"},  # never fitting, never one another
     "fitting": {"__init__", "features", "images", "methods", "networks"},
     "evaluation": {"images"},  # an artifact is evaluated, whatever has made it
+    "suggesting": {"features", "images", "methods", "networks", "synthetic"},
     "recipes": {"features", "networks", "synthetic"},
-    "commands": {"evaluation", "fitting", "images", "methods", "networks"},
+    "commands": {"evaluation", "fitting", "images", "methods", "networks", "suggesting"},
     "__init__": set(),
 }
 
