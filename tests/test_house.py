@@ -102,8 +102,17 @@ WORKSHOP = {
     "methods": {"compute", "features", "images", "networks"},  # never fitting, never one another
     "fitting": {"__init__", "compute", "features", "images", "methods", "networks"},
     "evaluation": {"images"},  # an artifact is evaluated, whatever has made it
+    "suggesting": {"features", "images", "methods", "networks", "synthetic"},
     "recipes": {"features", "networks", "synthetic"},
-    "commands": {"compute", "evaluation", "fitting", "images", "methods", "networks"},
+    "commands": {
+        "compute",
+        "evaluation",
+        "fitting",
+        "images",
+        "methods",
+        "networks",
+        "suggesting",
+    },
     "__init__": set(),
 }
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_ad.commands.cluster import CLUSTER, CLUSTER_GROUP
+from edge_ad.commands.config_file import config_option, value_among
 from edge_ad.methods import METHODS, settings_class
 from edge_ad.networks.settings import NetworkSettings
 from edge_ad_runtime.commands.options import OVERWRITE, GroupedOption, SettingsCommand
@@ -69,13 +70,23 @@ class FitCommand(click.Command):
 
 
 def _method_among(arguments: Sequence[str]) -> str:
-    """The method that the last ``--method`` names, or the default if there is no such method."""
-    found = _DEFAULT_METHOD
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
-        name, equals, value = argument.partition("=")
-        if name == "--method":
-            found = value if equals else following
-    return found if found in METHODS else _DEFAULT_METHOD  # which click then refuses
+    """The method that was typed, or that the file of ``--config`` has, or else the default.
+
+    Of a method that there is not it is the default, and click then refuses what was typed.
+    """
+    found = value_among(arguments, "--method")
+    if found is None and (path := value_among(arguments, "--config")):
+        found = _method_in(Path(path))
+    return found if found in METHODS else _DEFAULT_METHOD
+
+
+def _method_in(path: Path) -> str | None:
+    from edge_ad.fitting.settings_file import read_table
+
+    found = read_table(path, "fit").get("method")
+    if found is not None and found not in METHODS:
+        raise ConfigError(f"{path}: fit.method is {found!r}; known are {', '.join(METHODS)}")
+    return found
 
 
 @click.command(cls=FitCommand)
@@ -120,6 +131,7 @@ def _method_among(arguments: Sequence[str]) -> str:
     is_flag=True,
     help="With --cluster, leave out images that cannot be read, and name them.",
 )
+@config_option("fit")
 @OVERWRITE
 def fit(
     good_dir: str,

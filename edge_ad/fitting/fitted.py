@@ -2,6 +2,7 @@
 
     fit.json                  method, settings, calibration, images with their SHA-256, versions,
                               and the SHA-256 of the files below
+    fit.toml                  the settings as they are typed, for ``edge-ad fit --config``
     network.safetensors       the network's tensors, as far as they are used
     kept.safetensors          what the method keeps, by the names of its fields. PatchCore keeps
                               ``features`` (n, D), ``neighbours`` (n, b) and ``grid`` (2,)
@@ -26,6 +27,7 @@ from safetensors.torch import save_file as save_torch_file
 from torch import Tensor, nn
 
 from edge_ad.features.isolation import IsolatedPatch
+from edge_ad.fitting.settings_file import FILE_NAME, to_toml
 from edge_ad.methods import Lowered, Method, load_method, settings_class
 from edge_ad.methods.settings import FitSettings
 from edge_ad_runtime.artifact import strict
@@ -166,6 +168,7 @@ class FittedDetector:
             if self.record.certificate is None:
                 del content["certificate"]
             text = strict.dumps(content) + "\n"
+            (partial / FILE_NAME).write_text(to_toml(self.config), encoding="utf-8")
             (partial / "fit.json").write_text(text, encoding="utf-8")
 
     @classmethod
