@@ -47,6 +47,9 @@ class Padim:
         passes = Passes(run, images, progress=progress)
         gaussians, distances = learn(passes, settings, leave_out=leave_out)
         left_out = None if distances is None else _scores(distances, gaussians, settings)
+        if left_out is not None:
+            # the closed form leaves one image out, and its part would still be known by the others
+            left_out[np.bincount(images.parts)[images.parts] > 1] = np.nan
         return Gathered(kept=gaussians, left_out=left_out)
 
     def reference(self, run: Run, kept: Gaussians, settings: PadimConfig) -> Reference:
