@@ -24,7 +24,7 @@ from edge_ad.methods.patchcore.bank import build_bank
 from edge_ad.methods.patchcore.left_out import leave_one_out, scores_by_others
 from edge_ad_runtime.artifact.calibration_scores import CalibrationScores, smallest_rate
 
-NUMBERS = (20, 50, 100, 300)
+NUMBERS = (5, 10, 20, 50, 100, 300)
 RATES = (0.01, 0.025, 0.05, 0.1)
 TESTED = 100
 _AT_ONCE = 10  # draws between two writings of the record
