@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.calibration.sources import SOURCES, Source, config, read_source
+from benchmarks.calibration.sources import DEFECTIVE, SOURCES, Source, config, read_source
 from benchmarks.harness.record import add_draft_option, check_tree, read_record, write_record
 from edge_ad.evaluation.metrics import auroc
 from edge_ad.methods.patchcore.bank import build_bank
@@ -51,7 +51,12 @@ def main() -> None:
                     continue
                 while len(found) < min(until, options.draws):
                     found.append(one_draw(source, number, seed=len(found)))
-                content = {"tested": TESTED, "rates": RATES, "runs": runs}
+                content = {
+                    "tested": TESTED,
+                    "defective": DEFECTIVE,
+                    "rates": RATES,
+                    "runs": runs,
+                }
                 write_record("calibration", commit, content)
 
 
