@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
+import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,12 +14,13 @@ import numpy as np
 
 from edge_ad.compute import Cluster
 from edge_ad.features.tasks import TASK_IMAGES
-from edge_ad.fitting.calibrate import check_rate
 from edge_ad.fitting.fitted import SCHEMA, FitImage, FitRecord, FittedDetector
 from edge_ad.fitting.fitting import (
     KEPT_ORIGINALS,
     KEPT_PREPROCESSED,
     calibration_of,
+    check_scores,
+    draw,
     split,
     versions,
 )
@@ -27,6 +30,7 @@ from edge_ad.methods.judge import Judge
 from edge_ad.methods.on_cluster import LearnedOnCluster, WorkSettings, load_learn_on
 from edge_ad.methods.settings import FitSettings
 from edge_ad.networks.run import Run, TorchRun
+from edge_ad_runtime.errors import EdgeADWarning
 from edge_ad_runtime.progress import ProgressBar
 
 _JUDGED_AT_ONCE = 32
@@ -63,14 +67,19 @@ def fit_on(
         ConfigError: the settings cannot work on a cluster, or with so many images.
         FitError: images cannot be read, or numbers are not finite.
         ClusterError: machines die again and again.
+
+    Warns:
+        EdgeADWarning: images that set the threshold are copies of others that were learned from.
     """
     config = config.resolved()
     learn_on = load_learn_on(config.method)
-    learned_from, held_out = split(sorted(names), config)
-    if config.resolved_calibration == "leave-one-out":
-        check_rate(config.false_reject_rate, len(learned_from))
-    elif held_out:
-        check_rate(config.false_reject_rate, len(held_out))
+    drawn = draw(sorted(names), config)
+    # whether two images show the same part is not looked for: copies are, once they have been read
+    learned_from, held_out = (
+        [drawn[row] for row in rows] for rows in split(np.arange(len(drawn)), config)
+    )
+    is_leave_one_out = config.resolved_calibration == "leave-one-out"
+    check_scores(len(learned_from if is_leave_one_out else held_out), config)
     settings = WorkSettings(
         folder=work, task_images=task_images, skip_unreadable=skip_unreadable, progress=progress
     )
@@ -85,14 +94,13 @@ def fit_on(
     ]
     shown = (held_out or [image.name for image in learned.images])[:KEPT_PREPROCESSED]
     contents = [read_named(name) for name in shown]
-    found = {image.path: image.left_out_score for image in images}
-    scores = {Path(path): score for path, score in found.items() if score is not None}
+    _warn_of_copies(images)
     fitted = FittedDetector(
         config=config,
         record=FitRecord(
             schema=SCHEMA,
             method=config.method,
-            calibration=calibration_of(scores, config),
+            calibration=calibration_of(images, config),
             images=tuple(sorted(images, key=lambda image: image.path)),
             isolated=learned.gathered.isolated,
             versions=versions(),
@@ -112,6 +120,22 @@ def fit_on(
         ),
     )
     return fitted, learned.notes
+
+
+def _warn_of_copies(images: list[FitImage]) -> None:
+    """Warn of copies of what was learned from: their scores are too low for new parts."""
+    times_learned = Counter(image.sha256 for image in images if not image.held_out)
+    left_out = [image for image in images if image.left_out_score is not None]
+    # left out of what was learned: held out, or counted once
+    copies = [i.path for i in left_out if times_learned[i.sha256] > (0 if i.held_out else 1)]
+    if copies:
+        warnings.warn(
+            f"{len(copies)} of {len(left_out)} images that set the threshold are copies of images "
+            f"that were learned from ({copies[0]} is one), so that it may be too low and the rate "
+            "means less; remove copies and fit again",
+            EdgeADWarning,
+            stacklevel=3,
+        )
 
 
 def _learned_from(learned: LearnedOnCluster) -> Iterator[FitImage]:
