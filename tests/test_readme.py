@@ -91,6 +91,8 @@ def test_the_python_of_a_readme_gives_a_verdict(guide, after_the_readme, monkeyp
 @pytest.mark.parametrize("guide", DOCS, ids=lambda guide: guide.name)
 def test_the_commands_of_the_docs_work_after_the_readmes(guide, after_the_readme, toy, monkeypatch):
     monkeypatch.chdir(after_the_readme)
+    for block in blocks("toml", guide):
+        Path("parts.toml").write_text(block, encoding="utf-8")
     for line in commands_of(guide):
         run(line)
 
