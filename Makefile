@@ -55,6 +55,7 @@ bench: .venv/.ready ## measure on real data (needs EDGE_AD_DATA); records in ben
 	$(BIN)/pip install --quiet --constraint constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks.coreset.measure
 	$(BIN)/python -m benchmarks.scale.measure
+	$(BIN)/python -m benchmarks.cluster.measure
 	$(BIN)/python -m benchmarks.search.measure
 	$(BIN)/python -m benchmarks.search.tried
 	$(BIN)/python -m benchmarks.magnetic_tile.measure

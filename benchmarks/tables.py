@@ -10,6 +10,8 @@ from pathlib import Path
 from benchmarks.a_contrario import table as a_contrario
 from benchmarks.backbones import table as backbones
 from benchmarks.before import table as before
+from benchmarks.calibration import table as calibration
+from benchmarks.cluster import table as cluster
 from benchmarks.coreset import table as coreset
 from benchmarks.edge import table as edge
 from benchmarks.engines import table as engines
@@ -41,6 +43,7 @@ To repeat: `EDGE_AD_DATA=FOLDER make bench`, FOLDER holding `data/` (magnetic-ti
 _SECTIONS = {  # by the record's name, in the page's order
     "coreset": coreset.section,
     "scale": scale.section,
+    "cluster": cluster.section,
     "search": search.section,
     "tried": tried.section,
     "magnetic_tile": magnetic_tile.section,
@@ -51,6 +54,7 @@ _SECTIONS = {  # by the record's name, in the page's order
     "methods_beside": methods.section_beside,
     "methods_uflow": uflow_table.section,
     "a_contrario": a_contrario.section,
+    "calibration": calibration.section,
     "backbones": backbones.section,
     "edge": edge.section,
     "engines": engines.section,

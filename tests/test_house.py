@@ -80,9 +80,11 @@ LINE = {
         "cameras", "config", "drift_watch", "events", "image_writer", "inspection", "intake",
         "live", "metrics", "result", "store",
     },
+    "status": {"station"},
+    "alarms": {"events", "result", "store"},
     "line": {
-        "cameras", "config", "events", "image_writer", "inspection", "live", "metrics", "result",
-        "sinks", "station", "store", "swap",
+        "alarms", "cameras", "config", "events", "image_writer", "inspection", "live", "metrics",
+        "result", "sinks", "station", "status", "store", "swap",
     },
     "web": {"config", "events", "line", "result"},  # all of it through the line
     "web_server": {"config", "web"},
@@ -102,8 +104,17 @@ WORKSHOP = {
     "methods": {"compute", "features", "images", "networks"},  # never fitting, never one another
     "fitting": {"__init__", "compute", "features", "images", "methods", "networks"},
     "evaluation": {"images"},  # an artifact is evaluated, whatever has made it
+    "suggesting": {"features", "images", "methods", "networks", "synthetic"},
     "recipes": {"features", "networks", "synthetic"},
-    "commands": {"compute", "evaluation", "fitting", "images", "methods", "networks"},
+    "commands": {
+        "compute",
+        "evaluation",
+        "fitting",
+        "images",
+        "methods",
+        "networks",
+        "suggesting",
+    },
     "__init__": set(),
 }
 
@@ -122,7 +133,8 @@ EXPORT = {
     },
     "demo": {"__init__"},
     "line_demo": {"__init__"},
-    "commands": {"demo", "exporting", "line_demo", "precision", "settings"},
+    "many": {"exporting", "settings"},
+    "commands": {"demo", "exporting", "line_demo", "many", "precision", "settings"},
     "__init__": set(),
 }  # fmt: skip
 
@@ -233,7 +245,7 @@ def test_methods_do_not_know_one_another():
     folder = ROOT / "edge_ad/methods"
     for path in sorted(folder.glob("*/*.py")):
         own = f"edge_ad.methods.{path.parent.name}"
-        shared = ("edge_ad.methods.settings", "edge_ad.methods.judge")
+        shared = ("edge_ad.methods.settings", "edge_ad.methods.judge", "edge_ad.methods.on_cluster")
         for name in Imports(path).found:
             if name.startswith("edge_ad.methods.") and not name.startswith((own, *shared)):
                 assert not (folder / name.split(".")[2]).is_dir(), f"{path}: {name}"

@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.calibration.sources import SOURCES, Source, config, read_source
+from benchmarks.calibration.sources import DEFECTIVE, SOURCES, Source, config, read_source
 from benchmarks.harness.record import add_draft_option, check_tree, read_record, write_record
 from edge_ad.evaluation.metrics import auroc
 from edge_ad.methods.patchcore.bank import build_bank
 from edge_ad.methods.patchcore.left_out import leave_one_out, scores_by_others
 from edge_ad_runtime.artifact.calibration_scores import CalibrationScores, smallest_rate
 
-NUMBERS = (20, 50, 100, 300)
+NUMBERS = (5, 10, 20, 50, 100, 300)
 RATES = (0.01, 0.025, 0.05, 0.1)
 TESTED = 100
 _AT_ONCE = 10  # draws between two writings of the record
@@ -51,7 +51,12 @@ def main() -> None:
                     continue
                 while len(found) < min(until, options.draws):
                     found.append(one_draw(source, number, seed=len(found)))
-                content = {"tested": TESTED, "rates": RATES, "runs": runs}
+                content = {
+                    "tested": TESTED,
+                    "defective": DEFECTIVE,
+                    "rates": RATES,
+                    "runs": runs,
+                }
                 write_record("calibration", commit, content)
 
 

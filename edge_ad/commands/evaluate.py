@@ -16,7 +16,7 @@ from edge_ad_runtime.commands.options import (
     THREADS,
     THRESHOLD,
 )
-from edge_ad_runtime.commands.talk import tell
+from edge_ad_runtime.commands.talk import remark
 from edge_ad_runtime.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def evaluate(
     """
     from edge_ad.evaluation.evaluate import evaluate as evaluate_detector
     from edge_ad.evaluation.labels_told import tell_labels
-    from edge_ad.evaluation.report import REPORT, write_report
+    from edge_ad.evaluation.report import REPORT, Pictures, write_report
     from edge_ad.images.labelled import layout_of, list_test_images
     from edge_ad_runtime.artifact.atomic import check_free
     from edge_ad_runtime.detector import Detector
@@ -76,12 +76,19 @@ def evaluate(
     images = list_test_images(test_dir, layout)
     labels = tell_labels(test_dir, layout_of(test_dir, layout), images)
     for line in labels:
-        tell(line)
+        remark(line)
     detector = Detector.load(artifact, engine=engine, threads=threads, threshold=threshold)
-    evaluation = evaluate_detector(detector, images, called=str(artifact), progress=True)
+    pictures = Pictures(detector) if report is not None else None
+    evaluation = evaluate_detector(
+        detector,
+        images,
+        called=str(artifact),
+        seen=None if pictures is None else pictures.add,
+        progress=True,
+    )
     evaluation = replace(evaluation, labels=labels)
     if report is not None:
-        write_report(evaluation, detector, report, overwrite=overwrite)
+        write_report(evaluation, detector, report, pictures=pictures, overwrite=overwrite)
     click.echo(evaluation.to_json() if as_json else describe_evaluation(evaluation))
     if evaluation.errors:
         for error in evaluation.errors:

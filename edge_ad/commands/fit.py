@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge_ad.commands.cluster import CLUSTER, CLUSTER_GROUP
+from edge_ad.commands.config_file import config_option, value_among
 from edge_ad.methods import METHODS, settings_class
 from edge_ad.networks.settings import NetworkSettings
 from edge_ad_runtime.commands.options import OVERWRITE, GroupedOption, SettingsCommand
+from edge_ad_runtime.commands.talk import remark
 from edge_ad_runtime.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -68,13 +70,23 @@ class FitCommand(click.Command):
 
 
 def _method_among(arguments: Sequence[str]) -> str:
-    """The method that the last ``--method`` names, or the default if there is no such method."""
-    found = _DEFAULT_METHOD
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
-        name, equals, value = argument.partition("=")
-        if name == "--method":
-            found = value if equals else following
-    return found if found in METHODS else _DEFAULT_METHOD  # which click then refuses
+    """The method that was typed, or that the file of ``--config`` has, or else the default.
+
+    Of a method that there is not it is the default, and click then refuses what was typed.
+    """
+    found = value_among(arguments, "--method")
+    if found is None and (path := value_among(arguments, "--config")):
+        found = _method_in(Path(path))
+    return found if found in METHODS else _DEFAULT_METHOD
+
+
+def _method_in(path: Path) -> str | None:
+    from edge_ad.fitting.settings_file import read_table
+
+    found = read_table(path, "fit").get("method")
+    if found is not None and found not in METHODS:
+        raise ConfigError(f"{path}: fit.method is {found!r}; known are {', '.join(METHODS)}")
+    return found
 
 
 @click.command(cls=FitCommand)
@@ -119,6 +131,7 @@ def _method_among(arguments: Sequence[str]) -> str:
     is_flag=True,
     help="With --cluster, leave out images that cannot be read, and name them.",
 )
+@config_option("fit")
 @OVERWRITE
 def fit(
     good_dir: str,
@@ -136,9 +149,11 @@ def fit(
     \b
     Example: edge-ad fit good_parts --out line3.fit
     """
+    from edge_ad.fitting.advice import advise
     from edge_ad.fitting.contact_sheet import draw_contact_sheet
     from edge_ad.fitting.fitted import FIT
     from edge_ad.fitting.fitting import fit as fit_detector
+    from edge_ad.images.facts import look_at
     from edge_ad.images.named import is_url, list_named
     from edge_ad.networks.weights import warning_of
     from edge_ad_runtime.artifact.atomic import check_free
@@ -147,20 +162,25 @@ def fit(
     inputs = [] if is_url(good_dir) else [Path(good_dir)]
     if isinstance(config, NetworkSettings):
         inputs.append(Path(config.weights))
-        resolved = config.resolved()
-        click.echo(f"network {resolved.backbone}, weights {resolved.weights}", err=True)
-        if warning := warning_of(resolved):
-            click.secho(warning, err=True, fg="yellow")
     check_free(out, overwrite=overwrite, kind=FIT, inputs=inputs)
-    names, notes = list_named(good_dir, pattern), ()
+    names = list_named(good_dir, pattern)
+    notes: tuple[str, ...] = ()
+    advice: list[str | None] = []
+    if isinstance(config, NetworkSettings):
+        resolved = config.resolved()
+        remark(f"network {resolved.backbone}, weights {resolved.weights}")
+        advice = [warning_of(resolved)]
     if cluster is None:
         _refuse_without_cluster(good_dir, work, skip_unreadable)
         fitted = fit_detector(names, config, progress=True)
+        advice = [*advise(look_at([Path(name) for name in names]), config), *advice]
     else:
         work = work or out.with_name(f"{out.name}.work")
         fitted, notes = _fit_on(cluster, names, config, work, skip_unreadable)
     fitted.save(out, overwrite=overwrite)
     click.echo("\n".join([_describe(fitted, out), *notes]))
+    for line in filter(None, advice):
+        remark(f"advice: {line}")
     if contact_sheet is not None:
         shown = fitted.record.isolated[:_ON_CONTACT_SHEET]
         sheet = draw_contact_sheet(shown, config.preprocessing)

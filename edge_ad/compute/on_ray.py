@@ -48,7 +48,8 @@ def join_ray(address: str | None) -> RayCluster:
         except (ConnectionError, RuntimeError, ValueError, OSError) as exc:
             raise ClusterError(
                 f"cluster {address}: cannot be reached: {str(exc) or type(exc).__name__}; is it "
-                "running, with the same versions of Python and Ray?"
+                "running, with the same versions of Python and Ray, and is its token here "
+                "(RAY_AUTH_MODE=token)?"
             ) from exc
     cluster = RayCluster(ray, leave=not started)
     cluster.check()

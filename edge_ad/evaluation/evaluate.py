@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -15,19 +15,34 @@ from edge_ad_runtime.decision.threshold import Verdict
 from edge_ad_runtime.detector import Detector
 from edge_ad_runtime.errors import ConfigError, EdgeADError
 from edge_ad_runtime.escaping import json_text
-from edge_ad_runtime.images import read_image
+from edge_ad_runtime.images import RGBImage, read_image
+from edge_ad_runtime.prediction import Prediction
 from edge_ad_runtime.progress import ProgressBar
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredImage:
-    """One test image's label and score."""
+    """One test image's label and score.
+
+    Attributes:
+        path: the image.
+        kind: ``good``, or a kind of defect.
+        is_defective: whether the label says defective.
+        score: the image's score.
+        verdict: what the artifact says of it.
+        why: what the picture alone would not tell of the verdict, in words. It may be empty.
+    """
 
     path: str
     kind: str
     is_defective: bool
     score: float
     verdict: Verdict
+    why: str = ""
+
+
+Seen = Callable[[TestImage, RGBImage, Prediction], None]
+"""What is called with each image that was scored: its label, its pixels, and the prediction."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +125,7 @@ def evaluate(
     images: Sequence[TestImage],
     *,
     called: str | None = None,
+    seen: Seen | None = None,
     progress: bool = False,
 ) -> Evaluation:
     """Score ``images`` and compute every figure.
@@ -120,6 +136,7 @@ def evaluate(
         detector: the loaded artifact.
         images: some good, some defective.
         called: how the user names the artifact. None takes the name of its folder.
+        seen: what to call with each image that was scored, such as `Pictures.add`.
         progress: show a bar on stderr.
 
     Raises:
@@ -145,8 +162,11 @@ def evaluate(
                 is_defective=image.is_defective,
                 score=prediction.score,
                 verdict=prediction.verdict,
+                why=_why(prediction),
             )
         )
+        if seen is not None:
+            seen(image, pixels, prediction)
         if mask is not None:
             maps.append(prediction.map)
             masks.append(mask)
@@ -167,6 +187,17 @@ def evaluate(
         promised_rate=calibration.false_reject_rate if calibration.images else None,
         promised_interval=calibration.interval if calibration.images else None,
         remarks=remarks(judged),
+    )
+
+
+def _why(prediction: Prediction) -> str:
+    """Why an image is anomalous whose map is nowhere above the threshold."""
+    if prediction.verdict == "good" or prediction.deciding is None or prediction.regions != ():
+        return ""
+    top, left, height, width = prediction.deciding
+    return (
+        f" (one patch decided, at row {top + height // 2}, column {left + width // 2}; the "
+        "smoothed map is nowhere above the threshold)"
     )
 
 

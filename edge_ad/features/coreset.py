@@ -147,9 +147,7 @@ def _chosen(
         return Products(centred(rows, centre_of(sampled(rows, 0, len(rows)))))
 
     metric = differences() if features.dtype == np.float64 else products()
-    with ProgressBar[None](
-        total=n_select, desc="coreset", unit="patch", disable=not progress
-    ) as bar:
+    with ProgressBar[None](total=n_select, desc="coreset", unit="row", disable=not progress) as bar:
         greedy = Greedy(metric, n_select, bar)
         greedy.run(first, differences)
     return greedy

@@ -127,7 +127,7 @@ def to_other_images(
     return np.asarray(nearest.numpy())
 
 
-def rows_kept(isolated: Iterable[IsolatedPatch], paths: Iterable[Path]) -> list[int]:
+def rows_kept(isolated: Iterable[IsolatedPatch], paths: Iterable[Path | str]) -> list[int]:
     """The numbers of the images that are not excluded.
 
     Args:

@@ -37,6 +37,7 @@ from edge_ad_runtime.progress import ProgressBar
 
 _LEAST_SENT = 1_024  # rows that a shard sends in a round, at least
 _ROUNDS = 24  # about so many rounds are aimed at: more rows are sent where fewer were picked
+_MOST_AT_ONCE = 262_144  # rows that this process holds of a round, 135 MB at d* = 128
 _REPLAYED = 16_384  # picks that a shard is told of at once
 
 
@@ -85,7 +86,7 @@ def sharded_coreset(
     """
     with Gathering(cluster, shards, n_select, seed, projection_dim) as gathering:
         with ProgressBar[None](
-            total=n_select, desc="coreset", unit="patch", disable=not progress
+            total=n_select, desc="coreset", unit="row", disable=not progress
         ) as bar:
             for picks in gathering.rounds():
                 bar.update(picks)
@@ -147,7 +148,8 @@ class Gathering:
             picked = self._round(sent)
             yield picked
             if 0 < picked < aim:
-                sent = math.ceil(sent * min(2.0, aim / picked))
+                most = max(_LEAST_SENT, _MOST_AT_ONCE // len(self.workers))
+                sent = min(most, math.ceil(sent * min(2.0, aim / picked)))
 
     def farthest(self) -> float:
         """The covering radius of what is chosen."""
@@ -166,7 +168,8 @@ class Gathering:
             self.take(rows[:left], vectors[:left])
             return len(rows[:left])
         pool = torch.from_numpy(vectors)
-        greedy = Greedy(Differences(pool) if self.by_differences else Products(pool), left)
+        metric = Differences(pool) if self.by_differences else Products(pool)
+        greedy = Greedy(metric, min(left, len(pool)))
         greedy.bounds = torch.from_numpy(bounds)
         is_precise = greedy.pick_from(torch.arange(len(pool)), level)
         if greedy.chosen:

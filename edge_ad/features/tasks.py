@@ -174,7 +174,9 @@ class ProjectionTask:
         path = self.folder.projected(number)
         tensors = [] if self.onto is None else [self.onto]
         tensors += [] if self.whitening is None else list(self.whitening.state_dict().values())
-        key = digest(record.sha256, *(hashlib.sha256(t.numpy()).hexdigest() for t in tensors))
+        key = digest(
+            record.sha256, *(hashlib.sha256(t.numpy().tobytes()).hexdigest() for t in tensors)
+        )
         if (found := there(ProjectedRecord, path, key)) is not None:
             return found
         features = checked(self.folder.features(number), record.sha256)

@@ -50,7 +50,8 @@ def check_rate(rate: float | None, images: int) -> None:
         raise ConfigError(
             f"false_reject_rate {rate:g} needs {images_needed(rate)} good images that set the "
             f"threshold, there are {images}; the smallest rate they support is "
-            f"{smallest_rate(images):.4g}: ask for that, add good images or raise holdout_fraction"
+            f"{smallest_rate(images):.4g}: ask for that or add good images (with --calibration "
+            "split a larger --holdout-fraction helps too)"
         )
 
 

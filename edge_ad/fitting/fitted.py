@@ -2,6 +2,7 @@
 
     fit.json                  method, settings, calibration, images with their SHA-256, versions,
                               and the SHA-256 of the files below
+    fit.toml                  the settings as they are typed, for ``edge-ad fit --config``
     network.safetensors       the network's tensors, as far as they are used
     kept.safetensors          what the method keeps, by the names of its fields. PatchCore keeps
                               ``features`` (n, D), ``neighbours`` (n, b) and ``grid`` (2,)
@@ -12,6 +13,8 @@ The same images, settings and seed give the same bytes.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import NoneType
@@ -26,6 +29,7 @@ from safetensors.torch import save_file as save_torch_file
 from torch import Tensor, nn
 
 from edge_ad.features.isolation import IsolatedPatch
+from edge_ad.fitting.settings_file import FILE_NAME, to_toml
 from edge_ad.methods import Lowered, Method, load_method, settings_class
 from edge_ad.methods.settings import FitSettings
 from edge_ad_runtime.artifact import strict
@@ -55,12 +59,33 @@ class FitImage:
         held_out: whether the method did not learn from it.
         left_out_score: the image score by what was learned without this image. It is None where
             that is not known.
+        same_part_as: the path of the first image that shows the same part, see
+            `edge_ad.images.same_part`. It is None if that is this image.
     """
 
     path: str
     sha256: str
     held_out: bool
     left_out_score: float | None
+    same_part_as: str | None = strict.optional()
+
+    @property
+    def part(self) -> str:
+        """What images of the same part have in common, and those of others have not."""
+        return self.same_part_as or self.path
+
+
+def scores_of_parts(images: Iterable[FitImage]) -> dict[str, float]:
+    """The left-out score of each part, which is the largest of its images' scores.
+
+    A new part shows itself once. Its score is then at most the largest of what more images would
+    have given, so that a threshold by these is on the careful side.
+    """
+    found: dict[str, float] = {}
+    for image in images:
+        if image.left_out_score is not None:
+            found[image.part] = max(found.get(image.part, -math.inf), image.left_out_score)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,9 +163,8 @@ class FittedDetector:
 
     @property
     def left_out_scores(self) -> NDArray[np.float64]:
-        """Image scores of the good images that set the threshold, ``(n,)``."""
-        scores = [image.left_out_score for image in self.record.images]
-        return np.array([score for score in scores if score is not None])
+        """The scores that set the threshold, ``(n,)``. A part that several images show has one."""
+        return np.array(list(scores_of_parts(self.record.images).values()))
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> None:
         """Write the fit folder atomically.
@@ -166,6 +190,7 @@ class FittedDetector:
             if self.record.certificate is None:
                 del content["certificate"]
             text = strict.dumps(content) + "\n"
+            (partial / FILE_NAME).write_text(to_toml(self.config), encoding="utf-8")
             (partial / "fit.json").write_text(text, encoding="utf-8")
 
     @classmethod

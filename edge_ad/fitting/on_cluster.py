@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import math
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,23 +14,23 @@ import numpy as np
 
 from edge_ad.compute import Cluster
 from edge_ad.features.tasks import TASK_IMAGES
-from edge_ad.fitting.calibrate import check_rate
 from edge_ad.fitting.fitted import SCHEMA, FitImage, FitRecord, FittedDetector
 from edge_ad.fitting.fitting import (
     KEPT_ORIGINALS,
     KEPT_PREPROCESSED,
     calibration_of,
+    check_scores,
+    draw,
     split,
     versions,
 )
 from edge_ad.images.named import decode_named, preprocessed, read_named
 from edge_ad.methods import Lowered, load_method
 from edge_ad.methods.judge import Judge
-from edge_ad.methods.patchcore.on_cluster import LearnedOnCluster, learn_on
-from edge_ad.methods.patchcore.settings import PatchCoreConfig
+from edge_ad.methods.on_cluster import LearnedOnCluster, WorkSettings, load_learn_on
 from edge_ad.methods.settings import FitSettings
 from edge_ad.networks.run import Run, TorchRun
-from edge_ad_runtime.errors import ConfigError
+from edge_ad_runtime.errors import EdgeADWarning
 from edge_ad_runtime.progress import ProgressBar
 
 _JUDGED_AT_ONCE = 32
@@ -50,7 +53,7 @@ def fit_on(
     Args:
         cluster: from `edge_ad.compute.connect`.
         names: good images: paths that all machines reach, or URLs.
-        config: the settings, which must be PatchCore's, with the calibration ``split``.
+        config: the settings of PatchCore or PaDiM.
         work: a folder that all machines reach, for the features. A second start goes on from there.
         task_images: how many images one task has, a multiple of 8.
         skip_unreadable: leave out images to learn from that cannot be read. Otherwise they are an
@@ -64,40 +67,40 @@ def fit_on(
         ConfigError: the settings cannot work on a cluster, or with so many images.
         FitError: images cannot be read, or numbers are not finite.
         ClusterError: machines die again and again.
+
+    Warns:
+        EdgeADWarning: images that set the threshold are copies of others that were learned from.
     """
     config = config.resolved()
-    if not isinstance(config, PatchCoreConfig):
-        raise ConfigError(f"method is {config.method!r}; on a cluster it must be 'patchcore'")
-    if config.resolved_calibration != "split":
-        raise ConfigError(
-            f"calibration is {config.resolved_calibration!r}; on a cluster it must be 'split'"
-        )
-    learned_from, held_out = split(sorted(names), config)
-    if held_out:
-        check_rate(config.false_reject_rate, len(held_out))
-    learned = learn_on(
-        cluster,
-        learned_from,
-        config,
-        work,
-        task_images=task_images,
-        skip_unreadable=skip_unreadable,
-        progress=progress,
+    learn_on = load_learn_on(config.method)
+    drawn = draw(sorted(names), config)
+    # whether two images show the same part is not looked for: copies are, once they have been read
+    learned_from, held_out = (
+        [drawn[row] for row in rows] for rows in split(np.arange(len(drawn)), config)
     )
+    is_leave_one_out = config.resolved_calibration == "leave-one-out"
+    check_scores(len(learned_from if is_leave_one_out else held_out), config)
+    settings = WorkSettings(
+        folder=work, task_images=task_images, skip_unreadable=skip_unreadable, progress=progress
+    )
+    learned = learn_on(cluster, learned_from, config, settings)
     scored = _scored(cluster, learned, held_out, config, progress=progress)
     images = [
-        *(_image(image.name, image.sha256, None) for image in learned.images),
-        *(_image(name, *found) for name, found in zip(held_out, scored, strict=True)),
+        *_learned_from(learned),
+        *(
+            FitImage(path=name, sha256=sha256, held_out=True, left_out_score=score)
+            for name, (sha256, score) in zip(held_out, scored, strict=True)
+        ),
     ]
     shown = (held_out or [image.name for image in learned.images])[:KEPT_PREPROCESSED]
     contents = [read_named(name) for name in shown]
-    scores = {Path(name): score for name, (_, score) in zip(held_out, scored, strict=True)}
+    _warn_of_copies(images)
     fitted = FittedDetector(
         config=config,
         record=FitRecord(
             schema=SCHEMA,
             method=config.method,
-            calibration=calibration_of(scores, config),
+            calibration=calibration_of(images, config),
             images=tuple(sorted(images, key=lambda image: image.path)),
             isolated=learned.gathered.isolated,
             versions=versions(),
@@ -119,15 +122,40 @@ def fit_on(
     return fitted, learned.notes
 
 
-def _image(name: str, sha256: str, score: float | None) -> FitImage:
-    return FitImage(path=name, sha256=sha256, held_out=score is not None, left_out_score=score)
+def _warn_of_copies(images: list[FitImage]) -> None:
+    """Warn of copies of what was learned from: their scores are too low for new parts."""
+    times_learned = Counter(image.sha256 for image in images if not image.held_out)
+    left_out = [image for image in images if image.left_out_score is not None]
+    # left out of what was learned: held out, or counted once
+    copies = [i.path for i in left_out if times_learned[i.sha256] > (0 if i.held_out else 1)]
+    if copies:
+        warnings.warn(
+            f"{len(copies)} of {len(left_out)} images that set the threshold are copies of images "
+            f"that were learned from ({copies[0]} is one), so that it may be too low and the rate "
+            "means less; remove copies and fit again",
+            EdgeADWarning,
+            stacklevel=3,
+        )
+
+
+def _learned_from(learned: LearnedOnCluster) -> Iterator[FitImage]:
+    """The images that were learned from, with the scores that they have without themselves."""
+    left_out = learned.gathered.left_out
+    scores = [math.nan] * len(learned.images) if left_out is None else left_out.tolist()
+    for image, score in zip(learned.images, scores, strict=True):
+        yield FitImage(
+            path=image.name,
+            sha256=image.sha256,
+            held_out=False,
+            left_out_score=None if math.isnan(score) else score,
+        )
 
 
 def _scored(
     cluster: Cluster,
     learned: LearnedOnCluster,
     names: Sequence[str],
-    config: PatchCoreConfig,
+    config: FitSettings,
     *,
     progress: bool,
 ) -> list[tuple[str, float]]:
@@ -147,7 +175,7 @@ def _scored(
 
 
 def _score(
-    names: Sequence[str], *, run: Run, lowered: Lowered, config: PatchCoreConfig
+    names: Sequence[str], *, run: Run, lowered: Lowered, config: FitSettings
 ) -> list[tuple[str, float]]:
     judge = Judge(run, lowered, config.size)
     found = []

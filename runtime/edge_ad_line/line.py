@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-import time
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ad_line.alarms import Alarms
 from edge_ad_line.cameras import Frame
 from edge_ad_line.cameras.reader import CameraState
 from edge_ad_line.cameras.readers import CameraReaders
@@ -29,18 +28,16 @@ from edge_ad_line.metrics import Metrics
 from edge_ad_line.result import Result, new_id, utc_text
 from edge_ad_line.sinks.dispatchers import Dispatchers
 from edge_ad_line.station import Station, Surroundings
+from edge_ad_line.status import part_record, state_of
 from edge_ad_line.store import Store
 from edge_ad_line.swap import Beginning, Swaps
 from edge_ad_runtime import __version__
 from edge_ad_runtime.errors import ConfigError, EdgeADError
 
-State = Literal["ready", "running", "degraded", "stopping"]
-
 _LOG = logging.getLogger(__name__)
 _TIDY_EVERY_S = 10.0
 _DRAIN_S = 10.0
 _STUCK_S = 60.0
-_TELL_AGAIN_S = 60.0
 
 
 class Line:
@@ -57,6 +54,7 @@ class Line:
         """Use `open`."""
         self.config, self.store = config, store
         self.metrics, self.events = Metrics(), Events()
+        self._alarms = Alarms(self.events, store)
         self._swaps = Swaps(store)
         self._images = ImageWriter(store, config.store.keep)
         self._around = Surroundings(
@@ -73,7 +71,6 @@ class Line:
         self._sinks = Dispatchers(
             store.outbox, config.device, self._health_record, self._sink_changed
         )
-        self._told_of_disk_s = -_TELL_AGAIN_S
         self._is_started = self._is_stopping = False
         self._reloading = threading.Lock()
         self._stopped = threading.Event()
@@ -207,11 +204,19 @@ class Line:
         sinks = self._sinks.to_record(self.store.memory.operated_s)
         store = self.store.status()
         return {
-            "state": self._state(cameras, sinks, store),
+            "state": state_of(
+                is_started=self._is_started,
+                is_stopping=self._is_stopping,
+                cameras=cameras,
+                sinks=sinks,
+                store=store,
+            ),
             "version": __version__,
             "site": self.config.device.site,
             "device": self.config.device.name,
-            "parts": {part.name: self._part_record(part) for part in stations},
+            "parts": {
+                part.name: part_record(part, self._swaps.before(part.name)) for part in stations
+            },
             "cameras": cameras,
             "sinks": sinks,
             "store": store,
@@ -371,13 +376,13 @@ class Line:
 
     def _send_unstored(self, result: Result) -> None:
         self._sinks.send_unstored(result.to_record())
-        if time.monotonic() - self._told_of_disk_s > _TELL_AGAIN_S:
-            self._told_of_disk_s = time.monotonic()
-            self._alarm("store", "the disk takes no results; they are told and not stored")
+        self._alarms.sound_at_times(
+            "store", "the disk takes no results; they are told and not stored"
+        )
 
     def _drifted(self, part: str) -> None:
         self.metrics.drifted(part)
-        self._alarm(
+        self._alarms.sound(
             "drift",
             f"part {part}: scores are not what they were; look at light, lens and the parts",
             part=part,
@@ -387,7 +392,7 @@ class Line:
         if state.is_up:
             _LOG.info("camera %s is up", state.name)
         else:
-            self._alarm("camera", f"camera {state.name} is lost: {state.error}")
+            self._alarms.sound("camera", f"camera {state.name} is lost: {state.error}")
         self._tell_status()
 
     def _sink_changed(self, name: str, is_up: bool, error: str) -> None:
@@ -404,13 +409,7 @@ class Line:
 
     def _refused(self, part: str, error: str) -> None:
         self.metrics.swapped(part, "refused")
-        self._alarm("artifact", f"part {part}: an artifact was refused: {error}", part=part)
-
-    def _alarm(self, what: str, message: str, **more: Any) -> None:
-        _LOG.error("%s", message)
-        record = {"id": new_id(), "time": utc_text(), "what": what, "message": message, **more}
-        self.events.publish("alarm", record)
-        self.store.tell("alarm", record)
+        self._alarms.sound("artifact", f"part {part}: an artifact was refused: {error}", part=part)
 
     def _tell_status(self) -> None:
         with suppress(sqlite3.Error):
@@ -432,35 +431,6 @@ class Line:
                 _LOG.warning("the store cannot be tidied: %s", exc)
 
     # -- records -------------------------------------------------------------------------------
-
-    def _state(
-        self, cameras: Mapping[str, Any], sinks: Mapping[str, Any], store: Mapping[str, Any]
-    ) -> State:
-        if self._is_stopping:
-            return "stopping"
-        if not self._is_started:
-            return "ready"
-        is_well = (
-            all(camera["is_up"] for camera in cameras.values())
-            and all(sink["is_up"] for sink in sinks.values())
-            and not store["is_nearly_full"]
-        )
-        return "running" if is_well else "degraded"
-
-    def _part_record(self, station: Station) -> dict[str, Any]:
-        live = station.live
-        verified = datetime.fromisoformat(live.verified_at.replace("Z", "+00:00"))
-        return {
-            "artifact": live.sha256,
-            "verified_at": live.verified_at,
-            "verified_s": verified.timestamp(),
-            "threshold": live.detector.manifest.calibration.threshold,
-            "camera": station.camera,
-            "waiting": station.waiting,
-            "before": list(self._swaps.before(station.name)),
-            "checks_place": live.limits.most_moved is not None,
-            "drift": station.drift.to_record(live),
-        }
 
     def _health_record(self) -> dict[str, Any]:
         """How the device is, with the head of the audit trail, so that others hold it too."""

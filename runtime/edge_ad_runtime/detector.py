@@ -302,6 +302,9 @@ class Detector:
         decisive = decisive_values(prediction_map, significance, in_unit)
         regions = None if decisive is None else self.regions(decisive, original)
         evidence = combine_evidence([each.evidence for each in judged], self.scales)
+        deciding = judged[0].deciding if len(judged) == 1 else None
+        if deciding is not None:
+            deciding = self.manifest.preprocessing.placement(original).box(*deciding)
         verdict = verdict_of(score, threshold)
         clock.lap("judge")
         of_heads: dict[str, float] = {}
@@ -320,6 +323,7 @@ class Detector:
             significance=significance,
             regions=regions,
             map_in_unit_of_score=in_unit,
+            deciding=deciding,
         )
 
     def _warm_up(self) -> None:

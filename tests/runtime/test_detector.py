@@ -196,8 +196,8 @@ def test_the_record_of_a_verdict_is_made_in_one_place(detector, tiny, good_image
     prediction = detector.predict(good_image)
     record = prediction.to_record(good_image)
     assert list(record) == [
-        *("path", "score", "threshold", "verdict", "exact", "scanned", "bound", "regions"),
-        "timings_ms",
+        *("path", "score", "threshold", "verdict", "exact", "scanned", "bound"),
+        *("deciding", "regions", "timings_ms"),
     ]
     assert json.loads(prediction.to_json(good_image)) == record
     assert "regions" not in detector.predict(good_image, with_map=False).to_record(good_image)

@@ -47,11 +47,17 @@ def leave_one_out(
         ``(N,)``. None if the rows of some part are so many that too few are left to score with.
     """
     assert bank.images is not None, "the settings refuse what has no images to leave out"
-    scoring, row_parts = settings.scoring, parts[bank.images]
-    others_at_least = len(row_parts) - np.bincount(row_parts).max()
-    if others_at_least < max(scoring.neighbours, scoring.reweight_neighbours or 0):
+    row_parts = parts[bank.images]
+    if not can_leave_out(row_parts, settings):
         return None
     return scores_by_others(features, bank, parts, row_parts, settings, progress=progress)
+
+
+def can_leave_out(row_parts: NDArray[np.integer], settings: PatchCoreConfig) -> bool:
+    """Whether enough rows are left to score with, whichever part ``(n,)`` is left out."""
+    scoring = settings.scoring
+    others_at_least = len(row_parts) - np.bincount(row_parts).max()
+    return bool(others_at_least >= max(scoring.neighbours, scoring.reweight_neighbours or 0))
 
 
 def scores_by_others(

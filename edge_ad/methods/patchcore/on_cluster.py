@@ -7,18 +7,15 @@ round, and at the end the bank.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from functools import partial, reduce
 from operator import add
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ad.compute import Cluster, Outcome
+from edge_ad.compute import Cluster
 from edge_ad.features.certificate import of_greed
 from edge_ad.features.composable import composable_coreset
 from edge_ad.features.coreset import Selection
@@ -39,91 +36,67 @@ from edge_ad.features.tasks import (
     FeatureTask,
     ProjectionTask,
     TaskFolder,
-    TaskImage,
     digest,
     remove_leftovers,
 )
 from edge_ad.features.whitening import Whitening, whiten, whitening_of
 from edge_ad.methods import Gathered
-from edge_ad.methods.patchcore.bank import bank_of, bank_rows
+from edge_ad.methods.on_cluster import LearnedOnCluster, WorkSettings, each, refuse_unreadable
+from edge_ad.methods.patchcore.bank import Bank, bank_of, bank_rows
+from edge_ad.methods.patchcore.left_out import can_leave_out, scores_by_others
 from edge_ad.methods.patchcore.settings import PatchCoreConfig
 from edge_ad.networks.run import TorchRun
 from edge_ad.networks.weights import fingerprint
 from edge_ad_runtime.errors import ConfigError, FitError
 from edge_ad_runtime.progress import ProgressBar
 
-Result = TypeVar("Result")
-
-_NAMED = 5  # unreadable images that an error names
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LearnedOnCluster:
-    """What a cluster has learned.
-
-    Attributes:
-        network: the network, whitening learned.
-        gathered: the bank, its certificate, and the isolated patches.
-        images: the images that it was learned from, excluded ones too.
-        notes: what was measured, for people.
-    """
-
-    network: PatchFeatures
-    gathered: Gathered
-    images: tuple[TaskImage, ...]
-    notes: tuple[str, ...]
-
 
 def learn_on(
-    cluster: Cluster,
-    names: Sequence[str],
-    settings: PatchCoreConfig,
-    work: Path,
-    *,
-    task_images: int,
-    skip_unreadable: bool,
-    progress: bool,
+    cluster: Cluster, names: Sequence[str], settings: PatchCoreConfig, work: WorkSettings
 ) -> LearnedOnCluster:
-    """Learn from images by their names.
-
-    Args:
-        cluster: where.
-        names: paths that all machines reach, or URLs.
-        settings: the subsampler must be greedy.
-        work: a folder that all machines reach. What is in it already is not computed again.
-        task_images: how many images a task has.
-        skip_unreadable: leave images out that cannot be read. Otherwise they are an error.
-        progress: show bars on stderr.
-
-    Raises:
-        ConfigError: the settings cannot work on a cluster.
-        FitError: images cannot be read, or the folder cannot be written.
-        ClusterError: machines die again and again.
-    """
+    """See `edge_ad.methods.on_cluster.LearnOn`. The subsampler must be greedy."""
+    progress = work.progress
     if settings.subsampler != "greedy":
         raise ConfigError(
             f"subsampler is {settings.subsampler!r}; on a cluster it must be 'greedy'"
         )
     network = build_network(settings)
-    folder = _made(work)
-    records = _features(cluster, network, names, settings, folder, task_images, progress=progress)
-    _refuse_unreadable(records, skip_unreadable=skip_unreadable)
+    folder = _made(work.folder)
+    records = _features(cluster, network, names, settings, folder, work)
+    unreadable = [line for record in records for line in record.unreadable]
+    some = any(record.images for record in records)
+    refuse_unreadable(unreadable, are_skipped=some and work.skip_unreadable)
     everything = _FileSet(folder, records)
     if settings.resolved_whiten:
         network.whitening = whitening_of(_sums(cluster, everything, progress=progress).moments())
     planned = len(names) * everything.per_image
     _project(cluster, everything, network.whitening, settings, planned, progress=progress)
-    isolated = _isolated(cluster, everything, network.whitening, settings)
-    kept = everything.only(rows_kept(isolated, everything.names))
+    isolated, kept = None, everything
+    if settings.exclude_outliers is not None:
+        candidates = _first_picks(cluster, everything, settings)
+        isolated = _isolated(cluster, everything, candidates, network.whitening, settings)
+        kept = everything.only(rows_kept(isolated, everything.names))
     n_select = bank_rows(len(kept.projected), settings)
     selection, note = _coreset(cluster, kept.projected, n_select, settings, progress=progress)
+    if isolated is None:
+        count = min(CANDIDATES, len(kept.projected))
+        enough = n_select >= count  # the first of the bank are the first of any number
+        candidates = selection.rows[:count] if enough else _first_picks(cluster, kept, settings)
+        isolated = _isolated(cluster, kept, candidates, network.whitening, settings)
     chosen = whiten(kept.features[selection.rows], network.whitening)
     images = selection.rows // everything.per_image
     bank = bank_of(chosen, everything.grid, settings, images=images, progress=progress)
-    certificate = of_greed(selection, kept.features.width)
+    left_out = None
+    if settings.resolved_calibration == "leave-one-out":
+        left_out = _left_out(cluster, kept, bank, network.whitening, settings, progress=progress)
     return LearnedOnCluster(
         network=network,
-        gathered=Gathered(kept=bank, certificate=certificate, isolated=tuple(isolated)),
+        gathered=Gathered(
+            kept=bank,
+            certificate=of_greed(selection, kept.features.width),
+            left_out=left_out,
+            isolated=tuple(isolated),
+        ),
         images=tuple(image for record in records for image in record.images),
         notes=(note,),
     )
@@ -168,7 +141,8 @@ class _FileSet:
     @property
     def firsts(self) -> list[int]:
         """The number of the first image of each task."""
-        return np.cumsum([0, *(len(record.images) for record in self.records)])[:-1].tolist()
+        counts = [len(record.images) for record in self.records]
+        return [sum(counts[:number]) for number in range(len(counts))]
 
 
 def _made(work: Path) -> TaskFolder:
@@ -187,9 +161,7 @@ def _features(
     names: Sequence[str],
     settings: PatchCoreConfig,
     folder: TaskFolder,
-    task_images: int,
-    *,
-    progress: bool,
+    work: WorkSettings,
 ) -> list[FeatureRecord]:
     task = FeatureTask(
         run=TorchRun(network),
@@ -201,30 +173,13 @@ def _features(
             *map(str, (settings.resolved_backbone, settings.layers, settings.taps)),
         ),
     )
-    parts = [names[start : start + task_images] for start in range(0, len(names), task_images)]
+    size = work.task_images
+    parts = [names[start : start + size] for start in range(0, len(names), size)]
     with ProgressBar[None](
-        total=len(names), desc="features", unit="image", disable=not progress
+        total=len(names), desc="features", unit="image", disable=not work.progress
     ) as bar:
-        done = _each(cluster.map(task, enumerate(parts)), lambda n: bar.update(len(parts[n])))
+        done = each(cluster.map(task, enumerate(parts)), lambda n: bar.update(len(parts[n])))
     return done
-
-
-def _refuse_unreadable(records: Sequence[FeatureRecord], *, skip_unreadable: bool) -> None:
-    """Name the images that cannot be read.
-
-    Raises:
-        FitError: there are some, and they are not to be left out, or no others are there.
-    """
-    unreadable = [line for record in records for line in record.unreadable]
-    if skip_unreadable and any(record.images for record in records):
-        for line in unreadable:
-            print(f"left out: {line}", file=sys.stderr)  # noqa: T201
-    elif unreadable:
-        more = f" and {len(unreadable) - _NAMED} more" if len(unreadable) > _NAMED else ""
-        raise FitError(
-            f"{len(unreadable)} images cannot be read: {'; '.join(unreadable[:_NAMED])}{more}; "
-            "mend them and start again, or give --skip-unreadable"
-        )
 
 
 def _sums(cluster: Cluster, files: _FileSet, *, progress: bool) -> Sums:
@@ -233,7 +188,7 @@ def _sums(cluster: Cluster, files: _FileSet, *, progress: bool) -> Sums:
     with ProgressBar[None](
         total=len(parts), desc="whitening", unit="task", disable=not progress
     ) as bar:
-        found = _each(cluster.map(partial(sums, shift=shift), parts), lambda n: bar.update())
+        found = each(cluster.map(partial(sums, shift=shift), parts), lambda n: bar.update())
     return reduce(add, found)
 
 
@@ -254,25 +209,33 @@ def _project(
     with ProgressBar[None](
         total=len(files.records), desc="projection", unit="task", disable=not progress
     ) as bar:
-        _each(cluster.map(task, items), lambda n: bar.update())
+        each(cluster.map(task, items), lambda n: bar.update())
+
+
+def _first_picks(cluster: Cluster, files: _FileSet, settings: PatchCoreConfig) -> NDArray[np.int64]:
+    """The rows that greed takes first, among which isolated patches are looked for."""
+    count = min(CANDIDATES, len(files.projected))
+    shards = files.projected.cut(cluster.slots)
+    selection, _ = sharded_coreset(cluster, shards, count, seed=settings.seed, projection_dim=None)
+    return selection.rows
 
 
 def _isolated(
-    cluster: Cluster, files: _FileSet, whitening: Whitening | None, settings: PatchCoreConfig
+    cluster: Cluster,
+    files: _FileSet,
+    rows: NDArray[np.int64],
+    whitening: Whitening | None,
+    settings: PatchCoreConfig,
 ) -> list[IsolatedPatch]:
+    """The most isolated patches among candidates, by their rows: see `find_isolated`."""
     if len(files.names) < 2:
         return []
-    shards = files.projected.cut(cluster.slots)
-    count = min(CANDIDATES, len(files.projected))
-    selection, _ = sharded_coreset(cluster, shards, count, seed=settings.seed, projection_dim=None)
-    candidates = whiten(files.features[selection.rows], whitening)
-    own = selection.rows // files.per_image
+    candidates = whiten(files.features[rows], whitening)
+    own = rows // files.per_image
     task = partial(_nearest_of_task, files=files, candidates=candidates, own=own, w=whitening)
-    found = _each(cluster.map(task, range(len(files.records))), lambda n: None)
-    distances = np.min(found, axis=0)
-    return ranked(
-        selection.rows, distances, files.grid, files.names, exclude_above=settings.exclude_outliers
-    )
+    distances = np.min(each(cluster.map(task, range(len(files.records)))), axis=0)
+    exclude_above = settings.exclude_outliers
+    return ranked(rows, distances, files.grid, files.names, exclude_above=exclude_above)
 
 
 def _nearest_of_task(
@@ -315,10 +278,39 @@ def _coreset(
     )
 
 
-def _each(outcomes: Iterable[Outcome[Result]], done: Callable[[int], object]) -> list[Result]:
-    """The values in the order of their items, and a call for each as it comes."""
-    found = {}
-    for outcome in outcomes:
-        found[outcome.number] = outcome.get()
-        done(outcome.number)
-    return [found[number] for number in range(len(found))]
+def _left_out(
+    cluster: Cluster,
+    kept: _FileSet,
+    bank: Bank,
+    whitening: Whitening | None,
+    settings: PatchCoreConfig,
+    *,
+    progress: bool,
+) -> NDArray[np.float64] | None:
+    """The score of each of all images without its own rows of the bank: see `leave_one_out`."""
+    assert bank.images is not None, "greedy rows are of images"
+    if not can_leave_out(bank.images, settings):
+        return None
+    task = partial(_scores_of_task, files=kept, bank=bank, w=whitening, settings=settings)
+    numbers = range(len(kept.records))
+    with ProgressBar[None](
+        total=len(numbers), desc="left out", unit="task", disable=not progress
+    ) as bar:
+        found = each(cluster.map(task, numbers), lambda n: bar.update())
+    scores = np.full(len(kept.names), np.nan)  # of those that were excluded
+    for first, images, of_task in zip(kept.firsts, kept.features.images, found, strict=True):
+        scores[first + np.array(images, np.int64)] = of_task
+    return scores
+
+
+def _scores_of_task(
+    number: int, *, files: _FileSet, bank: Bank, w: Whitening | None, settings: PatchCoreConfig
+) -> NDArray[np.float64]:
+    """The scores of the images of one task that count, without their own rows of the bank."""
+    images = np.array(files.features.images[number], np.int64)
+    before = sum(map(len, files.features.images[:number]))
+    shape = (-1, *files.grid, files.features.width)
+    rows = np.load(files.folder.features(number), mmap_mode="r").reshape(shape)[images]
+    features = whiten(rows.reshape(-1, shape[-1]), w).reshape(shape)
+    parts = np.arange(before, before + len(images))
+    return scores_by_others(features, bank, parts, np.asarray(bank.images, np.int64), settings)

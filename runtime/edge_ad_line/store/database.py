@@ -47,6 +47,7 @@ CREATE TABLE image (
     pinned INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX image_by_class ON image (class, pinned, result);
+CREATE INDEX image_totals ON image (class, pinned, bytes);
 CREATE TABLE outbox (
     n INTEGER PRIMARY KEY AUTOINCREMENT,
     sink TEXT NOT NULL,
@@ -167,10 +168,10 @@ class Database:
 def _connected(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
     connection.row_factory = sqlite3.Row
-    # a short log: on a small disk it is what is full first
+    # a short log, as on a small disk it is what is full first, and 1 MB of pages in memory
     for pragma in (
         "journal_mode = WAL", "synchronous = FULL", "wal_autocheckpoint = 256",
-        "journal_size_limit = 1048576", "foreign_keys = 1",
+        "journal_size_limit = 1048576", "cache_size = -1000",
     ):  # fmt: skip
         connection.execute(f"PRAGMA {pragma}").fetchall()
     return connection

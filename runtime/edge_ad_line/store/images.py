@@ -19,6 +19,7 @@ from edge_ad_runtime.regular_file import read_regular
 SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/bmp": ".bmp", "image/tiff": ".tif",
             "image/webp": ".webp"}  # fmt: skip
 _MOST_IMAGE_BYTES = 1 << 31
+_MOST_AT_ONCE = 500  # of a class, each ten seconds
 
 
 class Images:
@@ -100,27 +101,43 @@ class Images:
         short = 0
         if not reserve.is_there:
             short = max(0, 2 * reserve.size_bytes - free_bytes(self._folder))
+        used = {kind: found["unpinned_bytes"] for kind, found in self._totals().items()}
         for image in to_delete(
-            self._kept(), vars(keep), budget_bytes=self._config.budget_bytes, short_bytes=short
+            self._oldest(),
+            used,
+            vars(keep),
+            budget_bytes=self._config.budget_bytes,
+            short_bytes=short,
         ):
             self._delete(image)
 
     def to_record(self) -> dict[str, dict[str, int]]:
         """JSON: how many images there are of each class, and their bytes."""
-        rows = self._database.rows(
-            "SELECT class, count(*) AS images, sum(bytes) AS bytes FROM image GROUP BY class"
-        )
-        found = {row["class"]: {"images": row["images"], "bytes": row["bytes"]} for row in rows}
-        return {kind: found.get(kind, {"images": 0, "bytes": 0}) for kind in CLASSES}
+        return {
+            kind: {"images": found["images"], "bytes": found["bytes"]}
+            for kind, found in self._totals().items()
+        }
 
-    def _kept(self) -> list[Kept]:
+    def _totals(self) -> dict[str, dict[str, int]]:
         rows = self._database.rows(
-            "SELECT result, class, bytes, kept_s FROM image WHERE pinned = 0"
+            "SELECT class, count(*) AS images, sum(bytes) AS bytes,"
+            " sum(bytes * (1 - pinned)) AS unpinned_bytes FROM image GROUP BY class"
         )
-        now = self._memory.operated_s
+        nothing = {"images": 0, "bytes": 0, "unpinned_bytes": 0}
+        found = {row["class"]: {name: row[name] for name in nothing} for row in rows}
+        return {kind: found.get(kind, nothing) for kind in CLASSES}
+
+    def _oldest(self) -> list[Kept]:
+        """The oldest of each class that are not pinned. A disk may hold millions."""
+        now_s = self._memory.operated_s
         return [
-            Kept(result=r["result"], kind=r["class"], bytes=r["bytes"], age_s=now - r["kept_s"])
-            for r in rows
+            Kept(result=r["result"], kind=kind, bytes=r["bytes"], age_s=now_s - r["kept_s"])
+            for kind in CLASSES
+            for r in self._database.rows(
+                "SELECT result, bytes, kept_s FROM image WHERE class = ? AND pinned = 0"
+                " ORDER BY result LIMIT ?",
+                (kind, _MOST_AT_ONCE),
+            )
         ]
 
     def _delete(self, image: Kept) -> None:

@@ -6,7 +6,7 @@ worth the least.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,33 +53,38 @@ def nearness(score: float, threshold: float) -> float:
 
 
 def to_delete(
-    images: Iterable[Kept], keep: Mapping[str, Keep], *, budget_bytes: int, short_bytes: int = 0
+    oldest: Sequence[Kept],
+    used: Mapping[str, int],
+    keep: Mapping[str, Keep],
+    *,
+    budget_bytes: int,
+    short_bytes: int = 0,
 ) -> list[Kept]:
     """The images that must go, oldest first within a class.
 
     Args:
-        images: all that are not pinned.
+        oldest: the oldest of each class, in order. There may be more on the disk than are asked
+            about at once, and the others are asked about next time.
+        used: the bytes of all images of each class, these included.
         keep: the limits of each class.
         budget_bytes: what all together may have.
         short_bytes: what must be freed in any case, as the disk is nearly full. Good and near ones
             alone are deleted for that.
     """
-    newest_first = sorted(images, key=lambda image: -image.result)
+    used, freed = dict(used), 0
     gone: list[Kept] = []
-    left: list[Kept] = []
-    used = dict.fromkeys(CLASSES, 0)
-    for image in newest_first:
+    by_worth = sorted(oldest, key=lambda image: (CLASSES.index(image.kind), image.result))
+    for image in by_worth:
         limit = keep[image.kind]
-        used[image.kind] += image.bytes
-        over = used[image.kind] > limit.bytes or image.age_s > limit.days * _DAY_S
-        (gone if over else left).append(image)
-    total = sum(image.bytes for image in left)
-    freed = sum(image.bytes for image in gone)
-    for image in sorted(left, key=lambda image: (CLASSES.index(image.kind), image.result)):
+        if used[image.kind] > limit.bytes or image.age_s > limit.days * _DAY_S:
+            gone.append(image)
+            used[image.kind] -= image.bytes
+            freed += image.bytes
+    taken = {image.result for image in gone}
+    for image in by_worth:
         is_short = freed < short_bytes and image.kind in ("good", "near")
-        if total <= budget_bytes and not is_short:
-            continue
-        gone.append(image)
-        total -= image.bytes
-        freed += image.bytes
+        if image.result not in taken and (sum(used.values()) > budget_bytes or is_short):
+            gone.append(image)
+            used[image.kind] -= image.bytes
+            freed += image.bytes
     return sorted(gone, key=lambda image: (CLASSES.index(image.kind), image.result))

@@ -42,9 +42,11 @@ class Listed(NamedTuple):
 WORKSHOP = {
     "demo": "Draw synthetic parts and take them the whole way.",
     "line-demo": "Draw parts on a line, and show in a browser what is made of them.",
+    "suggest": "Try a few sizes, layers and networks, and print the fit command of the best.",
     "fit": "Learn what good parts look like from good images.",
     "export": "Compile a fit folder into a proven artifact.",
     "evaluate": "Measure an artifact on labelled images.",
+    "fit-many": "Fit, export and measure many parts with many settings.",
 }
 _HERE = "edge_ad_runtime.commands"
 DEVICE = {

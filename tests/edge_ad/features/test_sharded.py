@@ -48,7 +48,8 @@ class Forgetful(InlineCluster):
 
 class ForgetfulWorkers(InlineWorkers):
     def __init__(self, kind, arguments, restore, lot):
-        super().__init__([kind(*given) for given in arguments])
+        self.workers = [kind(*given) for given in arguments]
+        super().__init__(self.workers)
         self.kind, self.arguments, self.restore, self.lot = kind, arguments, restore, lot
         self.restoring = False
         self.rebuilt = 0
@@ -59,7 +60,7 @@ class ForgetfulWorkers(InlineWorkers):
     def ask_one(self, number, method, *arguments):
         if not self.restoring and self.lot.random() < 0.3:
             self.restoring, self.rebuilt = True, self.rebuilt + 1
-            self._workers[number] = self.kind(*self.arguments[number])
+            self.workers[number] = self.kind(*self.arguments[number])
             self.restore(number)
             self.restoring = False
         return super().ask_one(number, method, *arguments)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_ad import PadimConfig, fit
+from edge_ad import PadimConfig, PatchCoreConfig, SpadeConfig, fit
 from edge_ad.compute.inline import InlineCluster
 from edge_ad.features.tasks import FeatureTask
 from edge_ad.fitting.fitted import FittedDetector
@@ -71,7 +71,12 @@ def test_a_second_start_computes_only_what_is_missing_or_damaged(
     fit_small(TWO, names, small, work).save(tmp_path / "first")
     made = []
     make = FeatureTask._make
-    monkeypatch.setattr(FeatureTask, "_make", lambda *a: made.append(a[1].name) or make(*a))
+
+    def counted(task, path, key, names):
+        made.append(path.name)
+        return make(task, path, key, names)
+
+    monkeypatch.setattr(FeatureTask, "_make", counted)
     (work / "000001.features.json").unlink()
     damaged = work / "000003.features.npy"
     damaged.write_bytes(damaged.read_bytes()[:-4] + b"\0\0\0\0")
@@ -111,6 +116,14 @@ def test_an_outlier_is_excluded_on_a_cluster_too(parts, small, tmp_path):
     assert len(many.kept.features) == len(one.kept.features)
 
 
+def test_each_image_is_left_out_in_turn_on_a_cluster_too(parts, small, names, tmp_path):
+    config = replace(small, calibration="leave-one-out")
+    one, many = fit(names, config), fit_small(TWO, names, config, tmp_path / "work")
+    assert many.calibration.images == len(names)
+    for a, b in zip(one.record.images, many.record.images, strict=True):
+        assert b.left_out_score == pytest.approx(a.left_out_score, rel=2e-2)
+
+
 def test_a_composable_bank_covers_less_well_and_says_so(names, small, tmp_path):
     exact = fit_small(TWO, names, small, tmp_path / "work")
     composable = fit_small(TWO, names, replace(small, coreset="composable"), tmp_path / "work")
@@ -136,8 +149,37 @@ def test_images_at_a_url_are_read_there(parts, small, tmp_path):
         list_named("memory://nothing")
 
 
-@pytest.mark.parametrize("config", [PadimConfig(), None])
-def test_what_a_cluster_cannot_do_is_refused(names, small, tmp_path, config):
-    config = config or replace(small, subsampler="random")
+SMALL_PADIM = PadimConfig(weights="untrained", layers=(1, 2), size=(64, 80), dimensions=6)
+
+
+@pytest.mark.parametrize("dimensions", [6, 60], ids=["many images", "few images"])
+@pytest.mark.parametrize("calibration", ["leave-one-out", "split"])
+def test_padims_gaussians_are_those_of_one_machine(names, tmp_path, dimensions, calibration):
+    config = replace(SMALL_PADIM, dimensions=dimensions, calibration=calibration)
+    one, many = fit(names, config), fit_small(TWO, names, config, tmp_path / "work")
+    assert many.record.images[0].sha256 == one.record.images[0].sha256
+    assert np.allclose(many.kept.mean, one.kept.mean, atol=1e-5)
+    assert many.kept.factors.shape == one.kept.factors.shape
+    assert [i.held_out for i in many.record.images] == [i.held_out for i in one.record.images]
+    assert many.left_out_scores == pytest.approx(one.left_out_scores, rel=1e-2)
+
+
+def test_padim_names_all_images_that_cannot_be_read(parts, tmp_path):
+    folder = tmp_path / "good"
+    shutil.copytree(parts / "train/good", folder)
+    for bad in ("002.png", "007.png"):
+        (folder / bad).write_bytes((folder / bad).read_bytes()[:50])
+    names = sorted(map(str, folder.glob("*.png")))
+    with pytest.raises(FitError, match=r"2 images cannot be read: .*002\.png.*007\.png"):
+        fit_small(TWO, names, SMALL_PADIM, tmp_path / "work")
+    fitted = fit_small(TWO, names, SMALL_PADIM, tmp_path / "work", skip_unreadable=True)
+    assert len(fitted.record.images) == 10
+
+
+@pytest.mark.parametrize(
+    "config",
+    [SpadeConfig(), replace(SMALL_PADIM, reduction="pca"), PatchCoreConfig(subsampler="random")],
+)
+def test_what_a_cluster_cannot_do_is_refused(names, tmp_path, config):
     with pytest.raises(ConfigError, match="on a cluster it must be"):
         fit_small(TWO, names, config, tmp_path / "work")

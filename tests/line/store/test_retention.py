@@ -12,7 +12,9 @@ def kept(result, kind="good", size=10, age_s=0.0):
 
 
 def numbers(images, keep=WIDE, budget=10**9, short=0):
-    return [i.result for i in to_delete(images, keep, budget_bytes=budget, short_bytes=short)]
+    used = {kind: sum(i.bytes for i in images if i.kind == kind) for kind in WIDE}
+    gone = to_delete(images, used, keep, budget_bytes=budget, short_bytes=short)
+    return [image.result for image in gone]
 
 
 def test_nothing_goes_that_is_within_all_limits():
@@ -40,3 +42,10 @@ def test_a_disk_that_is_nearly_full_costs_good_images_and_never_anomalous_ones()
     images = [kept(1, "anomalous"), kept(2), kept(3), kept(4, "near")]
     assert numbers(images, short=15) == [2, 3]
     assert numbers(images, short=1000) == [2, 3, 4]
+
+
+def test_what_is_not_asked_about_counts_and_is_left_for_the_next_time():
+    oldest = [kept(1), kept(2)]
+    used = dict.fromkeys(WIDE, 0) | {"good": 1000}
+    limit = {**WIDE, "good": Keep(bytes=985)}
+    assert [i.result for i in to_delete(oldest, used, limit, budget_bytes=10**9)] == [1, 2]
