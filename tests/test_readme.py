@@ -38,6 +38,12 @@ def commands_of(guide: Path) -> list[str]:
     return [line for block in blocks("bash", guide) for line in block.splitlines()]
 
 
+def write_files_of(guide: Path) -> None:
+    """Write the files that a guide shows whole: their first line is a comment with their name."""
+    for name, content in re.findall(r"```toml\n# (\S+)\n(.*?)```", guide.read_text("utf-8"), re.S):
+        Path(name).write_text(content, encoding="utf-8")
+
+
 def run(line: str) -> None:
     program, *arguments = shlex.split(line)
     assert program == "edge-ad"
@@ -91,8 +97,7 @@ def test_the_python_of_a_readme_gives_a_verdict(guide, after_the_readme, monkeyp
 @pytest.mark.parametrize("guide", DOCS, ids=lambda guide: guide.name)
 def test_the_commands_of_the_docs_work_after_the_readmes(guide, after_the_readme, toy, monkeypatch):
     monkeypatch.chdir(after_the_readme)
-    for block in blocks("toml", guide):
-        Path("parts.toml").write_text(block, encoding="utf-8")
+    write_files_of(guide)
     for line in commands_of(guide):
         run(line)
 
