@@ -121,7 +121,7 @@ function drawUser() {
   const button = find('user');
   button.hidden = app.user.is_open;
   button.textContent = `${app.user.name} (${app.user.role})`;
-  button.title = 'Sign out';
+  button.title = `${button.textContent}: sign out`;
   button.onclick = async () => {
     await api.signOut();
     location.reload();

@@ -17,7 +17,7 @@ export function show(root, app) {
       card('Cameras', table(['Camera', 'Now', 'Last picture', 'Reconnected'],
         Object.entries(cameras).map(([name, camera]) => [
           name, state(camera.is_up && !camera.fault, camera.fault ?? (camera.is_up ? 'up' : 'lost')),
-          `${seconds(camera.frame_age_s)} ago`, `${camera.reconnects} times`]))),
+          camera.frame_age_s == null ? 'none yet' : `${seconds(camera.frame_age_s)} ago`, `${camera.reconnects} times`]))),
       card('Parts', table(['Part', 'Waiting', 'Camera'],
         Object.entries(parts).map(([name, part]) => [name, part.waiting, part.camera ?? '–']))),
       card('Sinks', table(['Sink', 'Now', 'Waiting', 'Oldest', 'Dropped'],

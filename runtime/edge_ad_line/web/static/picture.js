@@ -42,7 +42,7 @@ export class Picture {
 }
 
 function noteOf(result, found, overlay) {
-  if (!found) return result.verdict === 'error' ? '' : 'No picture is kept of this one.';
+  if (!found) return result.verdict === 'error' ? 'There is no picture to show.' : 'No picture is kept of this one.';
   const number = `${result.part} ${result.seq ?? ''}`;
   if (!overlay) return number;
   return found.endsWith('/overlay')
