@@ -47,7 +47,7 @@ from edge_ad.features.tasks import FeatureTask, TaskFolder
 from edge_ad.networks.run import TorchRun
 
 _FILES = 8
-_TASK_IMAGES = 16
+_TASK_IMAGES = 8
 _NOISE = 0.1  # of the standard deviation of each channel
 _CHUNK = 16_384
 
