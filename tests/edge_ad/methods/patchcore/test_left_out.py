@@ -115,6 +115,12 @@ def test_where_the_rows_are_from_survives_the_folder(parts, small, tmp_path):
     assert np.array_equal(loaded.kept.images, fitted.kept.images)
 
 
+def test_all_images_are_learned_from_unless_one_asks_for_a_split():
+    assert CONFIG.resolved_calibration == "leave-one-out"
+    assert CONFIG.resolved_holdout_fraction == 0
+    assert replace(CONFIG, calibration="split").resolved_holdout_fraction == 0.2
+
+
 def test_proxies_are_of_no_image_so_they_split():
     assert replace(CONFIG, subsampler="proxies").resolved_calibration == "split"
     with pytest.raises(ConfigError, match="no rows that are of one image alone"):
