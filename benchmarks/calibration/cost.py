@@ -69,11 +69,11 @@ def measure() -> dict[str, float]:
     run = TorchRun(network)
     features = timed("features", lambda: features_of(run, images, progress=False))
     timed("isolated", lambda: find_isolated(features, paths))
-    bank = timed("bank of all", lambda: build_bank(features, config))
+    bank, _ = timed("bank of all", lambda: build_bank(features, config))
     parts = np.arange(IMAGES)
     timed("left out", lambda: leave_one_out(features, bank, parts, config))
     held_out = IMAGES // 5
-    of_split = timed("bank of the split", lambda: build_bank(features[held_out:], config))
+    of_split, _ = timed("bank of the split", lambda: build_bank(features[held_out:], config))
     judge = Judge(run, METHOD.lower(network, of_split, config), config.size)
     _, shown = next(images.only(range(8)).batches())  # of the held-out, to be scaled up
     timed("8 held out", lambda: [judge.score(image) for image in shown])
