@@ -11,11 +11,15 @@ from benchmarks.a_contrario import table as a_contrario
 from benchmarks.backbones import table as backbones
 from benchmarks.before import table as before
 from benchmarks.calibration import table as calibration
+from benchmarks.cluster import table as cluster
 from benchmarks.coreset import table as coreset
 from benchmarks.edge import table as edge
 from benchmarks.engines import table as engines
 from benchmarks.harness.record import read_record
 from benchmarks.int8 import table as int8
+from benchmarks.line import table as line
+from benchmarks.line_drift import table as line_drift
+from benchmarks.line_http import table as line_http
 from benchmarks.magnetic_tile import table as magnetic_tile
 from benchmarks.methods import energy_table as energy
 from benchmarks.methods import table as methods
@@ -39,6 +43,7 @@ To repeat: `EDGE_AD_DATA=FOLDER make bench`, FOLDER holding `data/` (magnetic-ti
 _SECTIONS = {  # by the record's name, in the page's order
     "coreset": coreset.section,
     "scale": scale.section,
+    "cluster": cluster.section,
     "search": search.section,
     "tried": tried.section,
     "magnetic_tile": magnetic_tile.section,
@@ -59,6 +64,9 @@ _SECTIONS = {  # by the record's name, in the page's order
     "together": together.section,
     "before": before.section,
     "robustness": robustness.section,
+    "line": line.section,
+    "line_http": line_http.section,
+    "line_drift": line_drift.section,
 }
 
 

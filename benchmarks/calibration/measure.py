@@ -79,7 +79,7 @@ def _measured(
 ) -> dict[str, Any]:
     """Good images rejected and defects found by rate, and the image AUROC."""
     settings = config()
-    bank = build_bank(learned, settings)
+    bank, _ = build_bank(learned, settings)
     parts = np.arange(len(learned))
     assert bank.images is not None, "a greedy coreset has them"
     others = np.concatenate([held_out, good, defective])

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_ad.commands.cluster import CLUSTER, CLUSTER_GROUP
+from edge_ad.commands.config_file import config_option, value_among
 from edge_ad.methods import METHODS, settings_class
 from edge_ad.networks.settings import NetworkSettings
 from edge_ad_runtime.commands.options import OVERWRITE, GroupedOption, SettingsCommand
+from edge_ad_runtime.commands.talk import remark
+from edge_ad_runtime.errors import ConfigError
 
 if TYPE_CHECKING:
     from edge_ad.fitting.fitted import FittedDetector
@@ -19,7 +23,14 @@ if TYPE_CHECKING:
 _DEFAULT_METHOD = "patchcore"
 _ON_CONTACT_SHEET = 12
 _BEFORE = ("Images", "Network", "Features")  # the titles of options before the method's own
-_AFTER = ("Training", "Training by sampling", "Test", "Threshold", "Output")
+_AFTER = (
+    "Training",
+    "Training by sampling",
+    "Test",
+    "Threshold",
+    CLUSTER_GROUP,
+    "Output",
+)
 
 
 class FitCommand(click.Command):
@@ -59,17 +70,27 @@ class FitCommand(click.Command):
 
 
 def _method_among(arguments: Sequence[str]) -> str:
-    """The method that the last ``--method`` names, or the default if there is no such method."""
-    found = _DEFAULT_METHOD
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
-        name, equals, value = argument.partition("=")
-        if name == "--method":
-            found = value if equals else following
-    return found if found in METHODS else _DEFAULT_METHOD  # which click then refuses
+    """The method that was typed, or that the file of ``--config`` has, or else the default.
+
+    Of a method that there is not it is the default, and click then refuses what was typed.
+    """
+    found = value_among(arguments, "--method")
+    if found is None and (path := value_among(arguments, "--config")):
+        found = _method_in(Path(path))
+    return found if found in METHODS else _DEFAULT_METHOD
+
+
+def _method_in(path: Path) -> str | None:
+    from edge_ad.fitting.settings_file import read_table
+
+    found = read_table(path, "fit").get("method")
+    if found is not None and found not in METHODS:
+        raise ConfigError(f"{path}: fit.method is {found!r}; known are {', '.join(METHODS)}")
+    return found
 
 
 @click.command(cls=FitCommand)
-@click.argument("good_dir", type=click.Path(path_type=Path))
+@click.argument("good_dir")
 @click.option(
     "--glob",
     "pattern",
@@ -94,12 +115,32 @@ def _method_among(arguments: Sequence[str]) -> str:
     type=click.Path(path_type=Path),
     help="Write a picture of the most isolated patches: is there a defect among the good?",
 )
+@CLUSTER
+@click.option(
+    "--work",
+    cls=GroupedOption,
+    group=CLUSTER_GROUP,
+    type=click.Path(path_type=Path),
+    help="With --cluster, the folder for features, which all machines must reach. A second start "
+    "goes on from there.  [default: OUT.work]",
+)
+@click.option(
+    "--skip-unreadable",
+    cls=GroupedOption,
+    group=CLUSTER_GROUP,
+    is_flag=True,
+    help="With --cluster, leave out images that cannot be read, and name them.",
+)
+@config_option("fit")
 @OVERWRITE
 def fit(
-    good_dir: Path,
+    good_dir: str,
     out: Path,
     pattern: str,
     contact_sheet: Path | None,
+    cluster: str | None,
+    work: Path | None,
+    skip_unreadable: bool,
     overwrite: bool,
     config: Any,  # of the method's own class
 ) -> None:
@@ -108,35 +149,82 @@ def fit(
     \b
     Example: edge-ad fit good_parts --out line3.fit
     """
+    from edge_ad.fitting.advice import advise
     from edge_ad.fitting.contact_sheet import draw_contact_sheet
     from edge_ad.fitting.fitted import FIT
     from edge_ad.fitting.fitting import fit as fit_detector
-    from edge_ad.images.good import list_images
+    from edge_ad.images.facts import look_at
+    from edge_ad.images.named import is_url, list_named
     from edge_ad.networks.weights import warning_of
     from edge_ad_runtime.artifact.atomic import check_free
     from edge_ad_runtime.images import write_png
 
-    inputs = [good_dir]
+    inputs = [] if is_url(good_dir) else [Path(good_dir)]
     if isinstance(config, NetworkSettings):
         inputs.append(Path(config.weights))
-        resolved = config.resolved()
-        click.echo(f"network {resolved.backbone}, weights {resolved.weights}", err=True)
-        if warning := warning_of(resolved):
-            click.secho(warning, err=True, fg="yellow")
     check_free(out, overwrite=overwrite, kind=FIT, inputs=inputs)
-    fitted = fit_detector(list_images(good_dir, pattern), config, progress=True)
+    names = list_named(good_dir, pattern)
+    notes: tuple[str, ...] = ()
+    advice: list[str | None] = []
+    if isinstance(config, NetworkSettings):
+        resolved = config.resolved()
+        remark(f"network {resolved.backbone}, weights {resolved.weights}")
+        advice = [warning_of(resolved)]
+    if cluster is None:
+        _refuse_without_cluster(good_dir, work, skip_unreadable)
+        fitted = fit_detector(names, config, progress=True)
+        advice = [*advise(look_at([Path(name) for name in names]), config), *advice]
+    else:
+        work = work or out.with_name(f"{out.name}.work")
+        fitted, notes = _fit_on(cluster, names, config, work, skip_unreadable)
     fitted.save(out, overwrite=overwrite)
-    click.echo(_describe(fitted, out))
+    click.echo("\n".join([_describe(fitted, out), *notes]))
+    for line in filter(None, advice):
+        remark(f"advice: {line}")
     if contact_sheet is not None:
         shown = fitted.record.isolated[:_ON_CONTACT_SHEET]
         sheet = draw_contact_sheet(shown, config.preprocessing)
         write_png(contact_sheet, sheet)
 
 
+def _refuse_without_cluster(good_dir: str, work: Path | None, skip_unreadable: bool) -> None:
+    """Refuse what a cluster alone can do, rather than to ignore it.
+
+    Raises:
+        ConfigError: it was asked for.
+    """
+    from edge_ad.images.named import is_url
+
+    given = {
+        f"GOOD_DIR is {good_dir}, a URL": is_url(good_dir),
+        f"work is {work}": work is not None,
+        "skip_unreadable is given": skip_unreadable,
+    }
+    for what, is_given in given.items():
+        if is_given:
+            raise ConfigError(f"{what}; give --cluster too (inline works in this process)")
+
+
+def _fit_on(
+    address: str, names: list[str], config: Any, work: Path, skip_unreadable: bool
+) -> tuple[FittedDetector, tuple[str, ...]]:
+    from edge_ad.compute import connect
+    from edge_ad.fitting.on_cluster import fit_on
+
+    with connect(address) as cluster:
+        click.echo(f"cluster {address}: {cluster.slots} at once; features in {work}", err=True)
+        return fit_on(cluster, names, config, work, skip_unreadable=skip_unreadable, progress=True)
+
+
 def _describe(fitted: FittedDetector, out: Path) -> str:
     kept = fitted.method.describe(fitted.kept)
     images = sum(not image.held_out for image in fitted.record.images)
     lines = [f"{out}: {kept} from {images} images"]
+    if (certificate := fitted.record.certificate) is not None:
+        lines.append(
+            f"each good patch is within {certificate.covering_radius:.4g} of one in the bank, "
+            f"{certificate.ratio:.2f} times the least possible at most"
+        )
     return "\n".join([*lines, _threshold_line(fitted.record.calibration), *_isolated_lines(fitted)])
 
 

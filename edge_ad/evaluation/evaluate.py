@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from edge_ad.evaluation import metrics
+from edge_ad.evaluation.judging import Judged, remarks
 from edge_ad.images.labelled import TestImage, read_mask
 from edge_ad_runtime.decision.threshold import Verdict
 from edge_ad_runtime.detector import Detector
 from edge_ad_runtime.errors import ConfigError, EdgeADError
 from edge_ad_runtime.escaping import json_text
-from edge_ad_runtime.images import read_image
+from edge_ad_runtime.images import RGBImage, read_image
+from edge_ad_runtime.prediction import Prediction
+from edge_ad_runtime.progress import ProgressBar
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredImage:
-    """One test image's label and score."""
+    """One test image's label and score.
+
+    Attributes:
+        path: the image.
+        kind: ``good``, or a kind of defect.
+        is_defective: whether the label says defective.
+        score: the image's score.
+        verdict: what the artifact says of it.
+        why: what the picture alone would not tell of the verdict, in words. It may be empty.
+    """
 
     path: str
     kind: str
     is_defective: bool
     score: float
     verdict: Verdict
+    why: str = ""
+
+
+Seen = Callable[[TestImage, RGBImage, Prediction], None]
+"""What is called with each image that was scored: its label, its pixels, and the prediction."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +74,11 @@ class Evaluation:
         missed: how many defective images are called good.
         images: how many images were scored.
         masks: how many defective images have a mask, and so count for the pixel figures.
+        promised_rate: the share of good images that the threshold promises to reject at most, on
+            average. It is None if no good image was left out of the fit.
+        promised_interval: the 90% interval of that share.
+        labels: what was taken for a label, in words.
+        remarks: what the figures mean, in words, with the commands that mend it.
         errors: the images or masks that could not be read, one line each. They are in no figure.
     """
 
@@ -79,6 +100,10 @@ class Evaluation:
     errors: tuple[str, ...]
     scores: tuple[ScoredImage, ...]
     iou: float | None = None
+    promised_rate: float | None = None
+    promised_interval: tuple[float, float] | None = None
+    labels: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def why_no_pixels(self) -> str:
@@ -96,11 +121,23 @@ class Evaluation:
 
 
 def evaluate(
-    detector: Detector, images: Sequence[TestImage], *, progress: bool = False
+    detector: Detector,
+    images: Sequence[TestImage],
+    *,
+    called: str | None = None,
+    seen: Seen | None = None,
+    progress: bool = False,
 ) -> Evaluation:
     """Score ``images`` and compute every figure.
 
     An image that cannot be read is reported in ``errors`` and left out. It never counts as good.
+
+    Args:
+        detector: the loaded artifact.
+        images: some good, some defective.
+        called: how the user names the artifact. None takes the name of its folder.
+        seen: what to call with each image that was scored, such as `Pictures.add`.
+        progress: show a bar on stderr.
 
     Raises:
         ConfigError: no good or no defective image could be scored.
@@ -110,7 +147,7 @@ def evaluate(
     masks: list[NDArray[np.bool_]] = []
     errors: list[str] = []
     ious: list[float | None] = []
-    for image in tqdm(images, desc="evaluate", unit="image", disable=not progress):
+    for image in ProgressBar(images, desc="evaluate", unit="image", disable=not progress):
         try:
             pixels = read_image(image.path)
             prediction = detector.predict(pixels)
@@ -125,15 +162,43 @@ def evaluate(
                 is_defective=image.is_defective,
                 score=prediction.score,
                 verdict=prediction.verdict,
+                why=_why(prediction),
             )
         )
+        if seen is not None:
+            seen(image, pixels, prediction)
         if mask is not None:
             maps.append(prediction.map)
             masks.append(mask)
             if mask.any():
                 found = prediction.mask
                 ious.append(None if found is None else metrics.iou(found, mask))
-    return _evaluation(detector, scored, maps, masks, ious, errors)
+    evaluation = _evaluation(detector, scored, maps, masks, ious, errors)
+    calibration = detector.manifest.calibration
+    judged = Judged(
+        artifact=called or evaluation.artifact,
+        good=np.array([image.score for image in scored if not image.is_defective]),
+        defective=np.array([image.score for image in scored if image.is_defective]),
+        calibration=calibration,
+        image_auroc=evaluation.image_auroc,
+    )
+    return replace(
+        evaluation,
+        promised_rate=calibration.false_reject_rate if calibration.images else None,
+        promised_interval=calibration.interval if calibration.images else None,
+        remarks=remarks(judged),
+    )
+
+
+def _why(prediction: Prediction) -> str:
+    """Why an image is anomalous whose map is nowhere above the threshold."""
+    if prediction.verdict == "good" or prediction.deciding is None or prediction.regions != ():
+        return ""
+    top, left, height, width = prediction.deciding
+    return (
+        f" (one patch decided, at row {top + height // 2}, column {left + width // 2}; the "
+        "smoothed map is nowhere above the threshold)"
+    )
 
 
 def _mean(values: list[float | None]) -> float | None:
@@ -147,7 +212,7 @@ def _mask(image: TestImage, shape: tuple[int, ...], detector: Detector) -> NDArr
     preprocessing = detector.manifest.preprocessing
     if not image.is_defective:
         return np.zeros(preprocessing.size, bool)
-    return preprocessing.apply_to_mask(read_mask(image, shape)) if image.mask else None
+    return preprocessing.apply_to_mask(read_mask(image, shape)) if image.is_marked else None
 
 
 def _evaluation(

@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from edge_ad.images.good import GoodImages
 from edge_ad.networks.run import Run
 from edge_ad_runtime.errors import FitError
 from edge_ad_runtime.heads.patch_search import FEATURES
+from edge_ad_runtime.progress import ProgressBar
 
 _IN_MEMORY_BYTES = 2_000_000_000
 
@@ -36,7 +36,9 @@ def features_of(run: Run, images: GoodImages, *, progress: bool) -> NDArray[np.f
     features: NDArray[np.float32] | None = images.take(run)
     if features is not None:
         return features
-    with tqdm(total=len(images), desc="features", unit="image", disable=not progress) as bar:
+    with ProgressBar[None](
+        total=len(images), desc="features", unit="image", disable=not progress
+    ) as bar:
         for start, batch in images.batches():
             values = run(batch)[FEATURES]
             if features is None:

@@ -2,6 +2,7 @@
 
     fit.json                  method, settings, calibration, images with their SHA-256, versions,
                               and the SHA-256 of the files below
+    fit.toml                  the settings as they are typed, for ``edge-ad fit --config``
     network.safetensors       the network's tensors, as far as they are used
     kept.safetensors          what the method keeps, by the names of its fields. PatchCore keeps
                               ``features`` (n, D), ``neighbours`` (n, b) and ``grid`` (2,)
@@ -28,12 +29,14 @@ from safetensors.torch import save_file as save_torch_file
 from torch import Tensor, nn
 
 from edge_ad.features.isolation import IsolatedPatch
+from edge_ad.fitting.settings_file import FILE_NAME, to_toml
 from edge_ad.methods import Lowered, Method, load_method, settings_class
 from edge_ad.methods.settings import FitSettings
 from edge_ad_runtime.artifact import strict
 from edge_ad_runtime.artifact.atomic import FolderKind, atomic_folder
 from edge_ad_runtime.artifact.calibration_records import Calibration
 from edge_ad_runtime.artifact.folder import hash_file
+from edge_ad_runtime.artifact.head_records import Certificate
 from edge_ad_runtime.errors import ArtifactError, ConfigError
 from edge_ad_runtime.images import RGBImage
 from edge_ad_runtime.regular_file import read_regular
@@ -96,6 +99,8 @@ class FitRecord:
         images: all good images, in order.
         isolated: where to look for a part that is not good. See `edge_ad.methods.Gathered`.
         versions: the versions of what made the fit.
+        certificate: how well a bank covers the patches that it was chosen from. None if the method
+            keeps none, or the fit was made before this was stated.
     """
 
     schema: int
@@ -104,6 +109,7 @@ class FitRecord:
     images: tuple[FitImage, ...]
     isolated: tuple[IsolatedPatch, ...]
     versions: dict[str, str]
+    certificate: Certificate | None = strict.optional()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -181,7 +187,10 @@ class FittedDetector:
                 raise OSError(str(exc)) from exc
             files = {name: hash_file(partial / name).sha256 for name in _FILES}
             content = {**_shallow(self.record), "config": self.config, "files": files}
+            if self.record.certificate is None:
+                del content["certificate"]
             text = strict.dumps(content) + "\n"
+            (partial / FILE_NAME).write_text(to_toml(self.config), encoding="utf-8")
             (partial / "fit.json").write_text(text, encoding="utf-8")
 
     @classmethod

@@ -8,12 +8,11 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
-from tqdm import tqdm
 
 import edge_ad
 from edge_ad.features.isolation import IsolatedPatch, rows_kept
@@ -31,16 +30,21 @@ from edge_ad.fitting.fitted import (
 )
 from edge_ad.images.good import GoodImages, list_images, load_preprocessed
 from edge_ad.images.same_part import parts_of
-from edge_ad.methods import Method, load_method
+from edge_ad.methods import Gathered, Method, load_method
 from edge_ad.methods.judge import Judge
 from edge_ad.methods.settings import AContrarioSettings, FitSettings
 from edge_ad.networks.run import Run, TorchRun
 from edge_ad_runtime.artifact.calibration_records import Calibration, LearnedFrom
+from edge_ad_runtime.artifact.head_records import Certificate
 from edge_ad_runtime.errors import ConfigError, EdgeADWarning, FitError
 from edge_ad_runtime.images import read_image
+from edge_ad_runtime.progress import ProgressBar
 
-_KEPT_PREPROCESSED = 32
-_KEPT_ORIGINALS = 3
+KEPT_PREPROCESSED = 32
+KEPT_ORIGINALS = 3
+
+Image = TypeVar("Image")
+"""A path, or a name."""
 
 
 def fit(
@@ -64,16 +68,16 @@ def fit(
         ConfigError: the settings cannot work with so many images.
     """
     method, config = load_method(config.method), config.resolved()
-    paths, by_all = _drawn(list_images(images), config), _is_leave_one_out(config)
+    paths, by_all = draw(list_images(images), config), _is_leave_one_out(config)
     most_scores = len(paths) if by_all else _number_held_out(len(paths), config)
-    _check_rate(most_scores, config)  # before any work
+    check_scores(most_scores, config)  # before any work
     every = GoodImages(paths, config.preprocessing)
     digests = [_sha256(path) for path in paths]
     every.parts = parts_of(every.thumbnails(progress=progress), digests)
     _warn_of_same_parts(every, digests)
-    learned_rows, held_out_rows = _split(every.parts, config)
+    learned_rows, held_out_rows = split(every.parts, config)
     left_out = every.parts[learned_rows if by_all else held_out_rows]
-    _check_rate(len(np.unique(left_out)), config)
+    check_scores(len(np.unique(left_out)), config)
     good = every.only(learned_rows)
     held_out = [paths[row] for row in held_out_rows]
     network = method.train(good, config, progress=progress)
@@ -94,19 +98,20 @@ def fit(
     record = FitRecord(
         schema=SCHEMA,
         method=config.method,
-        calibration=_calibration(fit_images, config),
+        calibration=calibration_of(fit_images, config),
         images=fit_images,
         isolated=learned.isolated,
-        versions=_versions(),
+        versions=versions(),
+        certificate=learned.certificate,
     )
-    shown = (held_out or good.paths)[:_KEPT_PREPROCESSED]
+    shown = (held_out or good.paths)[:KEPT_PREPROCESSED]
     return FittedDetector(
         config=config,
         record=record,
         state=network.state_dict(),
         kept=learned.kept,
         held_out=np.stack([load_preprocessed(path, config.preprocessing) for path in shown]),
-        originals=tuple(read_image(path) for path in shown[:_KEPT_ORIGINALS]),
+        originals=tuple(read_image(path) for path in shown[:KEPT_ORIGINALS]),
     )
 
 
@@ -141,7 +146,9 @@ def fit_again(fitted: FittedDetector, run: Run, *, progress: bool = False) -> Fi
         replace(image, left_out_score=learned.scores.get(Path(image.path)))
         for image in record.images
     )
-    record = replace(record, images=images, calibration=_calibration(images, config))
+    calibration = calibration_of(images, config)
+    certificate = learned.certificate
+    record = replace(record, images=images, calibration=calibration, certificate=certificate)
     return replace(fitted, kept=learned.kept, record=record)
 
 
@@ -152,6 +159,7 @@ class _Learned:
     kept: Any
     isolated: tuple[IsolatedPatch, ...]
     scores: dict[Path, float]
+    certificate: Certificate | None
 
 
 def _learn(
@@ -169,15 +177,29 @@ def _learn(
     if gathered.left_out is not None:
         pairs = zip(good.paths, gathered.left_out.tolist(), strict=True)
         scores = {path: score for path, score in pairs if not math.isnan(score)}
-        return _Learned(kept=gathered.kept, isolated=gathered.isolated, scores=scores)
+        return _learned(gathered, scores)
     judge = Judge(run, method.lower(network, gathered.kept, config), config.size)
-    bar = tqdm(held_out, desc="threshold", unit="image", disable=not progress)
+    bar = ProgressBar(held_out, desc="threshold", unit="image", disable=not progress)
     scores = {path: judge.score(load_preprocessed(path, config.preprocessing)) for path in bar}
-    return _Learned(kept=gathered.kept, isolated=gathered.isolated, scores=scores)
+    return _learned(gathered, scores)
 
 
-def _drawn(paths: list[Path], config: FitSettings) -> list[Path]:
-    """The images that are used: all, or as many as are wanted, drawn by the seed."""
+def _learned(gathered: Gathered, scores: dict[Path, float]) -> _Learned:
+    return _Learned(
+        kept=gathered.kept,
+        isolated=gathered.isolated,
+        scores=scores,
+        certificate=gathered.certificate,
+    )
+
+
+def draw(paths: list[Image], config: FitSettings) -> list[Image]:
+    """The images that are used: all, or as many as are wanted, drawn by the seed.
+
+    Raises:
+        ConfigError: more are wanted than there are.
+        FitError: there are too few.
+    """
     count = len(paths) if config.shots is None else config.shots
     if count > len(paths):
         raise ConfigError(f"shots is {count}; there are only {len(paths)} good images")
@@ -196,7 +218,7 @@ def _number_held_out(images: int, config: FitSettings) -> int:
     return min(max(round(images * share), 1), images - 1) if share else 0
 
 
-def _split(parts: NDArray[np.int64], config: FitSettings) -> tuple[list[int], list[int]]:
+def split(parts: NDArray[np.int64], config: FitSettings) -> tuple[list[int], list[int]]:
     """Draw by the seed the images to learn from and those to hold out.
 
     Images of one part are on the same side, where the first of them that is drawn comes to be.
@@ -223,8 +245,12 @@ def _split(parts: NDArray[np.int64], config: FitSettings) -> tuple[list[int], li
     return sorted(set(range(len(parts))) - set(held_out)), held_out
 
 
-def _check_rate(number: int, config: FitSettings) -> None:
-    """Refuse a rate that so many scores cannot support. Without any there is no threshold."""
+def check_scores(number: int, config: FitSettings) -> None:
+    """Refuse a rate that so many scores cannot support. Without any there is no threshold.
+
+    Raises:
+        ConfigError: see `check_rate`.
+    """
     if number:
         check_rate(config.false_reject_rate, number)
 
@@ -249,7 +275,8 @@ def _warn_of_same_parts(images: GoodImages, digests: list[str]) -> None:
     )
 
 
-def _calibration(images: Iterable[FitImage], config: FitSettings) -> Calibration | None:
+def calibration_of(images: Iterable[FitImage], config: FitSettings) -> Calibration | None:
+    """The threshold that the scores of left-out images set. None if there are none."""
     scores = np.array(list(scores_of_parts(images).values()))
     if config.resolved_calibration == "a-contrario":
         assert isinstance(config, AContrarioSettings), "no other settings know of it"
@@ -264,7 +291,8 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """The versions of what makes a fit."""
     import torch
 
     return {"edge_ad": edge_ad.__version__, "torch": torch.__version__, "numpy": np.__version__}

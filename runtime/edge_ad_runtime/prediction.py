@@ -48,6 +48,10 @@ class Prediction:
             none. It is None where `mask` is.
         map_in_unit_of_score: whether the map is known to be in the unit of the score. Others, such
             as SPADE's beside a score of pooled features, have no threshold.
+        deciding: ``(top, left, height, width)`` in pixels of the image as it was read, of the
+            patch whose distance is the score. A map is smoothed, so that a score can be over the
+            threshold where no value of the map is: this patch is why. It is None of ensembles, and
+            of heads whose score is no single patch's.
     """
 
     score: float
@@ -59,6 +63,7 @@ class Prediction:
     significance: NDArray[np.float32] | None = None
     regions: tuple[Region, ...] | None = None
     map_in_unit_of_score: bool = False
+    deciding: tuple[int, int, int, int] | None = None
 
     @property
     def mask(self) -> NDArray[np.bool_] | None:
@@ -77,6 +82,7 @@ class Prediction:
             "threshold": self.threshold,
             "verdict": self.verdict,
             **self.evidence,
+            **({} if self.deciding is None else {"deciding": list(self.deciding)}),
             **({} if self.regions is None else {"regions": [r.to_record() for r in self.regions]}),
             "timings_ms": {stage: round(ms, 3) for stage, ms in self.timings_ms.items()},
         }

@@ -49,6 +49,12 @@ def test_the_report_and_the_manifest_say_the_same(exported):
     assert (member.folder, member.scale) == ("", 1)
 
 
+def test_the_manifest_carries_the_certificate_of_the_fit(exported, fitted):
+    (member,) = Detector.load(exported.path).manifest.members
+    assert member.head.bank.certificate == fitted.record.certificate
+    assert member.head.bank.certificate.ratio == 2
+
+
 def test_nothing_but_the_artifact_is_left(exported):
     assert [p.name for p in exported.path.parent.iterdir()] == [exported.path.name]
 

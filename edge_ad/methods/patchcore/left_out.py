@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from edge_ad.methods.patchcore.bank import Bank
 from edge_ad.methods.patchcore.other_rows import OtherRows
 from edge_ad.methods.patchcore.settings import PatchCoreConfig
 from edge_ad_runtime.artifact.head_records import Scoring
 from edge_ad_runtime.heads.patch_scoring import image_score, patch_distances
+from edge_ad_runtime.progress import ProgressBar
 from edge_ad_runtime.search import Nearest, mean_distances
 
 _IMAGES_AT_ONCE = 32
@@ -47,11 +47,17 @@ def leave_one_out(
         ``(N,)``. None if the rows of some part are so many that too few are left to score with.
     """
     assert bank.images is not None, "the settings refuse what has no images to leave out"
-    scoring, row_parts = settings.scoring, parts[bank.images]
-    others_at_least = len(row_parts) - np.bincount(row_parts).max()
-    if others_at_least < max(scoring.neighbours, scoring.reweight_neighbours or 0):
+    row_parts = parts[bank.images]
+    if not can_leave_out(row_parts, settings):
         return None
     return scores_by_others(features, bank, parts, row_parts, settings, progress=progress)
+
+
+def can_leave_out(row_parts: NDArray[np.integer], settings: PatchCoreConfig) -> bool:
+    """Whether enough rows are left to score with, whichever part ``(n,)`` is left out."""
+    scoring = settings.scoring
+    others_at_least = len(row_parts) - np.bincount(row_parts).max()
+    return bool(others_at_least >= max(scoring.neighbours, scoring.reweight_neighbours or 0))
 
 
 def scores_by_others(
@@ -76,7 +82,9 @@ def scores_by_others(
     scoring = settings.scoring
     others = OtherRows(bank.features, row_parts, seed=settings.seed)
     scores = np.empty(len(features))
-    with tqdm(total=len(features), desc="left out", unit="image", disable=not progress) as bar:
+    with ProgressBar[None](
+        total=len(features), desc="left out", unit="image", disable=not progress
+    ) as bar:
         for start in range(0, len(features), _IMAGES_AT_ONCE):
             block = slice(start, start + _IMAGES_AT_ONCE)
             patches = np.asarray(features[block]).reshape(len(parts[block]), -1, features.shape[-1])

@@ -58,7 +58,7 @@ class PatchCore:
             )
         learned = rows_kept(isolated, images.paths)
         features = only_rows(features, learned)
-        bank = build_bank(features, settings, progress=progress)
+        bank, certificate = build_bank(features, settings, progress=progress)
         left_out = None
         if settings.resolved_calibration == "leave-one-out":
             parts = images.parts[learned]
@@ -66,7 +66,9 @@ class PatchCore:
             if scores is not None:
                 left_out = np.full(len(images), np.nan)
                 left_out[learned] = scores
-        return Gathered(kept=bank, left_out=left_out, isolated=tuple(isolated))
+        return Gathered(
+            kept=bank, certificate=certificate, left_out=left_out, isolated=tuple(isolated)
+        )
 
     def reference(self, run: Run, kept: Bank, settings: PatchCoreConfig) -> Reference:
         """See `edge_ad.methods.Method.reference`."""

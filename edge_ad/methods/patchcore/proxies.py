@@ -18,7 +18,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import trange
+
+from edge_ad_runtime.progress import ProgressBar
 
 _STEPS = 300
 _BATCH = 256
@@ -35,7 +36,7 @@ def learn_proxies(
     rate = _RATE * float(start[: 8 * _BATCH].std(axis=0).mean())
     optimiser = torch.optim.Adam([proxies], lr=rate)
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, _STEPS)
-    for _ in trange(_STEPS, desc="proxies", unit="step", disable=not progress):
+    for _ in ProgressBar(range(_STEPS), desc="proxies", unit="step", disable=not progress):
         batch = torch.from_numpy(patches[rng.integers(len(patches), size=_BATCH)])  # (batch, D)
         sq_distances = (
             batch.square().sum(dim=1, keepdim=True)

@@ -27,6 +27,8 @@ class PatchCoreConfig(FeatureSettings, FitSettings):
         coreset_fraction: the share of the patches that is kept in the bank, in (0, 1].
         subsampler: how the bank's patches are chosen: ``greedy`` (algorithm 1), or one of its
             baselines, ``random`` and ``proxies`` (equation 8).
+        coreset: whether a cluster picks greedily as one machine does, ``exact``, or in two rounds,
+            ``composable``. On one machine both are the same. See `edge_ad.features.composable`.
         neighbours: k, 1-100. A patch's distance is the mean of those to its k nearest bank patches.
         reweight_neighbours: b of equation 7, which counts the nearest bank patch. 0 leaves the
             equation out, and None takes the convention's.
@@ -45,6 +47,11 @@ class PatchCoreConfig(FeatureSettings, FitSettings):
     )
     subsampler: Literal["greedy", "random", "proxies"] = setting(
         "greedy", help="How the patches of the bank are chosen."
+    )
+    coreset: Literal["exact", "composable"] = setting(
+        "exact",
+        help="With --cluster, how greedy patches are chosen over many machines: as one machine "
+        "would (exact), or in two rounds, for slow links, which covers less well (composable).",
     )
     neighbours: Annotated[int, Between(1, 100)] = setting(
         1, help="A patch's distance is the mean of those to so many nearest patches of the bank."

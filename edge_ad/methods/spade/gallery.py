@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from edge_ad.features.store import allocate, only_rows
 from edge_ad.images.good import GoodImages
@@ -25,6 +24,7 @@ from edge_ad_runtime.artifact.head_records import (
 from edge_ad_runtime.errors import FitError
 from edge_ad_runtime.heads.gallery_images import GALLERY, features_file
 from edge_ad_runtime.heads.gallery_search import POOLED
+from edge_ad_runtime.progress import ProgressBar
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,7 +70,9 @@ def build_gallery(run: Run, images: GoodImages, *, progress: bool) -> GoodGaller
         FitError: a feature is too large for float16, or a scratch file does not fit on its disk.
     """
     arrays: dict[str, NDArray[Any]] = {}
-    with tqdm(total=len(images), desc="gallery", unit="image", disable=not progress) as bar:
+    with ProgressBar[None](
+        total=len(images), desc="gallery", unit="image", disable=not progress
+    ) as bar:
         for start, batch in images.batches():
             for name, values in run(batch).items():
                 dtype = np.float32 if name == POOLED else np.float16

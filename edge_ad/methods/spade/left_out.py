@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from edge_ad.features.isolation import IsolatedPatch
 from edge_ad.images.good import GoodImages
@@ -19,6 +18,7 @@ from edge_ad.networks.run import Run, of_each
 from edge_ad_runtime.heads import Opening
 from edge_ad_runtime.heads.gallery_search import GallerySearch
 from edge_ad_runtime.heads.in_memory import InMemory
+from edge_ad_runtime.progress import ProgressBar
 from edge_ad_runtime.search.gallery import Gallery
 
 
@@ -72,7 +72,9 @@ def _outputs(
     run: Run, images: GoodImages, *, progress: bool
 ) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:
     """The number of each image, and the network's outputs for it."""
-    with tqdm(total=len(images), desc="left out", unit="image", disable=not progress) as bar:
+    with ProgressBar[None](
+        total=len(images), desc="left out", unit="image", disable=not progress
+    ) as bar:
         for start, batch in images.batches():
             for i, outputs in enumerate(of_each(run(batch)), start):
                 yield i, outputs

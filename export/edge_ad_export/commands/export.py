@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from edge_ad.commands.config_file import config_option
 from edge_ad_export.settings import ExportConfig
 from edge_ad_runtime.commands.options import OVERWRITE, GroupedOption, SettingsCommand
 
@@ -25,6 +26,7 @@ from edge_ad_runtime.commands.options import OVERWRITE, GroupedOption, SettingsC
     type=click.Path(path_type=Path),
     help="The artifact's folder, NAME.edgead.",
 )
+@config_option("export")
 @OVERWRITE
 def export(fit_dirs: tuple[Path, ...], out: Path, overwrite: bool, config: ExportConfig) -> None:
     """Compile a fit folder into a proven artifact.

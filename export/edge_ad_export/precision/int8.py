@@ -26,7 +26,6 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnxruntime import quantization
-from tqdm import tqdm
 
 from edge_ad.fitting.fitted import FittedDetector
 from edge_ad.methods import Lowered
@@ -36,6 +35,7 @@ from edge_ad_export.precision.trial import Trial
 from edge_ad_export.settings import ExportConfig
 from edge_ad_runtime.engines import INPUT, Graph, open_engine
 from edge_ad_runtime.errors import ExportError
+from edge_ad_runtime.progress import ProgressBar
 
 FEWEST_IMAGES = 8
 _QUANTISED = ("Conv", "Add", "Relu", "Clip", "MaxPool")
@@ -99,7 +99,9 @@ def to_int8(
     kept_in_float = _IN_FLOAT_OF_DEPTHWISE if _any_depthwise(model, convolutions) else _IN_FLOAT
     options = list(product(kept_in_float.items(), _RANGES))
     with _quiet(), tempfile.TemporaryDirectory() as folder:
-        for (kept, which), ranges in tqdm(options, "int8", unit="candidate", disable=not progress):
+        for (kept, which), ranges in ProgressBar(
+            options, "int8", unit="candidate", disable=not progress
+        ):
             names = [*in_float, *(convolutions[i].name for i in which)]
             quantised = _quantise(graph, images, ranges, names, config, Path(folder))
             error = trial.error(open_engine("onnxruntime", Graph(onnx=quantised)).run)

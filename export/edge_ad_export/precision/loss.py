@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from edge_ad.evaluation.metrics import auroc
 from edge_ad.fitting.ensemble import Ensemble
@@ -24,6 +23,7 @@ from edge_ad_runtime.decision.threshold import least_unit
 from edge_ad_runtime.heads import Arrays
 from edge_ad_runtime.heads.ensemble import combine
 from edge_ad_runtime.heads.stages import own_stages
+from edge_ad_runtime.progress import ProgressBar
 
 
 def measure_loss(
@@ -56,7 +56,7 @@ def measure_loss(
     threshold = exact.calibration(config.threshold).threshold
     in_decades = any(judge.head.in_decades for judge in ours.judges)
     least = least_unit(threshold, in_decades=in_decades)
-    for image in tqdm(images, desc="precision loss", unit="image", disable=not progress):
+    for image in ProgressBar(images, desc="precision loss", unit="image", disable=not progress):
         (found, score), (expected, exact_score) = ours.stages(image), theirs.stages(image)
         for own, true in zip(found, expected, strict=True):
             for name in names:
@@ -102,7 +102,9 @@ class _Detector:
 def _aurocs(labelled: Path, *detectors: _Detector, progress: bool) -> tuple[float, ...]:
     images = list_test_images(labelled)
     scores = np.empty((len(detectors), len(images)))
-    for i, image in enumerate(tqdm(images, desc="labelled", unit="image", disable=not progress)):
+    for i, image in enumerate(
+        ProgressBar(images, desc="labelled", unit="image", disable=not progress)
+    ):
         preprocessed = load_preprocessed(image.path, detectors[0].preprocessing)
         for j, detector in enumerate(detectors):
             scores[j, i] = detector.score(preprocessed)

@@ -92,7 +92,11 @@ def compile_search(
         graph = with_search(graph, bank, head.scoring.neighbours)
     queries = _queries(fitted, run, traces)
     search = choose_search(head, bank, queries, config, folder)
-    stored = BankRecord(rows=head.bank.rows, precision=config.bank_precision)
+    stored = BankRecord(
+        rows=head.bank.rows,
+        precision=config.bank_precision,
+        certificate=fitted.record.certificate,
+    )
     return CompiledSearch(
         onnx=graph,
         head=replace(head, bank=stored, search=search),

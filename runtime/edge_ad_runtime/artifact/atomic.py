@@ -23,6 +23,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from edge_ad_runtime.errors import ConfigError, EdgeADWarning, ExportError
 from edge_ad_runtime.regular_file import read_regular
@@ -171,16 +172,27 @@ def write_file(path: Path, content: bytes) -> None:
     Raises:
         OSError: it cannot be written. The file that was there before is still there.
     """
+    with atomic_file(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Give an open file under another name, which becomes ``path`` if the block raises no error.
+
+    Raises:
+        OSError: it cannot be written. The file that was there before is still there.
+    """
     partial = path.with_name(f".{path.name}.partial")
     try:
         # a file of that name is not this process's: it is a leftover, or a link to another file
         partial.unlink(missing_ok=True)
         with partial.open("xb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except OSError:
+    except BaseException:
         with suppress(OSError):
             partial.unlink()
         raise

@@ -22,6 +22,7 @@ from edge_ad_runtime.artifact.manifest import read_manifest
 from edge_ad_runtime.artifact.npy import Shaped, parse_npy
 from edge_ad_runtime.artifact.schema import FileEntry, Manifest
 from edge_ad_runtime.artifact.stored import HashedFile, StoredSlices
+from edge_ad_runtime.artifact.unpacked import unpacked
 from edge_ad_runtime.errors import ArtifactError
 from edge_ad_runtime.images import RGBImage, decode_image
 from edge_ad_runtime.regular_file import open_regular, read_hashed
@@ -64,13 +65,18 @@ class Artifact:
     plans: Path
 
     @classmethod
-    def open(cls, folder: Path | str) -> Artifact:
+    def open(cls, path: Path | str) -> Artifact:
         """Read the manifest.
 
+        Args:
+            path: the folder ``NAME.edgead``, or the archive that ``edge-ad pack`` makes of one. An
+                archive is unpacked into a cache first, see `edge_ad_runtime.artifact.unpacked`.
+
         Raises:
-            ArtifactError: see `read_manifest`.
+            ArtifactError: see `read_manifest` and `unpacked`.
         """
-        folder = Path(folder)
+        path = Path(path)
+        folder = unpacked(path) if path.is_file() else path
         return cls(folder, read_manifest(folder), folder / PLANS)
 
     def read(self, name: str) -> NDArray[np.uint8]:

@@ -16,7 +16,7 @@ from edge_ad_runtime.regular_file import read_regular
 
 FILE_NAME = "manifest.json"
 
-_MOST_BYTES = 4_000_000  # the file is no larger
+MOST_BYTES = 4_000_000  # the file is no larger
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -27,7 +27,19 @@ def read_manifest(folder: Path) -> Manifest:
             unknown or a missing key (the message names it), or was changed after it was written.
     """
     path = folder / FILE_NAME
-    text = _read_text(folder, path)
+    return parse_manifest(_read_text(folder, path), path)
+
+
+def parse_manifest(text: str, path: Path) -> Manifest:
+    """Check the content of a ``manifest.json``.
+
+    Args:
+        text: the content.
+        path: where it was found, for messages.
+
+    Raises:
+        ArtifactError: as in `read_manifest`.
+    """
     try:
         raw = strict.loads(text)
         schema = _schema(raw, path)
@@ -44,7 +56,7 @@ def read_manifest(folder: Path) -> Manifest:
 def _read_text(folder: Path, path: Path) -> str:
     try:
         # bytes are compared, since reading as text would forgive line ends that were changed
-        return read_regular(path, most_bytes=_MOST_BYTES).decode("utf-8")
+        return read_regular(path, most_bytes=MOST_BYTES).decode("utf-8")
     except (FileNotFoundError, NotADirectoryError):
         if not folder.is_dir():
             raise ArtifactError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import click
 from edge_ad_runtime.commands.options import AS_JSON, ENGINE, THREADS, write_text
 from edge_ad_runtime.errors import ConfigError, EdgeADError
 from edge_ad_runtime.escaping import shown
+from edge_ad_runtime.progress import ProgressBar
 
 if TYPE_CHECKING:
     from edge_ad_runtime.artifact.words import EngineChoice
@@ -86,7 +86,7 @@ def compare(
         after = opened.enter_context(Detector.load(new, engine=engine, threads=threads))
         listed = list(list_labelled(images))
         paths = [image.path for image in listed]
-        with click.progressbar(length=len(paths), label="comparing", file=sys.stderr) as bar:
+        with ProgressBar[None](total=len(paths), desc="comparing", unit="image") as bar:
             comparison = compare_images(
                 before,
                 after,

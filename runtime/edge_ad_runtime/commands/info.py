@@ -17,7 +17,11 @@ from edge_ad_runtime.escaping import json_text, shown
 if TYPE_CHECKING:
     from edge_ad_runtime.artifact.a_contrario_records import AContrarioRecord
     from edge_ad_runtime.artifact.calibration_records import Calibration
-    from edge_ad_runtime.artifact.head_records import GallerySearchRecord, HeadRecord
+    from edge_ad_runtime.artifact.head_records import (
+        BankRecord,
+        GallerySearchRecord,
+        HeadRecord,
+    )
     from edge_ad_runtime.artifact.schema import Manifest, Member, PrecisionLoss
     from edge_ad_runtime.device.settings import DeviceSettings
     from edge_ad_runtime.images.preprocess import Preprocessing
@@ -122,7 +126,18 @@ def _head_rows(head: HeadRecord) -> dict[str, str]:
     return {
         "features": f"{rows} x {cols} patches of {head.dimension}",
         "bank": f"{head.bank.rows} patches",
+        **_certificate_rows(head.bank),
         **search,
+    }
+
+
+def _certificate_rows(bank: BankRecord) -> dict[str, str]:
+    """How well the bank covers the good images, for people."""
+    if (certificate := bank.certificate) is None:
+        return {}
+    return {
+        "covers": f"each good patch is within {certificate.covering_radius:.4g} of one in the "
+        f"bank, {certificate.ratio:.2f} times the least possible at most"
     }
 
 

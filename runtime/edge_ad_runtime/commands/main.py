@@ -27,6 +27,7 @@ import click
 from edge_ad_runtime import __version__
 from edge_ad_runtime.commands.talk import tell, tell_of_disk
 from edge_ad_runtime.errors import EdgeADError
+from edge_ad_runtime.progress import QUIET
 
 
 class Listed(NamedTuple):
@@ -40,9 +41,12 @@ class Listed(NamedTuple):
 # installed.
 WORKSHOP = {
     "demo": "Draw synthetic parts and take them the whole way.",
+    "line-demo": "Draw parts on a line, and show in a browser what is made of them.",
+    "suggest": "Try a few sizes, layers and networks, and print the fit command of the best.",
     "fit": "Learn what good parts look like from good images.",
     "export": "Compile a fit folder into a proven artifact.",
     "evaluate": "Measure an artifact on labelled images.",
+    "fit-many": "Fit, export and measure many parts with many settings.",
 }
 _HERE = "edge_ad_runtime.commands"
 DEVICE = {
@@ -53,6 +57,10 @@ DEVICE = {
     "watch": Listed(
         f"{_HERE}.watch:watch_folder",
         "Score images as they come into a folder, one JSON line each.",
+    ),
+    "serve": Listed(
+        "edge_ad_line.commands.serve:serve",
+        "Run a line: cameras in, verdicts out, with pages, metrics and sinks.",
     ),
     "profile": Listed(
         f"{_HERE}.profile:profile", "Time every stage per image, cold start, and memory."
@@ -71,6 +79,9 @@ DEVICE = {
         f"{_HERE}.threshold:threshold",
         "Make an artifact with another threshold, or say which its scores support.",
     ),
+    "pack": Listed(
+        f"{_HERE}.pack:pack", "Write an artifact as one file, for every command to take."
+    ),
     "info": Listed(
         f"{_HERE}.info:info", "Say what an artifact is and where its threshold is from."
     ),
@@ -86,13 +97,21 @@ class EdgeADGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command of that name: one of the device's, or else one of an entry point."""
+        command: click.Command
         if cmd_name in DEVICE:
             module, _, name = DEVICE[cmd_name].home.partition(":")
-            own: click.Command = getattr(import_module(module), name)
-            return own
-        point = next((point for point in _plugins() if point.name == cmd_name), None)
-        plugin: click.Command | None = point.load() if point else None
-        return plugin
+            command = getattr(import_module(module), name)
+        elif point := next((point for point in _plugins() if point.name == cmd_name), None):
+            command = point.load()
+        elif cmd_name in WORKSHOP:
+            raise NotHereError(
+                f"{cmd_name} is a command of the workshop, which is not installed here: "
+                "pip install edge-ad, on the machine that learns. This is edge-ad-runtime, which "
+                "scores what was exported there"
+            )
+        else:
+            return None
+        return _with_quiet(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of ``edge-ad --help`` without importing a command."""
@@ -120,6 +139,30 @@ class EdgeADGroup(click.Group):
             ctx.exit(1)
 
 
+class NotHereError(click.UsageError):
+    """A command of the workshop was called where only the runtime is installed."""
+
+
+def _with_quiet(command: click.Command) -> click.Command:
+    """Give a command the option that all have."""
+    if not any(param.name == "quiet" for param in command.params):
+        command.params.append(
+            click.Option(
+                ["-q", "--quiet"],
+                is_flag=True,
+                expose_value=False,
+                callback=_be_quiet,
+                help="Show no progress and no advice. Errors and warnings are still told.",
+            )
+        )
+    return command
+
+
+def _be_quiet(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.meta[QUIET] = True
+
+
 def _sections() -> dict[str, list[tuple[str, str]]]:
     """The names and help of the installed commands by section. No section is empty."""
     plugins = {point.name: point for point in _plugins()}
@@ -145,6 +188,8 @@ def main(ctx: click.Context) -> None:
     \b
     Example: edge-ad score line3.edgead part.png
     """
+    if os.environ.get("NO_COLOR"):
+        ctx.color = False
     _silence_decoders()
     warnings.showwarning = lambda message, *_: tell(f"warning: {message}")
     if threading.current_thread() is threading.main_thread():

@@ -60,6 +60,13 @@ THREADS = click.option(
     "--threads", type=click.IntRange(min=1), help="CPU threads.  [default: all cores]"
 )
 
+THRESHOLD = click.option(
+    "--threshold",
+    type=float,
+    metavar="SCORE",
+    help="Try another threshold than the artifact's, which stays as it is.",
+)
+
 
 def write_text(path: Path, text: str) -> None:
     """Write a report, making its folder.

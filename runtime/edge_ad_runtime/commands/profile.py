@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from edge_ad_runtime.commands.options import (
 )
 from edge_ad_runtime.errors import EdgeADError
 from edge_ad_runtime.profile.settings import ProfileSettings
+from edge_ad_runtime.progress import ProgressBar
 
 if TYPE_CHECKING:
     from edge_ad_runtime.artifact.words import EngineChoice
@@ -120,5 +120,5 @@ def _check_budget(report: ProfileReport, allow_misses: float) -> None:
 
 @contextmanager
 def _bar(label: str, length: int) -> Iterator[Callable[[], None]]:
-    with click.progressbar(length=length, label=label, file=sys.stderr) as bar:
+    with ProgressBar[None](total=length, desc=label, unit="image") as bar:
         yield lambda: bar.update(1)

@@ -108,19 +108,14 @@ def _moved(
         ConfigError: the artifact cannot have such a threshold.
     """
     from edge_ad_runtime.decision import calibration as decision
+    from edge_ad_runtime.decision.threshold import check_threshold
 
     before, sha256 = manifest.calibration, manifest.sha256
     in_decades = any(member.head.kind == "a-contrario" for member in manifest.members)
     if rate is not None:
         return decision.moved_to_rate(before, rate, sha256)
     if given is not None:
-        if not (abs(given) <= 1e12 and (given > 0 or in_decades)):
-            raise ConfigError(
-                f"set is {given:g}; a threshold must be a number above 0, as scores are distances, "
-                "and at most 1e12"
-                if not in_decades
-                else f"set is {given:g}; a threshold must be a number of decades from -1e12 to 1e12"
-            )
+        check_threshold(given, in_decades=in_decades, name="set")
         return decision.moved_to_threshold(before, given, sha256)
     assert false_alarms is not None, "one of the three"
     if not in_decades:

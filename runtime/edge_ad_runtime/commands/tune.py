@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import click
 
 from edge_ad_runtime.commands.options import ARTIFACT, AS_JSON
 from edge_ad_runtime.escaping import json_text
+from edge_ad_runtime.progress import ProgressBar
 
 
 @click.command()
@@ -28,7 +28,7 @@ def tune(artifact: Path, as_json: bool) -> None:
     from edge_ad_runtime.profile import tune as tuning
 
     Artifact.open(artifact)  # a bad artifact is refused before there is a progress bar
-    with click.progressbar(length=tuning.ROUNDS, label="timing", file=sys.stderr) as bar:
+    with ProgressBar[None](total=tuning.ROUNDS, desc="timing", unit="round") as bar:
         report = tuning.tune(artifact, tick=lambda: bar.update(1))
     if as_json:
         click.echo(json_text(asdict(report), indent=2))

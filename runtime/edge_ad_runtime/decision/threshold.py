@@ -8,11 +8,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ad_runtime.errors import EdgeADError
+from edge_ad_runtime.errors import ConfigError, EdgeADError
 
 Verdict = Literal["good", "anomalous"]
 
 _LEAST = 0.1
+_MOST = 1e12  # no manifest holds a larger threshold
 
 
 def verdict_of(score: float, threshold: float) -> Verdict:
@@ -27,6 +28,27 @@ def verdict_of(score: float, threshold: float) -> Verdict:
     if not math.isfinite(score):
         raise EdgeADError(f"the score is {score}; the image cannot be judged")
     return "anomalous" if score > threshold else "good"
+
+
+def check_threshold(threshold: float, *, in_decades: bool, name: str = "threshold") -> None:
+    """Refuse a threshold that somebody gives and that scores cannot have.
+
+    Args:
+        threshold: in the unit of the scores.
+        in_decades: whether scores are logarithms, of any sign, and not distances.
+        name: what messages call it.
+
+    Raises:
+        ConfigError: it is not finite, too large, or, of distances, not above 0.
+    """
+    if abs(threshold) <= _MOST and (threshold > 0 or in_decades):
+        return
+    raise ConfigError(
+        f"{name} is {threshold:g}; a threshold must be a number of decades from -1e12 to 1e12"
+        if in_decades
+        else f"{name} is {threshold:g}; a threshold must be a number above 0, as scores are "
+        "distances, and at most 1e12"
+    )
 
 
 def is_above(values: NDArray[np.float32], threshold: float) -> NDArray[np.bool_]:

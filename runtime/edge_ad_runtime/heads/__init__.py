@@ -80,6 +80,8 @@ class Judged:
         evidence: what only this kind of head knows. In an ensemble a truth holds if it holds for
             all members, whole numbers are added, and other numbers are combined as the scores are.
         timings_ms: the milliseconds that each of `Head.timed` took.
+        deciding: ``(top, left, height, width)`` in pixels of the network's input, of the patch
+            whose distance is the score. None if the head's score is no single patch's.
     """
 
     score: float
@@ -87,6 +89,7 @@ class Judged:
     significance: NDArray[np.float32] | None = None
     evidence: Evidence
     timings_ms: Mapping[str, float]
+    deciding: tuple[int, int, int, int] | None = None
 
 
 class Head(Protocol):

@@ -124,12 +124,20 @@ class PatchSearch:
                 "bound": float(nearest.bound),
             },
             timings_ms=clock.laps_ms,
+            deciding=self._box_of(int(distances.argmax())),
         )
 
     def close(self) -> None:
         """See `Head.close`."""
         if self._search is not None:
             self._search.close()
+
+    def _box_of(self, patch: int) -> tuple[int, int, int, int]:
+        """The pixels of the network's input that a patch stands for."""
+        row, col = divmod(patch, self._record.grid[1])
+        (rows, cols), (height, width) = self._record.grid, self._size
+        top, left = row * height // rows, col * width // cols
+        return top, left, (row + 1) * height // rows - top, (col + 1) * width // cols - left
 
     def _nearest(self, before: Arrays) -> Nearest:
         """The nearest bank patches of each patch, row-major.

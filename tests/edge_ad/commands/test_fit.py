@@ -57,14 +57,15 @@ def titles(text):
 
 def test_help_has_the_groups_in_the_order_of_the_steps():
     assert titles(run("--help").output) == [
-        "Images", "Network", "Features", "Method patchcore", "Threshold", "Output", "Options",
-    ]  # fmt: skip
+        *("Images", "Network", "Features", "Method patchcore"),
+        *("Threshold", "Cluster", "Output", "Options"),
+    ]
 
 
 @pytest.mark.parametrize("choice", [("--method", "toy"), ("--method=toy",)])
 def test_a_method_shows_its_own_options_and_no_others(toy, choice):
     text = run(*choice, "--help").output
-    assert titles(text) == ["Images", "Method toy", "Output", "Options"]
+    assert titles(text) == ["Images", "Method toy", "Cluster", "Output", "Options"]
     assert "--wheels" in text
     assert "--method [patchcore|" in text
     assert "|toy]" in text
@@ -112,11 +113,64 @@ def test_every_method_says_its_own_name():
 def test_a_method_that_is_trained_has_groups_of_its_own():
     found = titles(run("--method", "uflow", "--help").output)
     assert found == [
-        *("Images", "Network", "Method uflow", "Training", "Test", "Threshold", "Output"),
+        *(
+            "Images",
+            "Network",
+            "Method uflow",
+            "Training",
+            "Test",
+            "Threshold",
+            "Cluster",
+            "Output",
+        ),
         "Options",
     ]
     found = titles(run("--method", "energy", "--help").output)
     assert found == [
         *("Images", "Network", "Method energy", "Training", "Training by sampling", "Threshold"),
-        *("Output", "Options"),
+        *("Cluster", "Output", "Options"),
     ]
+
+
+def test_a_fit_is_repeated_from_the_file_that_it_wrote(parts, tmp_path):
+    good = str(parts / "train/good")
+    typed = ["--weights", "untrained", "--size", "64x80", "--layers", "1,2", "--whiten"]
+    first = run(good, *typed, "--coreset-fraction", "0.05", "--out", tmp_path / "a.fit")
+    assert first.exit_code == 0, first.output
+    file = tmp_path / "a.fit/fit.toml"
+    assert 'size = "64x80"' in file.read_text()
+    again = run(good, "--config", file, "--out", tmp_path / "b.fit")
+    assert again.exit_code == 0, again.output
+    for name in ("fit.json", "kept.safetensors"):
+        assert (tmp_path / "a.fit" / name).read_bytes() == (tmp_path / "b.fit" / name).read_bytes()
+    other = run(good, "--config", file, "--seed", "7", "--out", tmp_path / "c.fit")
+    assert other.exit_code == 0
+    assert "seed = 7" in (tmp_path / "c.fit/fit.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[fit]\nsize = [1, 2]", "fit.size is [1, 2]; give a text or a number"),
+        ("[fit]\nsise = 224", "fit.sise is no option of edge-ad fit"),
+        ("[fit]\nmethod = 'patchwork'", "fit.method is 'patchwork'; known are"),
+        ("[export]\nengine = 'openvino'", "has no table [fit]; it holds [export]"),
+        ("size = ", "not TOML"),
+    ],
+)
+def test_a_config_file_that_cannot_work_is_refused_by_name(parts, tmp_path, text, message):
+    (tmp_path / "part.toml").write_text(text)
+    good, out = parts / "train/good", tmp_path / "x.fit"
+    result = run(good, "--config", tmp_path / "part.toml", "--out", out)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert str(tmp_path / "part.toml") in result.stderr
+
+
+def test_the_method_of_a_config_file_brings_its_options(parts, tmp_path):
+    (tmp_path / "p.toml").write_text('[fit]\nmethod = "padim"\nweights = "untrained"\n')
+    out = tmp_path / "x.fit"
+    result = run(parts / "train/good", "--config", tmp_path / "p.toml", "--size", 64,
+                 "--out", out)  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert 'method = "padim"' in (out / "fit.toml").read_text()

@@ -1,8 +1,10 @@
 """What a report's folder holds, whatever the labels and names of the images are."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 
 from edge_ad.evaluation.evaluate import evaluate
-from edge_ad.evaluation.report import write_report
+from edge_ad.evaluation.report import Pictures, write_report
 from edge_ad.images.labelled import TestImage
 from edge_ad_runtime import Detector
 from edge_ad_runtime.errors import ConfigError
@@ -52,13 +54,14 @@ def test_pictures_stay_inside_and_each_image_has_its_own(detector, images, tmp_p
     outside = {p for p in tmp_path.rglob("*") if not p.is_relative_to(out)} - before
     assert outside == {tmp_path / "deep", tmp_path / "deep/deep"}
     pictures = sorted(path.name for path in (out / "images").iterdir())
-    assert len(pictures) == 2 + 3 + 3  # good, and defective ones lowest and highest first
+    assert len(pictures) == 5  # each once
     html = (out / "index.html").read_text()
     for name in pictures:
         assert quote(name) == name
         assert f'src="images/{name}"' in html
         assert read_image(out / "images" / name).size
-    assert "<script>" not in html
+    assert '"><script>' not in html
+    assert html.count("<script") == 1  # the page's own
     assert len(json.loads((out / "report.json").read_text())["scores"]) == 5
 
 
@@ -98,3 +101,41 @@ def test_scores_below_0_have_a_histogram_too(detector, images, tmp_path):
     scores = tuple(replace(image, score=image.score - 1e4) for image in evaluation.scores)
     write_report(replace(evaluation, scores=scores), detector, tmp_path / "report")
     assert read_image(tmp_path / "report/curves.png").size
+
+
+def test_the_page_says_what_a_quality_engineer_files(detector, images, tmp_path):
+    evaluation = replace(evaluate(detector, images), labels=("layout folders: 2 good images",))
+    write_report(evaluation, detector, tmp_path / "report")
+    html = (tmp_path / "report/index.html").read_text()
+    manifest = detector.manifest
+    for text in (
+        manifest.sha256,
+        f"{manifest.calibration.threshold:.6g}",
+        "promised false rejects",
+        f"{manifest.preprocessing.size[0]} x {manifest.preprocessing.size[1]} pixels",
+        "layout folders: 2 good images",
+        escape(evaluation.remarks[0]),
+    ):
+        assert text in html, text
+    assert re.search(r"<td>\d{4}-\d\d-\d\d \d\d:\d\d UTC", html)
+
+
+def test_images_are_on_the_page_with_what_they_are_sorted_by_the_most_wrong_first(
+    detector, images, tmp_path
+):
+    evaluation = evaluate(detector, images)
+    write_report(evaluation, detector, tmp_path / "report")
+    html = (tmp_path / "report/index.html").read_text()
+    wrong = [float(value) for value in re.findall(r'data-wrong="([^"]+)"', html)]
+    assert len(wrong) == len(images)
+    assert wrong == sorted(wrong, reverse=True)
+    outcomes = re.findall(r'data-outcome="(\w+)"', html)
+    assert sorted(outcomes) == ["accepted"] * 2 + ["found"] * 3
+
+
+def test_no_image_is_scored_twice_if_its_picture_was_drawn(detector, images, tmp_path, monkeypatch):
+    pictures = Pictures(detector)
+    evaluation = evaluate(detector, images, seen=pictures.add)
+    monkeypatch.setattr("edge_ad.evaluation.report._drawn_again", None)
+    write_report(evaluation, detector, tmp_path / "report", pictures=pictures)
+    assert len(list((tmp_path / "report/images").iterdir())) == len(images)

@@ -132,8 +132,8 @@ def test_a_folder_without_both_labels_is_refused(tmp_path):
         list_test_images(tmp_path)
     with pytest.raises(ConfigError, match="no such folder"):
         list_test_images(tmp_path / "none")
-    with pytest.raises(ConfigError, match="layout is 'coco'; known are auto, list"):
-        list_test_images(tmp_path, "coco")
+    with pytest.raises(ConfigError, match="layout is 'yolo'; known are auto, coco, list"):
+        list_test_images(tmp_path, "yolo")
 
 
 def test_a_mask_of_another_size_is_refused(tmp_path):

@@ -181,3 +181,12 @@ def test_untrained_weights_depend_on_the_seed_alone():
         return fingerprint(backbone.state_dict())
 
     assert state(1) == state(1) != state(2)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "wide_resnet50_2"])
+def test_weights_of_another_network_say_which_it_looks_like(name, tmp_path):
+    state = build_backbone(name, (1, 2, 3)).state_dict()
+    save_file(state, tmp_path / "weights.safetensors")
+    other = "resnet50" if name != "resnet50" else "resnet18"
+    with pytest.raises(FitError, match=f"this looks like {name}: give --backbone {name}"):
+        load_weights(build_backbone(other, (2, 3)), other, str(tmp_path / "weights.safetensors"))

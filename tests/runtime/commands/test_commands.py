@@ -1,3 +1,4 @@
+import csv
 import errno
 import json
 import os
@@ -7,9 +8,11 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from edge_ad_runtime import Detector
 from edge_ad_runtime.commands.main import main
 
 
@@ -284,3 +287,59 @@ def test_without_maps_the_scores_are_the_same(tiny, good_image, tmp_path):
     refused = run("score", tiny, good_image, "--no-map", "--maps", tmp_path)
     assert refused.exit_code == 2
     assert "exclude one another" in refused.stderr
+
+
+def test_another_threshold_is_tried_without_another_artifact(tiny, good_image):
+    score = json.loads(run("score", tiny, good_image, "--json").stdout)["score"]
+    below = run("score", tiny, good_image, "--json", "--threshold", score / 2)
+    line = json.loads(below.stdout)
+    assert (line["verdict"], line["threshold"]) == ("anomalous", score / 2)
+    refused = run("score", tiny, good_image, "--threshold", "-1")
+    assert refused.exit_code == 1
+    assert "threshold is -1; a threshold must be a number above 0" in refused.stderr
+
+
+def test_images_are_scored_from_a_list_and_from_standard_input(tiny, good_image, tmp_path):
+    (tmp_path / "list.txt").write_text(f"{good_image}\n\n{tiny / 'reference'}\r\n")
+    from_file = run("score", tiny, "--from", tmp_path / "list.txt")
+    assert from_file.exit_code == 0
+    assert len(from_file.stdout.splitlines()) == 1 + 2
+    arguments = ["score", str(tiny), "-", "--no-map"]
+    piped = CliRunner().invoke(main, arguments, input=f"{good_image}\n")
+    assert piped.exit_code == 0
+    assert len(piped.stdout.splitlines()) == 1
+    empty = CliRunner().invoke(main, arguments, input="\n")
+    assert (empty.exit_code, empty.stderr) == (1, "edge-ad: the list names no image\n")
+    assert run("score", tiny).exit_code == 2
+
+
+def test_folders_in_folders_are_scored_if_asked_and_named_if_not(tiny, good_image, tmp_path):
+    (tmp_path / "top/station 1").mkdir(parents=True)
+    shutil.copy(good_image, tmp_path / "top/station 1/a.png")
+    refused = run("score", tiny, tmp_path / "top")
+    assert refused.exit_code == 1
+    assert "it holds the folders station 1: give one, or --recursive" in refused.stderr
+    assert run("score", tiny, tmp_path / "top", "--recursive").stdout.startswith("good")
+
+
+def test_csv_has_a_head_and_a_row_for_each_image_errors_too(tiny, good_image, tmp_path):
+    (tmp_path / 'a "b", c.png').write_bytes(b"no image")
+    result = run("score", tiny, good_image, tmp_path / 'a "b", c.png', "--csv")
+    rows = list(csv.DictReader(result.stdout.splitlines()))
+    assert [row["verdict"] for row in rows] == ["good", "error"]
+    assert float(rows[0]["score"]) < float(rows[0]["threshold"])
+    assert rows[1]["path"].endswith('a "b", c.png')
+    assert rows[1]["score"] == ""
+    assert run("score", tiny, good_image, "--csv", "--json").exit_code == 2
+
+
+def test_raw_maps_are_the_predictions_maps(tiny, good_image, tmp_path):
+    assert run("score", tiny, good_image, "--raw-maps", tmp_path / "raw").exit_code == 0
+    (file,) = (tmp_path / "raw").iterdir()
+    with Detector.load(tiny) as detector:
+        expected = detector.predict(good_image).map
+    found = np.load(file)
+    assert file.name == good_image.name + ".npy"
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert run("score", tiny, good_image, "--raw-maps", tmp_path, "--no-map").exit_code == 2

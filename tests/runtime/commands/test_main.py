@@ -78,3 +78,16 @@ def test_names_of_the_package_are_found_on_first_use():
     assert edge_ad_runtime.Detector.__module__ == "edge_ad_runtime.detector"
     with pytest.raises(AttributeError, match="no attribute 'Torch'"):
         _ = edge_ad_runtime.Torch
+
+
+def test_a_command_of_the_workshop_says_where_it_is(monkeypatch):
+    monkeypatch.setattr("edge_ad_runtime.commands.main.entry_points", lambda group: [])
+    result = CliRunner().invoke(main, ["fit", "good_parts"])
+    assert result.exit_code == 2
+    assert "fit is a command of the workshop" in result.stderr
+    assert "pip install edge-ad" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["score", "verify", "info", "tune"])
+def test_every_command_can_be_quiet(name):
+    assert "--quiet" in CliRunner().invoke(main, [name, "--help"]).stdout

@@ -40,3 +40,28 @@ def test_a_map_in_another_unit_is_painted_by_its_own_largest_value(tiny, verdict
     left, right = picture[30:, :320].astype(int), picture[30:, 320:].astype(int)
     assert (np.abs(right - left).max() > 50) == (verdict == "anomalous")
     assert np.allclose(picture, draw_overlay(image, tiny_values, preprocessing), atol=1)
+
+
+def test_the_deciding_patch_of_an_anomalous_image_is_marked_and_the_truth_outlined(tiny):
+    with Detector.load(tiny) as detector:
+        image = read_image(tiny / "reference/0-stain.png")
+        prediction = detector.predict(image)
+        preprocessing = detector.manifest.preprocessing
+    assert prediction.verdict == "anomalous"
+    top, left, height, width = prediction.deciding
+    assert 0 <= top < top + height <= image.shape[0]
+    assert 0 <= left < left + width <= image.shape[1]
+    marked = draw_overlay(image, prediction, preprocessing)
+    plain = draw_overlay(image, replace(prediction, deciding=None), preprocessing)
+    rows, cols = np.nonzero((marked != plain).any(axis=2))
+    assert 0 < len(rows) < 20 * (height + width)
+    truth = np.zeros(image.shape[:2], bool)
+    truth[10, 10] = True  # of one pixel, which must be seen too
+    outlined = draw_overlay(image, prediction, preprocessing, truth=truth)
+    assert (outlined[:, : image.shape[1]] != marked[:, : image.shape[1]]).any()
+
+
+def test_the_deciding_patch_is_in_the_record_of_a_verdict(tiny):
+    with Detector.load(tiny) as detector:
+        record = detector.predict(tiny / "reference/0-stain.png").to_record("x.png")
+    assert len(record["deciding"]) == 4

@@ -39,7 +39,7 @@ def without(bank, rows, config):
 )
 def test_a_left_out_score_is_that_of_a_bank_without_the_images_rows(changes):
     features, config = drawn(), replace(CONFIG, **changes)
-    bank = build_bank(features, config)
+    bank, _ = build_bank(features, config)
     found = leave_one_out(features, bank, np.arange(7), config)
     for i, image in enumerate(features):
         truth = without(bank, bank.images == i, config).trace_features(image, (16, 16))
@@ -49,7 +49,7 @@ def test_a_left_out_score_is_that_of_a_bank_without_the_images_rows(changes):
 def test_images_of_one_part_are_left_out_together():
     features, config = drawn(), replace(CONFIG, coreset_fraction=1.0)
     features[4] = features[1] + 1e-3
-    bank = build_bank(features, config)
+    bank, _ = build_bank(features, config)
     parts = np.array([0, 1, 2, 3, 1, 5, 6])
     found = leave_one_out(features, bank, parts, config)
     alone = leave_one_out(features, bank, np.arange(7), config)
@@ -63,15 +63,15 @@ def test_images_of_one_part_are_left_out_together():
 def test_the_rows_that_a_bank_has_are_those_of_the_images_that_it_names():
     features = drawn()
     for subsampler in ("greedy", "random"):
-        bank = build_bank(features, replace(CONFIG, subsampler=subsampler))
+        bank, _ = build_bank(features, replace(CONFIG, subsampler=subsampler))
         for row, image in zip(bank.features, bank.images, strict=True):
             assert (features[image].reshape(-1, 12) == row).all(axis=1).any()
-    assert build_bank(features, replace(CONFIG, subsampler="proxies")).images is None
+    assert build_bank(features, replace(CONFIG, subsampler="proxies"))[0].images is None
 
 
 def test_an_upper_bound_is_never_below_the_distance():
     features = drawn(images=9)
-    bank = build_bank(features, CONFIG)
+    bank, _ = build_bank(features, CONFIG)
     others = OtherRows(bank.features, bank.images.astype(np.int64), seed=0)
     flat, parts = features.reshape(-1, 12), np.repeat(np.arange(9), 30)
     for k in (1, 3):
@@ -82,7 +82,7 @@ def test_an_upper_bound_is_never_below_the_distance():
 
 def test_one_image_has_no_others_to_be_scored_by():
     features, config = drawn(images=1), replace(CONFIG, coreset_fraction=1.0)
-    assert leave_one_out(features, build_bank(features, config), np.arange(1), config) is None
+    assert leave_one_out(features, build_bank(features, config)[0], np.arange(1), config) is None
 
 
 def test_the_threshold_of_a_fit_is_by_all_images(parts, small):

@@ -1,0 +1,121 @@
+"""How far long work has come, on stderr: a bar in a terminal, a line every tenth in a log.
+
+A bar is drawn by going back to the start of its line, which a file or a pipe keeps as one endless
+line. There each tenth is a line of its own. With ``--quiet`` there is neither.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sized
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+import click
+
+QUIET = "edge_ad.quiet"
+"""The key in click's ``meta`` under which ``--quiet`` is kept."""
+
+T = TypeVar("T")
+
+_TENTHS = 10
+
+
+def is_quiet() -> bool:
+    """Whether the command that runs was given ``--quiet``."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(QUIET))
+
+
+class ProgressBar(Generic[T]):
+    """Steps of long work, which are counted by going through an iterable or by `update`.
+
+    Args:
+        iterable: what is gone through. None if the steps are counted by `update`.
+        desc: one word for the work.
+        unit: one word for a step.
+        total: the number of steps. It may be left out if the iterable knows its length.
+        initial: how many of them are done already.
+        disable: show nothing.
+    """
+
+    def __init__(
+        self,
+        iterable: Iterable[T] = (),
+        desc: str = "",
+        unit: str = "step",
+        *,
+        total: int | None = None,
+        initial: int = 0,
+        disable: bool = False,
+    ) -> None:
+        self._iterable = iterable
+        self._desc, self._unit = desc, unit
+        self._total = len(iterable) if total is None and isinstance(iterable, Sized) else total or 0
+        self._done = initial
+        self._note = ""
+        self._began = time.monotonic()
+        self._tenth = _TENTHS * initial // max(self._total, 1)
+        self._shown = not disable and not is_quiet()
+        self._bar: Any = None
+        if self._shown and sys.stderr.isatty():
+            self._bar = click.progressbar(
+                length=self._total,
+                label=desc,
+                show_pos=True,
+                item_show_func=lambda _: self._note or None,
+                file=sys.stderr,
+            )
+            self._bar.__enter__()
+            self._bar.update(initial)
+
+    def __iter__(self) -> Iterator[T]:
+        with self:
+            for item in self._iterable:
+                yield item
+                self.update()
+
+    def __enter__(self) -> ProgressBar[T]:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(kind, error, traceback)
+            self._bar = None
+
+    def update(self, steps: int = 1) -> None:
+        """Count steps that are done."""
+        self._done += steps
+        if self._bar is not None:
+            self._bar.update(steps)
+        elif self._shown and (tenth := _TENTHS * self._done // max(self._total, 1)) > self._tenth:
+            self._tenth = tenth
+            self._line(f"{self._done} of {self._total} {self._unit}s{self._noted}")
+
+    def begin(self, step: str) -> None:
+        """Name the step that begins now. In a log its name is a line of its own."""
+        self._note = step
+        if self._bar is not None:
+            self._bar.update(0)
+            self._bar.render_progress()
+        elif self._shown:
+            self._line(f"{step}, {self._unit} {self._done + 1} of {self._total}")
+            self._tenth = _TENTHS  # the names are lines enough
+
+    def set_postfix(self, **values: Any) -> None:
+        """Values that are shown beside the bar from now on."""
+        self._note = ", ".join(f"{name} {value}" for name, value in values.items())
+
+    @property
+    def _noted(self) -> str:
+        return f", {self._note}" if self._note else ""
+
+    def _line(self, text: str) -> None:
+        passed_s = time.monotonic() - self._began
+        click.echo(f"{self._desc}: {text}, {passed_s:.0f} s", err=True)
