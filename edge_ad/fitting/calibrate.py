@@ -58,8 +58,8 @@ def check_rate(rate: float | None, images: int) -> None:
         raise ConfigError(
             f"false_reject_rate {rate:g} needs {images_needed(rate)} good images that set the "
             f"threshold, there are {images}; the smallest rate they support is "
-            f"{smallest_rate(images):.4g}: ask for that or add good images (with --calibration "
-            "split a larger --holdout-fraction helps too)"
+            f"{smallest_rate(images):.4g}: ask for that or add good images (all of them set "
+            "it with --calibration leave-one-out, where the method can)"
         )
 
 
