@@ -55,6 +55,7 @@ _SECTIONS = {  # by the record's name, in the page's order
     "methods_uflow": uflow_table.section,
     "a_contrario": a_contrario.section,
     "calibration": calibration.section,
+    "calibration_cost": calibration.section_of_cost,
     "backbones": backbones.section,
     "edge": edge.section,
     "engines": engines.section,

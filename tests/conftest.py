@@ -18,7 +18,13 @@ settings.register_profile(
 )
 settings.load_profile("any machine")
 
-SMALL = PatchCoreConfig(weights="untrained", layers=(1, 2), size=(64, 80), coreset_fraction=0.05)
+SMALL = PatchCoreConfig(
+    weights="untrained",
+    layers=(1, 2),
+    size=(64, 80),
+    coreset_fraction=0.05,
+    calibration="split",  # so that the fit has images that it does not know
+)
 
 
 @pytest.fixture(scope="session")

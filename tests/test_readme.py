@@ -1,17 +1,23 @@
 """The commands and the Python of README and docs, in order, as a reader would run them."""
 
+import json
 import re
 import shlex
 import shutil
+import threading
 import tomllib
 from contextlib import chdir
+from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
+import cv2
 import pytest
 from click.testing import CliRunner
 
 from edge_ad.methods import METHODS
 from edge_ad.synthetic.parts import write_parts
+from edge_ad_runtime import Detector
 from edge_ad_runtime.commands.main import main
 
 ROOT = Path(__file__).parents[1]
@@ -19,6 +25,7 @@ README = ROOT / "README.md"
 RUNTIME = ROOT / "runtime/README.md"
 DEPLOYING = ROOT / "runtime/DEPLOYING.md"
 DOCS = sorted((ROOT / "docs").glob("*.md"))
+RECIPES = ROOT / "docs/recipes.md"
 TUTORIAL = ROOT / "docs/adding-a-method.md"
 GUIDES = [README, RUNTIME, DEPLOYING, *DOCS]
 UNIT = ROOT / "runtime/edge-ad-watch.service"
@@ -27,6 +34,7 @@ TOY = ROOT / "tests/edge_ad/methods/histogram"  # what the tutorial goes through
 SUBSTITUTES = {
     "--weights imagenet": "--weights untrained",
     "fit good_parts": "fit good_parts --size 64x80",
+    "suggest good_parts": "suggest good_parts --images 8",
 }
 
 
@@ -92,6 +100,46 @@ def test_the_python_of_a_readme_gives_a_verdict(guide, after_the_readme, monkeyp
     (python,) = blocks("python", guide)
     exec(compile(python, str(guide), "exec"), {})
     assert capsys.readouterr().out.split()[0] in ("good", "anomalous")
+
+
+def test_the_recipes_give_verdicts(after_the_readme, monkeypatch, capsys):
+    monkeypatch.chdir(after_the_readme)
+    colour = cv2.imread("camera/part.png")
+    assert colour is not None
+    frames = [colour, colour[..., 0]]
+
+    class Camera:
+        def __init__(self, number):
+            self.left = list(frames)
+
+        def read(self):
+            return (True, self.left.pop()) if self.left else (False, None)
+
+    monkeypatch.setattr(cv2, "VideoCapture", Camera)
+    camera, threads, web = blocks("python", RECIPES)
+    for recipe in (camera, threads):
+        exec(compile(recipe, "recipe", "exec"), {})
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) == 2
+        assert all(line.split()[0] in ("good", "anomalous") for line in lines)
+    _the_web_recipe_answers(web)
+
+
+def _the_web_recipe_answers(recipe: str) -> None:
+    known: dict[str, Any] = {}
+    exec(compile(recipe, "recipe", "exec"), known)
+    with Detector.load("line3.edgead") as detector:
+        server = known["ThreadingHTTPServer"](("127.0.0.1", 0), known["handler_of"](detector))
+        with server:
+            threading.Thread(target=server.serve_forever).start()
+            connection = HTTPConnection(*server.server_address)
+            connection.request("POST", "/", Path("camera/part.png").read_bytes())
+            assert json.loads(connection.getresponse().read())["verdict"] in ("good", "anomalous")
+            connection.request("POST", "/", b"no image")
+            refused = connection.getresponse()
+            assert (refused.status, json.loads(refused.read())["verdict"]) == (422, "error")
+            connection.close()
+            server.shutdown()
 
 
 @pytest.mark.parametrize("guide", DOCS, ids=lambda guide: guide.name)

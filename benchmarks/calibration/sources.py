@@ -57,13 +57,13 @@ def _images(name: str) -> tuple[GoodImages, GoodImages]:
     rng = np.random.default_rng(0)
     preprocessing = config().preprocessing
     if name != TILES:
-        good, defective = (
+        good_drawn, defective_drawn = (
             np.stack([preprocessing.apply(KINDS[name](rng, is_bad)) for _ in range(count)])
             for is_bad, count in ((False, GENERATED_GOOD), (True, DEFECTIVE))
         )
         return (
-            GoodImages.in_memory(good, preprocessing),
-            GoodImages.in_memory(defective, preprocessing),
+            GoodImages.in_memory(good_drawn, preprocessing),
+            GoodImages.in_memory(defective_drawn, preprocessing),
         )
     root = data_root() / "data/magnetic-tile"
     good = sorted(root.glob("MT_Free/Imgs/*.jpg"))

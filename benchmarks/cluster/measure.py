@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 
 from benchmarks.coreset.features import magnetic_tile_features
 from benchmarks.harness.clock import seconds
-from benchmarks.harness.process import memory_bytes
 from benchmarks.harness.record import (
     add_draft_option,
     add_only_option,
@@ -36,6 +35,7 @@ from benchmarks.harness.record import (
     read_record,
     write_record,
 )
+from benchmarks.scale.measure import Peak
 from edge_ad import PatchCoreConfig
 from edge_ad.compute import Cluster, connect, in_order
 from edge_ad.compute.inline import InlineCluster
@@ -47,7 +47,7 @@ from edge_ad.features.tasks import FeatureTask, TaskFolder
 from edge_ad.networks.run import TorchRun
 
 _FILES = 8
-_TASK_IMAGES = 16
+_TASK_IMAGES = 8
 _NOISE = 0.1  # of the standard deviation of each channel
 _CHUNK = 16_384
 
@@ -85,9 +85,8 @@ def measure_coreset(cluster: Cluster, folder: Path, rows: int, fraction: float) 
     source = written(folder, rows)
     n_select = round(len(source) * fraction)
     shards = source.cut(2)
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # forgets the peak until now
-    two = Run(cluster, shards, n_select)
-    driver = memory_bytes("VmHWM")
+    with Peak() as driver:
+        two = Run(cluster, shards, n_select)
     one_s, one = seconds(lambda: greedy_selection(source[:], n_select))
     inline = Run(InlineCluster(2), shards, n_select)
     kill_at = random.randrange(1, max(2, two.traffic.rounds))
@@ -111,7 +110,7 @@ def measure_coreset(cluster: Cluster, folder: Path, rows: int, fraction: float) 
         "killed_rebuilt": killed.traffic.rebuilt,
         "killed_is_the_same": bool((killed.rows == two.rows).all()),
         "killed_radius_differs_by": abs(killed.radius / two.radius - 1),
-        "driver_peak_bytes": driver,
+        "driver_peak_anonymous_gb": driver.anonymous_gb,
     }
 
 

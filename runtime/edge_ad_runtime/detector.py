@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
@@ -35,10 +34,13 @@ from edge_ad_runtime.heads import POSTPROCESS, Arrays
 from edge_ad_runtime.heads.ensemble import combine, combine_evidence
 from edge_ad_runtime.heads.stages import check_tolerances
 from edge_ad_runtime.images import RGBImage, read_image
+from edge_ad_runtime.images.arrays import Channels, as_rgb
 from edge_ad_runtime.loaded_member import LoadedMember
 from edge_ad_runtime.options import RunOptions, SearchChoice
 from edge_ad_runtime.prediction import Prediction, decisive_values
 from edge_ad_runtime.stopwatch import Stopwatch
+
+ImageOrPath = Path | str | RGBImage
 
 _READ_AHEAD = 2  # images
 
@@ -176,23 +178,26 @@ class Detector:
     ) -> None:
         self.close()
 
-    def predict(self, image: Path | str | RGBImage, *, with_map: bool = True) -> Prediction:
+    def predict(
+        self, image: ImageOrPath, *, with_map: bool = True, channels: Channels = "rgb"
+    ) -> Prediction:
         """Score one image.
 
         Args:
-            image: a file, or an ``(H, W, 3)`` uint8 array, RGB (OpenCV cameras give BGR).
+            image: a file, or a uint8 array: ``(H, W, 3)``, or ``(H, W)`` of grey.
             with_map: False leaves out the map and the work that only the map needs. (Some artifacts
                 have maps of anomalous images alone.)
+            channels: the order of an array's colours. OpenCV gives ``bgr``.
 
         Raises:
             ImageError: the image cannot be read or used.
             EngineError: the network failed, or this is a fork of the process that has loaded it.
         """
-        (prediction,) = self.predict_batch([image], with_map=with_map)
+        (prediction,) = self.predict_batch([image], with_map=with_map, channels=channels)
         return prediction
 
     def predict_batch(
-        self, images: Sequence[Path | str | RGBImage], *, with_map: bool = True
+        self, images: Sequence[ImageOrPath], *, with_map: bool = True, channels: Channels = "rgb"
     ) -> list[Prediction]:
         """Score several images with one run of the network.
 
@@ -202,31 +207,30 @@ class Detector:
             ImageError: one of the images cannot be read or used, so none of them is scored.
             EngineError: the network failed, or the batch is larger than the engine takes.
         """
-        prepared = [self._prepare(image) for image in images]
+        prepared = [self._prepare(image, channels) for image in images]
         return self._judge(prepared, with_map=with_map) if prepared else []
 
     def stream(
-        self, images: Iterable[Path | str | RGBImage], *, with_map: bool = True
+        self, images: Iterable[ImageOrPath], *, with_map: bool = True, channels: Channels = "rgb"
     ) -> Generator[Prediction | EdgeADError, None, None]:
-        """Score images one after the other, reading and preprocessing ahead in another thread.
+        """Score images one after the other. Files are read ahead in another thread.
+
+        Arrays need no reading, and another thread would only take time from the network. So each
+        is asked for when the one before has been given: a camera's frame waits for no other.
 
         Yields:
             For each image, in order, its prediction or the error that kept it from having one. An
             error does not end the stream.
         """
 
-        def prepare(image: Path | str | RGBImage) -> _Prepared | EdgeADError:
+        def prepare(image: ImageOrPath) -> _Prepared | EdgeADError:
             try:
-                return self._prepare(image)
+                return self._prepare(image, channels)
             except EdgeADError as exc:
                 return exc
 
-        waiting = iter(images)
         with ThreadPoolExecutor(1) as reader:
-            ahead = deque(reader.submit(prepare, image) for image in islice(waiting, _READ_AHEAD))
-            while ahead:
-                prepared = ahead.popleft().result()
-                ahead.extend(reader.submit(prepare, image) for image in islice(waiting, 1))
+            for prepared in _in_order(images, prepare, reader):
                 if isinstance(prepared, EdgeADError):
                     yield prepared
                     continue
@@ -245,9 +249,9 @@ class Detector:
         placement = self.manifest.preprocessing.placement(original)
         return find_regions(values, self.manifest.calibration.threshold, placement)
 
-    def _prepare(self, image: Path | str | RGBImage) -> _Prepared:
+    def _prepare(self, image: ImageOrPath, channels: Channels) -> _Prepared:
         clock = Stopwatch()
-        pixels = read_image(image) if isinstance(image, str | Path) else image
+        pixels = read_image(image) if isinstance(image, str | Path) else as_rgb(image, channels)
         clock.lap("decode")
         try:
             preprocessed = self.manifest.preprocessing.apply(pixels)
@@ -333,6 +337,28 @@ class Detector:
         rows, cols = self.manifest.preprocessing.size
         blank = np.zeros((rows, cols, 3), np.uint8)
         self._judge([_Prepared(blank, (rows, cols), {})], with_map=True)
+
+
+def _in_order(
+    images: Iterable[ImageOrPath],
+    prepare: Callable[[ImageOrPath], _Prepared | EdgeADError],
+    reader: ThreadPoolExecutor,
+) -> Iterator[_Prepared | EdgeADError]:
+    """Prepare images in order: files ahead, by the reader, and arrays when their turn comes."""
+    waiting = iter(images)
+    ahead: deque[Future[_Prepared | EdgeADError] | RGBImage] = deque()
+    while True:
+        while len(ahead) < _READ_AHEAD and all(isinstance(each, Future) for each in ahead):
+            try:
+                image = next(waiting)
+            except StopIteration:
+                break
+            is_file = isinstance(image, str | Path)
+            ahead.append(reader.submit(prepare, image) if is_file else image)  # type: ignore[arg-type]
+        if not ahead:
+            return
+        first = ahead.popleft()
+        yield first.result() if isinstance(first, Future) else prepare(first)
 
 
 def _with_threshold(artifact: Artifact, threshold: float) -> Artifact:

@@ -49,7 +49,7 @@ def test_images_of_any_size_are_taken(detector):
     assert detector.predict(image).map.shape == (64, 80)
 
 
-@pytest.mark.parametrize("bad", [np.zeros((5, 5), np.uint8), np.zeros((5, 5, 3)), None, 3])
+@pytest.mark.parametrize("bad", [np.zeros((5, 5, 4), np.uint8), np.zeros((5, 5, 3)), None, 3])
 def test_what_is_no_image_is_refused(detector, bad):
     with pytest.raises(ImageError, match="expected an"):
         detector.predict(bad)

@@ -35,7 +35,7 @@ class PatchCoreConfig(FeatureSettings, FitSettings):
     """
 
     method: ClassVar[str] = "patchcore"
-    calibrations: ClassVar[tuple[CalibrationName, ...]] = ("split", "leave-one-out")
+    calibrations: ClassVar[tuple[CalibrationName, ...]] = ("leave-one-out", "split")
 
     convention: ConventionName = setting(
         "paper",

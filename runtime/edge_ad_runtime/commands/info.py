@@ -64,6 +64,8 @@ def info(artifact: Path, as_json: bool) -> None:
 
 
 def _rows(manifest: Manifest, tuned: DeviceSettings | None) -> dict[str, str]:
+    from edge_ad_runtime.decision.calibration import promise
+
     calibration = manifest.calibration
     rows = {
         "schema": str(manifest.schema),
@@ -72,6 +74,7 @@ def _rows(manifest: Manifest, tuned: DeviceSettings | None) -> dict[str, str]:
         **_member_rows(manifest.members),
         "threshold": describe_threshold(calibration),
         "false rejects": describe_false_rejects(calibration),
+        "promise": promise(calibration) or "none",
         "thresholds": _thresholds(calibration),
         "reference": f"{len(manifest.reference)} images",
         "size": f"{sum(f.size_bytes for f in manifest.files.values()) / 1e6:.1f} MB "

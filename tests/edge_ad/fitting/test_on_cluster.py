@@ -12,7 +12,7 @@ from edge_ad.compute.inline import InlineCluster
 from edge_ad.features.tasks import FeatureTask
 from edge_ad.fitting.fitted import FittedDetector
 from edge_ad.fitting.on_cluster import fit_on
-from edge_ad_runtime.errors import ConfigError, FitError
+from edge_ad_runtime.errors import ConfigError, EdgeADWarning, FitError
 from edge_ad_runtime.images import write_png
 
 TWO = InlineCluster(slots=2)
@@ -122,6 +122,17 @@ def test_each_image_is_left_out_in_turn_on_a_cluster_too(parts, small, names, tm
     assert many.calibration.images == len(names)
     for a, b in zip(one.record.images, many.record.images, strict=True):
         assert b.left_out_score == pytest.approx(a.left_out_score, rel=2e-2)
+
+
+def test_a_copy_of_an_image_that_was_learned_from_is_told(parts, small, tmp_path):
+    folder = tmp_path / "good"
+    shutil.copytree(parts / "train/good", folder)
+    names = sorted(map(str, folder.glob("*.png")))
+    images = fit(names, small).record.images
+    held_out = next(i.path for i in images if i.held_out)
+    shutil.copy(next(i.path for i in images if not i.held_out), held_out)
+    with pytest.warns(EdgeADWarning, match="1 of 2 images that set the threshold are copies"):
+        fit_small(TWO, names, small, tmp_path / "work")
 
 
 def test_a_composable_bank_covers_less_well_and_says_so(names, small, tmp_path):

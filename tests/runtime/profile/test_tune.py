@@ -93,3 +93,28 @@ def test_tuning_says_what_it_measured(artifact, monkeypatch, cores, threads):
     assert result.stdout.count("ms per image") == len(threads) * 2
     assert all(result.stdout.count(f"search, {n} threads ") == 2 for n in threads)
     assert result.stdout.count("<- written to device.json") == 1
+
+
+def test_what_has_clearly_lost_is_timed_no_further(artifact, monkeypatch):
+    """Exact search of a large bank takes a second, which need not be learned fifteen times."""
+    asked = {"artifact": 0, "exact": 0}
+    predict = Detector.predict
+
+    def slow(self, image, **more):
+        asked[self.options.search] += 1
+        found = predict(self, image, **more)
+        ms = 1000.0 if self.options.search == "exact" else 10.0
+        return replace(found, timings_ms={**found.timings_ms, "total": ms})
+
+    monkeypatch.setattr(Detector, "predict", slow)
+    report = tune(artifact)
+    assert asked["exact"] < asked["artifact"] / 4
+    assert {option.search for option in report.options} == {"artifact", "exact"}
+    assert report.settings.search == "artifact"
+
+
+def test_no_round_begins_when_the_time_is_over(artifact, monkeypatch):
+    monkeypatch.setattr("edge_ad_runtime.profile.tune._BUDGET_S", 0.0)
+    rounds = []
+    tune(artifact, tick=lambda: rounds.append(1))
+    assert len(rounds) == 2

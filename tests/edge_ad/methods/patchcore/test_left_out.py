@@ -41,6 +41,7 @@ def test_a_left_out_score_is_that_of_a_bank_without_the_images_rows(changes):
     features, config = drawn(), replace(CONFIG, **changes)
     bank, _ = build_bank(features, config)
     found = leave_one_out(features, bank, np.arange(7), config)
+    assert found is not None
     for i, image in enumerate(features):
         truth = without(bank, bank.images == i, config).trace_features(image, (16, 16))
         assert found[i] == pytest.approx(float(truth["score"]), rel=1e-5)
@@ -53,6 +54,8 @@ def test_images_of_one_part_are_left_out_together():
     parts = np.array([0, 1, 2, 3, 1, 5, 6])
     found = leave_one_out(features, bank, parts, config)
     alone = leave_one_out(features, bank, np.arange(7), config)
+    assert found is not None
+    assert alone is not None
     for i in (1, 4):
         rows = (bank.images == 1) | (bank.images == 4)
         truth = without(bank, rows, config).trace_features(features[i], (16, 16))
@@ -72,6 +75,7 @@ def test_the_rows_that_a_bank_has_are_those_of_the_images_that_it_names():
 def test_an_upper_bound_is_never_below_the_distance():
     features = drawn(images=9)
     bank, _ = build_bank(features, CONFIG)
+    assert bank.images is not None
     others = OtherRows(bank.features, bank.images.astype(np.int64), seed=0)
     flat, parts = features.reshape(-1, 12), np.repeat(np.arange(9), 30)
     for k in (1, 3):
@@ -113,6 +117,12 @@ def test_where_the_rows_are_from_survives_the_folder(parts, small, tmp_path):
     fitted.save(tmp_path / "plate.fit")
     loaded = FittedDetector.load(tmp_path / "plate.fit")
     assert np.array_equal(loaded.kept.images, fitted.kept.images)
+
+
+def test_all_images_are_learned_from_unless_one_asks_for_a_split():
+    assert CONFIG.resolved_calibration == "leave-one-out"
+    assert CONFIG.resolved_holdout_fraction == 0
+    assert replace(CONFIG, calibration="split").resolved_holdout_fraction == 0.2
 
 
 def test_proxies_are_of_no_image_so_they_split():
