@@ -2,6 +2,7 @@
 
 ``edge-ad serve`` is a process of its own. The same 2 MB image goes to a detector in this process
 and to the line, in turn; each answer of the line is in its store, on the disk, before it comes.
+Before each there is a pause, as threads of the other process still spin and would take a core.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from edge_ad_runtime import Detector
 SIZE = (1024, 1280)  # a PNG of a drawn part in this size has 2 MB
 LIMIT_BYTES = 3_000_000
 WARM_UP = 20
+PAUSE_S = 0.05
 
 # What the runtime takes without a line: the memory of one detector that has scored.
 ALONE = """
@@ -69,6 +71,7 @@ def main() -> None:
             content = {
                 "image_bytes": image.stat().st_size,
                 "threads": options.threads,
+                "pause_s": PAUSE_S,
                 "load_average_before": os.getloadavg()[0],  # what others do here shows in the tail
                 **latencies(connection, detector, image, options.images),
                 "memory_bytes": {"detector": alone_bytes, "line": memory_bytes("VmRSS", pid)},
@@ -122,9 +125,9 @@ def latencies(
         records.append(json.loads(answer))
 
     ways = {"predict": lambda _: detector.predict(image), "http": over_http}
-    in_turn_ms(ways, range(WARM_UP))
+    in_turn_ms(ways, range(WARM_UP), pause_s=PAUSE_S)
     records.clear()
-    times = in_turn_ms(ways, range(images))
+    times = in_turn_ms(ways, range(images), pause_s=PAUSE_S)
     score = detector.predict(image).score
     assert {record["score"] for record in records} == {score}, "the same score to the last digit"
     return {"ms": times, "inside_the_line_ms": [r["timings_ms"]["total"] for r in records]}
