@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -68,6 +69,7 @@ def main() -> None:
             content = {
                 "image_bytes": image.stat().st_size,
                 "threads": options.threads,
+                "load_average_before": os.getloadavg()[0],  # what others do here shows in the tail
                 **latencies(connection, detector, image, options.images),
                 "memory_bytes": {"detector": alone_bytes, "line": memory_bytes("VmRSS", pid)},
                 "hostile": hostile(connection, image.read_bytes(), options.hostile),

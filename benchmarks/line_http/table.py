@@ -26,7 +26,7 @@ def section(record: dict[str, Any]) -> str:
     )
     return f"""## The line over HTTP
 
-The same PNG of {record["image_bytes"] / 1e6:.1f} MB to a detector and to `edge-ad serve`, a process beside it, {len(ms["http"])} times in turn, {record["threads"]} threads each, milliseconds. The score is the same to the last digit each time. The line takes {more:+.1f} ms at the 99th percentile, and {(memory["line"] - memory["detector"]) / 1e6:.0f} MB more memory than a process with the detector alone ({memory["detector"] / 1e6:.0f} MB).
+The same PNG of {record["image_bytes"] / 1e6:.1f} MB to a detector and to `edge-ad serve`, a process beside it, {len(ms["http"])} times in turn, {record["threads"]} threads each, milliseconds. (The machine's load average before was {record["load_average_before"]:.1f}.) The score is the same to the last digit each time. The line takes {more:+.1f} ms at the 99th percentile, and {(memory["line"] - memory["detector"]) / 1e6:.0f} MB more memory than a process with the detector alone ({memory["detector"] / 1e6:.0f} MB).
 
 {table(["", "p50", "p95", "p99", "max"], rows)}
 
