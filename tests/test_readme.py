@@ -98,7 +98,9 @@ def test_the_python_of_a_readme_gives_a_verdict(guide, after_the_readme, monkeyp
 
 def test_the_recipes_give_verdicts(after_the_readme, monkeypatch, capsys):
     monkeypatch.chdir(after_the_readme)
-    frames = [cv2.imread("camera/part.png"), cv2.imread("camera/part.png")[..., 0]]
+    frame = cv2.imread("camera/part.png")
+    assert frame is not None
+    frames = [frame, frame[..., 0]]
 
     class Camera:
         def __init__(self, number):
