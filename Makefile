@@ -17,6 +17,10 @@ help: ## say what each target does
 demo: .venv/.ready ## draw parts; fit, export, evaluate, verify, score them; pictures in demo/
 	$(BIN)/edge-ad demo --out demo --overwrite
 
+.PHONY: line-demo
+line-demo: .venv/.ready ## drawn parts pass a camera; their verdicts in a browser, until Ctrl-C
+	$(BIN)/edge-ad line-demo --out demo-line
+
 .PHONY: test
 test: .venv/.ready ## run all tests, on all cores (those on real data need EDGE_AD_DATA)
 	$(BIN)/pytest --numprocesses auto --dist loadfile
@@ -37,7 +41,7 @@ lint: .venv/.ready ## ruff: rules and format
 .PHONY: types
 types: .venv/.ready ## mypy, strict; the runtime for Python 3.10 too
 	$(BIN)/mypy
-	$(BIN)/mypy --python-version 3.10 runtime/edge_ad_runtime
+	$(BIN)/mypy --python-version 3.10 runtime/edge_ad_runtime runtime/edge_ad_line
 
 # From nothing but the code, on two cores in half an hour; started again, it goes on where it was.
 .PHONY: backbone
@@ -51,6 +55,7 @@ bench: .venv/.ready ## measure on real data (needs EDGE_AD_DATA); records in ben
 	$(BIN)/pip install --quiet --constraint constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks.coreset.measure
 	$(BIN)/python -m benchmarks.scale.measure
+	$(BIN)/python -m benchmarks.cluster.measure
 	$(BIN)/python -m benchmarks.search.measure
 	$(BIN)/python -m benchmarks.search.tried
 	$(BIN)/python -m benchmarks.magnetic_tile.measure
@@ -68,6 +73,9 @@ bench: .venv/.ready ## measure on real data (needs EDGE_AD_DATA); records in ben
 		--weights resnet18="$$EDGE_AD_DATA/weights/resnet18_imagenet_layers1-3.safetensors"
 	$(BIN)/python -m benchmarks.together.measure
 	$(BIN)/python -m benchmarks.robustness.measure
+	$(BIN)/python -m benchmarks.line.measure
+	$(BIN)/python -m benchmarks.line_drift.measure
+	$(BIN)/python -m benchmarks.line_http.measure
 	if command -v nvidia-smi >/dev/null; then folder=$$(mktemp -d) && \
 		$(BIN)/python -m benchmarks.gpu.measure "$$folder" --prepare && \
 		$(BIN)/python -m benchmarks.gpu.measure "$$folder"; fi
@@ -97,4 +105,4 @@ endif
 
 .PHONY: clean
 clean: ## remove what the targets above made
-	rm -rf .venv demo dist backbone
+	rm -rf .venv demo demo-line dist backbone

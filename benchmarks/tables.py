@@ -10,11 +10,16 @@ from pathlib import Path
 from benchmarks.a_contrario import table as a_contrario
 from benchmarks.backbones import table as backbones
 from benchmarks.before import table as before
+from benchmarks.calibration import table as calibration
+from benchmarks.cluster import table as cluster
 from benchmarks.coreset import table as coreset
 from benchmarks.edge import table as edge
 from benchmarks.engines import table as engines
 from benchmarks.harness.record import read_record
 from benchmarks.int8 import table as int8
+from benchmarks.line import table as line
+from benchmarks.line_drift import table as line_drift
+from benchmarks.line_http import table as line_http
 from benchmarks.magnetic_tile import table as magnetic_tile
 from benchmarks.methods import energy_table as energy
 from benchmarks.methods import table as methods
@@ -38,6 +43,7 @@ To repeat: `EDGE_AD_DATA=FOLDER make bench`, FOLDER holding `data/` (magnetic-ti
 _SECTIONS = {  # by the record's name, in the page's order
     "coreset": coreset.section,
     "scale": scale.section,
+    "cluster": cluster.section,
     "search": search.section,
     "tried": tried.section,
     "magnetic_tile": magnetic_tile.section,
@@ -48,6 +54,8 @@ _SECTIONS = {  # by the record's name, in the page's order
     "methods_beside": methods.section_beside,
     "methods_uflow": uflow_table.section,
     "a_contrario": a_contrario.section,
+    "calibration": calibration.section,
+    "calibration_cost": calibration.section_of_cost,
     "backbones": backbones.section,
     "edge": edge.section,
     "engines": engines.section,
@@ -56,6 +64,9 @@ _SECTIONS = {  # by the record's name, in the page's order
     "together": together.section,
     "before": before.section,
     "robustness": robustness.section,
+    "line": line.section,
+    "line_http": line_http.section,
+    "line_drift": line_drift.section,
 }
 
 

@@ -1,12 +1,14 @@
 """Fixtures of the workshop's tests; tests/runtime has its own and runs without these."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from edge_ad import FittedDetector, PatchCoreConfig, fit
+from edge_ad.compute import Cluster, connect
 from edge_ad.synthetic.parts import write_parts
 from edge_ad_runtime.device.machine import saturates_int8
 
@@ -16,7 +18,13 @@ settings.register_profile(
 )
 settings.load_profile("any machine")
 
-SMALL = PatchCoreConfig(weights="untrained", layers=(1, 2), size=(64, 80), coreset_fraction=0.05)
+SMALL = PatchCoreConfig(
+    weights="untrained",
+    layers=(1, 2),
+    size=(64, 80),
+    coreset_fraction=0.05,
+    calibration="split",  # so that the fit has images that it does not know
+)
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +43,16 @@ def small() -> PatchCoreConfig:
 @pytest.fixture(scope="session")
 def fitted(parts: Path) -> FittedDetector:
     return fit(parts / "train/good", SMALL)
+
+
+@pytest.fixture(scope="session")
+def two_on_ray() -> Iterator[Cluster]:
+    """A Ray cluster of this machine's own, on the loopback, with two workers at least."""
+    pytest.importorskip("ray", reason="Ray is not installed")
+    with connect("local") as cluster:
+        if cluster.slots < 2:
+            pytest.skip("this machine has one core")
+        yield cluster
 
 
 @pytest.fixture(scope="session")

@@ -57,17 +57,64 @@ RUNTIME = {
     "__main__": {"commands"},
 }  # fmt: skip
 
+LINE = {
+    "config": set(),
+    "result": set(),
+    "events": set(),
+    "backoff": set(),
+    "notify": set(),
+    "camera_health": {"result"},
+    "store": {"config", "result"},
+    "cameras": {"backoff", "config", "result"},
+    "sinks": {"backoff", "config", "result", "store"},
+    "metrics": {"result"},
+    "intake": {"cameras", "result"},
+    "image_writer": {"cameras", "config", "result", "store"},
+    "artifacts": set(),
+    "drift": set(),
+    "live": {"camera_health", "config", "result"},
+    "drift_watch": {"drift", "live", "store"},
+    "swap": {"artifacts", "config", "live", "store"},
+    "inspection": {"camera_health", "cameras", "intake", "live", "result"},
+    "station": {
+        "cameras", "config", "drift_watch", "events", "image_writer", "inspection", "intake",
+        "live", "metrics", "result", "store",
+    },
+    "status": {"station"},
+    "alarms": {"events", "result", "store"},
+    "line": {
+        "alarms", "cameras", "config", "events", "image_writer", "inspection", "live", "metrics",
+        "result", "sinks", "station", "status", "store", "swap",
+    },
+    "web": {"config", "events", "line", "result"},  # all of it through the line
+    "web_server": {"config", "web"},
+    "checking": {
+        "artifacts", "camera_health", "cameras", "config", "live", "sinks", "web", "web_server",
+    },
+    "commands": {"checking", "config", "line", "notify", "web_server"},
+    "__init__": set(),
+}  # fmt: skip
+
 WORKSHOP = {
     "images": set(),
+    "compute": set(),  # where work runs, whatever it is
     "networks": {"images"},  # settings inherit those of images
     "synthetic": set(),
-    "features": {"images", "networks"},
-    "methods": {"features", "images", "networks"},  # never fitting, never one another
-    "fitting": {"__init__", "features", "images", "methods", "networks"},
+    "features": {"compute", "images", "networks"},
+    "methods": {"compute", "features", "images", "networks"},  # never fitting, never one another
+    "fitting": {"__init__", "compute", "features", "images", "methods", "networks"},
     "evaluation": {"images"},  # an artifact is evaluated, whatever has made it
     "suggesting": {"features", "images", "methods", "networks", "synthetic"},
     "recipes": {"features", "networks", "synthetic"},
-    "commands": {"evaluation", "fitting", "images", "methods", "networks", "suggesting"},
+    "commands": {
+        "compute",
+        "evaluation",
+        "fitting",
+        "images",
+        "methods",
+        "networks",
+        "suggesting",
+    },
     "__init__": set(),
 }
 
@@ -85,18 +132,30 @@ EXPORT = {
         "compiled_network", "manifest", "member", "precision", "proof", "report", "settings",
     },
     "demo": {"__init__"},
-    "commands": {"demo", "exporting", "precision", "settings"},
+    "line_demo": {"__init__"},
+    "many": {"exporting", "settings"},
+    "commands": {"demo", "exporting", "line_demo", "many", "precision", "settings"},
     "__init__": set(),
 }  # fmt: skip
 
 PACKAGES = {
     "edge_ad_runtime": (ROOT / "runtime/edge_ad_runtime", RUNTIME),
+    "edge_ad_line": (ROOT / "runtime/edge_ad_line", LINE),
     "edge_ad": (ROOT / "edge_ad", WORKSHOP),
     "edge_ad_export": (ROOT / "export/edge_ad_export", EXPORT),
 }
 FORBIDDEN = {
-    "edge_ad_runtime": {"edge_ad", "edge_ad_export", "torch", "onnx", "scipy", "safetensors"},
-    "edge_ad": {"edge_ad_export", "onnx", "onnxruntime"},
+    "edge_ad_runtime": {
+        "edge_ad",
+        "edge_ad_line",
+        "edge_ad_export",
+        "torch",
+        "onnx",
+        "scipy",
+        "safetensors",
+    },
+    "edge_ad_line": {"edge_ad", "edge_ad_export", "torch", "onnx", "scipy", "safetensors"},
+    "edge_ad": {"edge_ad_export", "edge_ad_line", "onnx", "onnxruntime"},
     "edge_ad_export": set(),
 }
 
@@ -186,7 +245,7 @@ def test_methods_do_not_know_one_another():
     folder = ROOT / "edge_ad/methods"
     for path in sorted(folder.glob("*/*.py")):
         own = f"edge_ad.methods.{path.parent.name}"
-        shared = ("edge_ad.methods.settings", "edge_ad.methods.judge")
+        shared = ("edge_ad.methods.settings", "edge_ad.methods.judge", "edge_ad.methods.on_cluster")
         for name in Imports(path).found:
             if name.startswith("edge_ad.methods.") and not name.startswith((own, *shared)):
                 assert not (folder / name.split(".")[2]).is_dir(), f"{path}: {name}"
@@ -252,7 +311,12 @@ def test_every_file_says_what_it_is_in_its_first_line():
 
 def test_tests_mirror_the_rooms():
     """A folder of tests is a room, so that a room's tests are where one looks for them."""
-    places = {"runtime": "edge_ad_runtime", "edge_ad": "edge_ad", "export": "edge_ad_export"}
+    places = {
+        "runtime": "edge_ad_runtime",
+        "line": "edge_ad_line",
+        "edge_ad": "edge_ad",
+        "export": "edge_ad_export",
+    }
     for place, package in places.items():
         folder, _ = PACKAGES[package]
         for path in sorted((ROOT / "tests" / place).rglob("test_*.py")):

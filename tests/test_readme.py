@@ -46,6 +46,12 @@ def commands_of(guide: Path) -> list[str]:
     return [line for block in blocks("bash", guide) for line in block.splitlines()]
 
 
+def write_files_of(guide: Path) -> None:
+    """Write the files that a guide shows whole: their first line is a comment with their name."""
+    for name, content in re.findall(r"```toml\n# (\S+)\n(.*?)```", guide.read_text("utf-8"), re.S):
+        Path(name).write_text(content, encoding="utf-8")
+
+
 def run(line: str) -> None:
     program, *arguments = shlex.split(line)
     assert program == "edge-ad"
@@ -98,9 +104,9 @@ def test_the_python_of_a_readme_gives_a_verdict(guide, after_the_readme, monkeyp
 
 def test_the_recipes_give_verdicts(after_the_readme, monkeypatch, capsys):
     monkeypatch.chdir(after_the_readme)
-    frame = cv2.imread("camera/part.png")
-    assert frame is not None
-    frames = [frame, frame[..., 0]]
+    colour = cv2.imread("camera/part.png")
+    assert colour is not None
+    frames = [colour, colour[..., 0]]
 
     class Camera:
         def __init__(self, number):
@@ -139,6 +145,7 @@ def _the_web_recipe_answers(recipe: str) -> None:
 @pytest.mark.parametrize("guide", DOCS, ids=lambda guide: guide.name)
 def test_the_commands_of_the_docs_work_after_the_readmes(guide, after_the_readme, toy, monkeypatch):
     monkeypatch.chdir(after_the_readme)
+    write_files_of(guide)
     for line in commands_of(guide):
         run(line)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import resource
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 from benchmarks.coreset.features import magnetic_tile_features
 from benchmarks.harness.clock import seconds
 from benchmarks.harness.record import add_draft_option, check_tree, write_record
-from edge_ad.features import coreset
+from edge_ad.features import coreset, distances
+from edge_ad.features.projection import drawn, project
 
 
 def main() -> None:
@@ -49,7 +51,7 @@ def measure(
     n_select = round(len(features) * fraction)
     rng = np.random.default_rng(0)
     first = int(rng.integers(len(features)))
-    rows = coreset._project(features, coreset._projection(features, 128, rng)).numpy()
+    rows = project(features, drawn(features.shape[1], features.dtype, 128, rng)).numpy()
     picks = min(n_select, options.plain_picks)
     pairs = []
     for _ in range(options.repeats):  # in turn, so that both see the same machine
@@ -96,7 +98,7 @@ def count_evaluations(features: NDArray[np.float32], n_select: int) -> int:
     """How many row-to-centre distances the selection computes."""
     count = 0
 
-    class Counting(coreset._Products):
+    class Counting(distances.Products):
         def to_nearest(self, indices: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
             nonlocal count
             count += len(indices) * len(centres)
@@ -107,11 +109,8 @@ def count_evaluations(features: NDArray[np.float32], n_select: int) -> int:
             count += len(indices) * len(centres)
             return super().between(indices, centres)
 
-    original, coreset._Products = coreset._Products, Counting  # type: ignore[misc]
-    try:
+    with patch.object(coreset, "Products", Counting):
         coreset.greedy_coreset(features, n_select)
-    finally:
-        coreset._Products = original  # type: ignore[misc]
     return count
 
 
@@ -126,7 +125,7 @@ def covering_radius(rows: NDArray[np.float32], chosen: NDArray[np.int64]) -> flo
 
 def gemm_flops_per_s(width: int) -> float:
     """This machine's float32 rate on tiles of the size in use."""
-    a, b = torch.randn(coreset._TILE[0], width), torch.randn(coreset._TILE[1], width)
+    a, b = torch.randn(distances._TILE[0], width), torch.randn(distances._TILE[1], width)
     out = torch.empty(len(a), len(b))
     torch.mm(a, b.T, out=out)
     elapsed, _ = seconds(lambda: [torch.mm(a, b.T, out=out) for _ in range(400)])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -83,9 +84,15 @@ def _tasks(folder: Path) -> Iterator[tuple[str, Callable[[], Found]]]:
 
 
 def _measured(config: EnergyConfig, data: DataSet) -> Found:
+    of_processors_s = time.process_time()
     fit_s, fitted = seconds(lambda: fit(data.good, config, progress=True))
+    of_processors_s = time.process_time() - of_processors_s
     scores = {score: _evaluated(fitted, score, data) for score in SCORES}
-    return {"fit_s": round(fit_s, 1), "scores": scores}
+    return {
+        "fit_s": round(fit_s, 1),
+        "fit_processor_s": round(of_processors_s, 1),
+        "scores": scores,
+    }
 
 
 def _evaluated(fitted: FittedDetector, score: ScoreName, data: DataSet) -> Found:

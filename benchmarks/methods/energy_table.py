@@ -64,13 +64,25 @@ def _costs(runs: dict[str, Any]) -> str:
     for name in dict.fromkeys(key.split(" | ")[0] for key in runs):
         of_name = [run for key, run in runs.items() if key.startswith(f"{name} | ")]
         seconds = [run["fit_s"] for run in of_name]
+        of_processors = [run["fit_processor_s"] for run in of_name if "fit_processor_s" in run]
         sizes = [each["size_bytes"] for run in of_name for each in run["scores"].values()]
         lines.append([
             name,
-            f"{min(seconds):.0f} to {max(seconds):.0f} s",
+            _range(seconds),
+            _range(of_processors),
             f"{max(sizes) / 1e6:.1f} MB",
         ])  # fmt: skip
-    return table(["energy", "fit", "largest artifact, with its reference images"], lines)
+    head = [
+        "energy",
+        "fit, of a shared machine",
+        "of its processors",
+        "largest artifact, with its reference images",
+    ]
+    return table(head, lines)
+
+
+def _range(seconds: list[float]) -> str:
+    return f"{min(seconds):.0f} to {max(seconds):.0f} s" if seconds else "not known"
 
 
 def section_of_choice(record: dict[str, Any]) -> str:

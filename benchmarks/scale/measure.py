@@ -68,8 +68,8 @@ def measure(real: NDArray[np.float32], rows: int, fraction: float) -> dict[str, 
     fill_s, patches = seconds(lambda: _fill(allocate((rows, WIDTH)), real))
     features = patches[:, np.newaxis, np.newaxis]  # as of images of one patch
     config = PatchCoreConfig(coreset_fraction=fraction)
-    with _Peak() as peak:
-        bank_s, bank = seconds(lambda: build_bank(features, config, progress=True))
+    with Peak() as peak:
+        bank_s, (bank, _) = seconds(lambda: build_bank(features, config, progress=True))
     return {
         "rows": rows,
         "features_gb": patches.nbytes / 1e9,
@@ -101,10 +101,10 @@ def _fill(patches: NDArray[np.float32], real: NDArray[np.float32]) -> NDArray[np
     return patches
 
 
-class _Peak:
+class Peak:
     """Samples this process's anonymous memory every 20 ms."""
 
-    def __enter__(self) -> _Peak:
+    def __enter__(self) -> Peak:
         self.anonymous_gb = 0.0
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch)

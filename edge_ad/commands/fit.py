@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_ad.commands.cluster import CLUSTER, CLUSTER_GROUP
 from edge_ad.commands.config_file import config_option, value_among
 from edge_ad.methods import METHODS, settings_class
 from edge_ad.networks.settings import NetworkSettings
@@ -22,7 +23,14 @@ if TYPE_CHECKING:
 _DEFAULT_METHOD = "patchcore"
 _ON_CONTACT_SHEET = 12
 _BEFORE = ("Images", "Network", "Features")  # the titles of options before the method's own
-_AFTER = ("Training", "Training by sampling", "Test", "Threshold", "Output")
+_AFTER = (
+    "Training",
+    "Training by sampling",
+    "Test",
+    "Threshold",
+    CLUSTER_GROUP,
+    "Output",
+)
 
 
 class FitCommand(click.Command):
@@ -82,7 +90,7 @@ def _method_in(path: Path) -> str | None:
 
 
 @click.command(cls=FitCommand)
-@click.argument("good_dir", type=click.Path(path_type=Path))
+@click.argument("good_dir")
 @click.option(
     "--glob",
     "pattern",
@@ -107,13 +115,32 @@ def _method_in(path: Path) -> str | None:
     type=click.Path(path_type=Path),
     help="Write a picture of the most isolated patches: is there a defect among the good?",
 )
+@CLUSTER
+@click.option(
+    "--work",
+    cls=GroupedOption,
+    group=CLUSTER_GROUP,
+    type=click.Path(path_type=Path),
+    help="With --cluster, the folder for features, which all machines must reach. A second start "
+    "goes on from there.  [default: OUT.work]",
+)
+@click.option(
+    "--skip-unreadable",
+    cls=GroupedOption,
+    group=CLUSTER_GROUP,
+    is_flag=True,
+    help="With --cluster, leave out images that cannot be read, and name them.",
+)
 @config_option("fit")
 @OVERWRITE
 def fit(
-    good_dir: Path,
+    good_dir: str,
     out: Path,
     pattern: str,
     contact_sheet: Path | None,
+    cluster: str | None,
+    work: Path | None,
+    skip_unreadable: bool,
     overwrite: bool,
     config: Any,  # of the method's own class
 ) -> None:
@@ -127,25 +154,32 @@ def fit(
     from edge_ad.fitting.fitted import FIT
     from edge_ad.fitting.fitting import fit as fit_detector
     from edge_ad.images.facts import look_at
-    from edge_ad.images.good import list_images
+    from edge_ad.images.named import is_url, list_named
     from edge_ad.networks.weights import warning_of
     from edge_ad_runtime.artifact.atomic import check_free
     from edge_ad_runtime.images import write_png
 
-    inputs: list[Path] = [good_dir]
-    advice: list[str | None] = []
+    inputs = [] if is_url(good_dir) else [Path(good_dir)]
     if isinstance(config, NetworkSettings):
         inputs.append(Path(config.weights))
     check_free(out, overwrite=overwrite, kind=FIT, inputs=inputs)
-    paths = list_images(good_dir, pattern)
+    names = list_named(good_dir, pattern)
+    notes: tuple[str, ...] = ()
+    advice: list[str | None] = []
     if isinstance(config, NetworkSettings):
         resolved = config.resolved()
         remark(f"network {resolved.backbone}, weights {resolved.weights}")
         advice = [warning_of(resolved)]
-    fitted = fit_detector(paths, config, progress=True)
+    if cluster is None:
+        _refuse_without_cluster(good_dir, work, skip_unreadable)
+        fitted = fit_detector(names, config, progress=True)
+        advice = [*advise(look_at([Path(name) for name in names]), config), *advice]
+    else:
+        work = work or out.with_name(f"{out.name}.work")
+        fitted, notes = _fit_on(cluster, names, config, work, skip_unreadable)
     fitted.save(out, overwrite=overwrite)
-    click.echo(_describe(fitted, out))
-    for line in filter(None, [*advise(look_at(paths), config), *advice]):
+    click.echo("\n".join([_describe(fitted, out), *notes]))
+    for line in filter(None, advice):
         remark(f"advice: {line}")
     if contact_sheet is not None:
         shown = fitted.record.isolated[:_ON_CONTACT_SHEET]
@@ -153,14 +187,50 @@ def fit(
         write_png(contact_sheet, sheet)
 
 
+def _refuse_without_cluster(good_dir: str, work: Path | None, skip_unreadable: bool) -> None:
+    """Refuse what a cluster alone can do, rather than to ignore it.
+
+    Raises:
+        ConfigError: it was asked for.
+    """
+    from edge_ad.images.named import is_url
+
+    given = {
+        f"GOOD_DIR is {good_dir}, a URL": is_url(good_dir),
+        f"work is {work}": work is not None,
+        "skip_unreadable is given": skip_unreadable,
+    }
+    for what, is_given in given.items():
+        if is_given:
+            raise ConfigError(f"{what}; give --cluster too (inline works in this process)")
+
+
+def _fit_on(
+    address: str, names: list[str], config: Any, work: Path, skip_unreadable: bool
+) -> tuple[FittedDetector, tuple[str, ...]]:
+    from edge_ad.compute import connect
+    from edge_ad.fitting.on_cluster import fit_on
+
+    with connect(address) as cluster:
+        click.echo(f"cluster {address}: {cluster.slots} at once; features in {work}", err=True)
+        return fit_on(cluster, names, config, work, skip_unreadable=skip_unreadable, progress=True)
+
+
 def _describe(fitted: FittedDetector, out: Path) -> str:
     kept = fitted.method.describe(fitted.kept)
     images = sum(not image.held_out for image in fitted.record.images)
     lines = [f"{out}: {kept} from {images} images"]
+    if (certificate := fitted.record.certificate) is not None:
+        lines.append(
+            f"each good patch is within {certificate.covering_radius:.4g} of one in the bank, "
+            f"{certificate.ratio:.2f} times the least possible at most"
+        )
     return "\n".join([*lines, _threshold_line(fitted.record.calibration), *_isolated_lines(fitted)])
 
 
 def _threshold_line(calibration: Calibration | None) -> str:
+    from edge_ad_runtime.decision.calibration import promise
+
     if calibration is None:
         return "no threshold, no image was left out: give edge-ad export a --threshold"
     low, high = calibration.interval
@@ -174,6 +244,7 @@ def _threshold_line(calibration: Calibration | None) -> str:
         f"({calibration.method}): {'about' if is_estimate else 'at most'} {rate} of good parts "
         f"rejected on average (90% interval {low:.2%} to {high:.2%})"
         + (f"; {rate} is the smallest rate so many images support" if smallest else "")
+        + f"; {promise(calibration)}"
     )
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edge_ad.features.coreset import greedy_coreset
 
-_CANDIDATES = 64
+CANDIDATES = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,14 +60,36 @@ def find_isolated(
         return []
     patches = features.reshape(-1, features.shape[-1])
     grid = (features.shape[1], features.shape[2])
+    candidates = greedy_coreset(patches, min(CANDIDATES, len(patches)), seed=seed)
+    own = candidates // (grid[0] * grid[1])
+    distances = to_other_images(features, patches[candidates], own)
+    return ranked(candidates, distances, grid, paths, exclude_above=exclude_above)
+
+
+def ranked(
+    candidates: NDArray[np.int64],
+    distances: NDArray[np.float32],
+    grid: tuple[int, int],
+    paths: Sequence[Path | str],
+    *,
+    exclude_above: float | None,
+) -> list[IsolatedPatch]:
+    """The list of `find_isolated`, from its candidates.
+
+    Args:
+        candidates: ``(c,)``, their numbers among the patches of all images.
+        distances: ``(c,)``, how far each is from all other images.
+        grid: the rows and columns of an image's patches.
+        paths: the files of the images.
+        exclude_above: see `find_isolated`.
+    """
     cols, per_image = grid[1], grid[0] * grid[1]
-    candidates = greedy_coreset(patches, min(_CANDIDATES, len(patches)), seed=seed)
     found: dict[int, tuple[float, int]] = {}
-    for candidate, distance in zip(candidates, _to_other_images(features, candidates), strict=True):
+    for candidate, distance in zip(candidates, distances, strict=True):
         image, cell = divmod(int(candidate), per_image)
         found[image] = max(found.get(image, (-1.0, 0)), (float(distance), cell))
     median = float(np.median([distance for distance, _ in found.values()]))
-    ranked = sorted(found.items(), key=lambda item: -item[1][0])
+    by_distance = sorted(found.items(), key=lambda item: -item[1][0])
     return [
         IsolatedPatch(
             path=str(paths[image]),
@@ -77,26 +99,35 @@ def find_isolated(
             relative=distance / max(median, 1e-12),
             excluded=exclude_above is not None and distance > exclude_above * median,
         )
-        for image, (distance, cell) in ranked
+        for image, (distance, cell) in by_distance
     ]
 
 
-def _to_other_images(
-    features: NDArray[np.float32], candidates: NDArray[np.int64]
+def to_other_images(
+    features: Iterable[NDArray[np.float32]],
+    candidates: NDArray[np.float32],
+    own: NDArray[np.int64],
+    *,
+    first: int = 0,
 ) -> NDArray[np.float32]:
-    """Distance of each candidate patch to the nearest patch of any other image."""
-    per_image = features.shape[1] * features.shape[2]
-    queries = torch.from_numpy(features.reshape(-1, features.shape[-1])[candidates])
-    own = torch.from_numpy(candidates // per_image)
+    """The distance of each candidate to the nearest patch of these images, but for its own image.
+
+    Args:
+        features: for each image its patches ``(rows, cols, D)`` or ``(patches, D)``.
+        candidates: ``(c, D)``.
+        own: ``(c,)``, the number of each candidate's image.
+        first: the number of the first of these images.
+    """
+    queries, mine = torch.from_numpy(candidates), torch.from_numpy(own)
     nearest = torch.full((len(queries),), torch.inf)
-    for image, patches in enumerate(features):
-        flat = torch.from_numpy(patches.reshape(per_image, -1))
+    for image, patches in enumerate(features, start=first):
+        flat = torch.from_numpy(patches.reshape(-1, patches.shape[-1]))
         distance = torch.cdist(queries, flat).amin(dim=1)
-        nearest = torch.where(own == image, nearest, torch.minimum(nearest, distance))
+        nearest = torch.where(mine == image, nearest, torch.minimum(nearest, distance))
     return np.asarray(nearest.numpy())
 
 
-def rows_kept(isolated: Iterable[IsolatedPatch], paths: Iterable[Path]) -> list[int]:
+def rows_kept(isolated: Iterable[IsolatedPatch], paths: Iterable[Path | str]) -> list[int]:
     """The numbers of the images that are not excluded.
 
     Args:

@@ -9,13 +9,17 @@ all that counts.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edge_ad.features.moments import moments
+from edge_ad.features.moments import Moments, moments
+from edge_ad.features.projection import Rows
 
 SHRINKAGE = 0.1
 _BLOCK_ROWS = 8192
@@ -36,13 +40,17 @@ class Whitening(nn.Module):
 
 
 def learn_whitening(patches: NDArray[np.float32], shrinkage: float = SHRINKAGE) -> Whitening:
+    """The whitening of ``(N, D)`` patches of good images. See `whitening_of`."""
+    return whitening_of(moments(patches), shrinkage)
+
+
+def whitening_of(found: Moments, shrinkage: float = SHRINKAGE) -> Whitening:
     """Whitening by the symmetric root of the inverse covariance (ZCA): channels keep their meaning.
 
     Args:
-        patches: ``(N, D)``, the patches of good images.
+        found: the moments of the patches of good images.
         shrinkage: s in (0, 1]. The covariance becomes (1 - s) C + s (tr C / D) I.
     """
-    found = moments(patches)
     values, vectors = np.linalg.eigh(found.covariance)
     shrunk = (1 - shrinkage) * values + shrinkage * values.mean()
     matrix = (vectors / np.sqrt(np.maximum(shrunk, _TINY))) @ vectors.T
@@ -52,9 +60,40 @@ def learn_whitening(patches: NDArray[np.float32], shrinkage: float = SHRINKAGE) 
     return whitening
 
 
+def whiten(block: NDArray[np.float32], whitening: Whitening | None) -> NDArray[np.float32]:
+    """Patches ``(n, D)`` as the network gives them from now on. Without whitening, as they are."""
+    if whitening is None:
+        return block
+    matrix, bias = whitening.weight[:, :, 0, 0].numpy(), whitening.bias.numpy()
+    return np.asarray(block @ matrix.T + bias)
+
+
 def whiten_in_place(patches: NDArray[np.float32], whitening: Whitening) -> None:
     """Whiten ``(N, D)`` patches, which may be on disk, as the network will from now on."""
-    matrix, bias = whitening.weight[:, :, 0, 0].numpy(), whitening.bias.numpy()
     for start in range(0, len(patches), _BLOCK_ROWS):
-        block = patches[start : start + _BLOCK_ROWS]
-        patches[start : start + _BLOCK_ROWS] = block @ matrix.T + bias
+        part = slice(start, start + _BLOCK_ROWS)
+        patches[part] = whiten(patches[part], whitening)
+
+
+@dataclass(frozen=True)
+class WhitenedRows:
+    """Rows that are whitened when they are read: see `edge_ad.features.projection.Rows`."""
+
+    rows: Rows
+    whitening: Whitening | None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(N, D)``."""
+        return self.rows.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the numbers."""
+        return self.rows.dtype
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, part: slice, /) -> NDArray[np.float32]:
+        return whiten(self.rows[part], self.whitening)

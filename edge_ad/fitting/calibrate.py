@@ -12,9 +12,17 @@ rate is Beta(n + 1 - k, k) distributed (Vovk 2012), whence the interval. This is
 prediction.
 
 *Leave-one-out* scores are those that each image would have had if it had not been learned from, so
-that no image is spared. The rank is the same, and so is the rate that is stated, but it is no
-theorem any more: every score is of a detector that has learned from one image fewer. What is proved
-(jackknife+, Barber et al. 2021) is twice the rate, of a detector that keeps all n of those fits.
+that no image is spared. The rank is the same, and so is the rate that is stated. It is a theorem
+where scores only fall as more images are learned from: full conformal prediction takes for each
+image its score by all others *and* the new one. That is no larger than its leave-one-out score, and
+of the new image it is the score itself. So what is rejected here is rejected there too, and there
+with at most this rate. (Jackknife-minmax of Barber et al. 2021 gives the same.) It holds for
+nearest neighbours among all images' rows, such as SPADE's dn2. Of a greedy coreset, of equation 7
+and of Gaussians it is no theorem, and jackknife+, which has one at twice the rate, would judge a
+new image by n detectors. There the rates are measured: see ``benchmarks/calibration``.
+
+Images of one part (`edge_ad.images.same_part`) are left out together, and have one score, the
+largest.
 
 A threshold that somebody gives is held to the same mathematics: k of the scores are not
 above it. (If it was chosen by looking at those very scores, the rate is optimistic.) So is an
@@ -50,7 +58,8 @@ def check_rate(rate: float | None, images: int) -> None:
         raise ConfigError(
             f"false_reject_rate {rate:g} needs {images_needed(rate)} good images that set the "
             f"threshold, there are {images}; the smallest rate they support is "
-            f"{smallest_rate(images):.4g}: ask for that, add good images or raise holdout_fraction"
+            f"{smallest_rate(images):.4g}: ask for that or add good images (all of them set "
+            "it with --calibration leave-one-out, where the method can)"
         )
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ad.fitting.calibrate import given_threshold, learned_threshold
-from edge_ad.fitting.fitted import FittedDetector
+from edge_ad.fitting.fitted import FittedDetector, scores_of_parts
 from edge_ad.methods.settings import AContrarioSettings
 from edge_ad_runtime.artifact.calibration_records import Calibration, LearnedFrom
 from edge_ad_runtime.decision.calibration import scores_from
@@ -118,11 +118,10 @@ def _check_same(one: FittedDetector, other: FittedDetector) -> None:
 
 
 def _common_scores(members: Sequence[FittedDetector]) -> NDArray[np.float64]:
-    """The scores ``(members, n)`` of the images that every member has left out."""
-    every = np.array(
-        [[image.left_out_score for image in member.record.images] for member in members], float
-    )
-    return every[:, ~np.isnan(every).any(axis=0)]
+    """The scores ``(members, n)`` of the parts that every member has left out."""
+    every = [scores_of_parts(member.record.images) for member in members]
+    common = [part for part in every[0] if all(part in scores for scores in every)]
+    return np.array([[scores[part] for part in common] for scores in every])
 
 
 def _images(fitted: FittedDetector) -> list[str]:

@@ -13,6 +13,8 @@ The same images, settings and seed give the same bytes.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import NoneType
@@ -34,6 +36,7 @@ from edge_ad_runtime.artifact import strict
 from edge_ad_runtime.artifact.atomic import FolderKind, atomic_folder
 from edge_ad_runtime.artifact.calibration_records import Calibration
 from edge_ad_runtime.artifact.folder import hash_file
+from edge_ad_runtime.artifact.head_records import Certificate
 from edge_ad_runtime.errors import ArtifactError, ConfigError
 from edge_ad_runtime.images import RGBImage
 from edge_ad_runtime.regular_file import read_regular
@@ -56,12 +59,33 @@ class FitImage:
         held_out: whether the method did not learn from it.
         left_out_score: the image score by what was learned without this image. It is None where
             that is not known.
+        same_part_as: the path of the first image that shows the same part, see
+            `edge_ad.images.same_part`. It is None if that is this image.
     """
 
     path: str
     sha256: str
     held_out: bool
     left_out_score: float | None
+    same_part_as: str | None = strict.optional()
+
+    @property
+    def part(self) -> str:
+        """What images of the same part have in common, and those of others have not."""
+        return self.same_part_as or self.path
+
+
+def scores_of_parts(images: Iterable[FitImage]) -> dict[str, float]:
+    """The left-out score of each part, which is the largest of its images' scores.
+
+    A new part shows itself once. Its score is then at most the largest of what more images would
+    have given, so that a threshold by these is on the careful side.
+    """
+    found: dict[str, float] = {}
+    for image in images:
+        if image.left_out_score is not None:
+            found[image.part] = max(found.get(image.part, -math.inf), image.left_out_score)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +99,8 @@ class FitRecord:
         images: all good images, in order.
         isolated: where to look for a part that is not good. See `edge_ad.methods.Gathered`.
         versions: the versions of what made the fit.
+        certificate: how well a bank covers the patches that it was chosen from. None if the method
+            keeps none, or the fit was made before this was stated.
     """
 
     schema: int
@@ -83,6 +109,7 @@ class FitRecord:
     images: tuple[FitImage, ...]
     isolated: tuple[IsolatedPatch, ...]
     versions: dict[str, str]
+    certificate: Certificate | None = strict.optional()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -136,9 +163,8 @@ class FittedDetector:
 
     @property
     def left_out_scores(self) -> NDArray[np.float64]:
-        """Image scores of the good images that set the threshold, ``(n,)``."""
-        scores = [image.left_out_score for image in self.record.images]
-        return np.array([score for score in scores if score is not None])
+        """The scores that set the threshold, ``(n,)``. A part that several images show has one."""
+        return np.array(list(scores_of_parts(self.record.images).values()))
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> None:
         """Write the fit folder atomically.
@@ -161,6 +187,8 @@ class FittedDetector:
                 raise OSError(str(exc)) from exc
             files = {name: hash_file(partial / name).sha256 for name in _FILES}
             content = {**_shallow(self.record), "config": self.config, "files": files}
+            if self.record.certificate is None:
+                del content["certificate"]
             text = strict.dumps(content) + "\n"
             (partial / FILE_NAME).write_text(to_toml(self.config), encoding="utf-8")
             (partial / "fit.json").write_text(text, encoding="utf-8")

@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
+from edge_ad.images.same_part import thumbnail
 from edge_ad_runtime.errors import FitError, ImageError
 from edge_ad_runtime.images import IMAGE_SUFFIXES, RGBImage, read_image
 from edge_ad_runtime.images.preprocess import Preprocessing
 
 _BATCH = 8
+_KEPT_BYTES = 250_000_000  # of preprocessed images, which are then read once
 
 
 class GoodImages:
@@ -24,6 +27,11 @@ class GoodImages:
         preprocessing: how they are brought to the network's input size.
         screened: whether outliers have already been left out, so that none need be looked for.
         pixels: the preprocessed images, ``(N, H, W, 3)`` uint8, where they are already in memory.
+        parts: ``(N,)``, the number of the part that each image shows, see
+            `edge_ad.images.same_part`. With None each shows another.
+
+    Attributes:
+        parts: as given.
     """
 
     def __init__(
@@ -33,10 +41,12 @@ class GoodImages:
         *,
         screened: bool = False,
         pixels: NDArray[np.uint8] | None = None,
+        parts: NDArray[np.int64] | None = None,
     ) -> None:
         self.paths = list(paths)
         self.preprocessing = preprocessing
         self.screened = screened
+        self.parts = np.arange(len(self.paths)) if parts is None else parts
         self._pixels = pixels
         self._left: tuple[object, NDArray[Any]] | None = None
 
@@ -56,7 +66,27 @@ class GoodImages:
             self.preprocessing,
             screened=self.screened,
             pixels=None if self._pixels is None else self._pixels[list(rows)],
+            parts=self.parts[list(rows)],
         )
+
+    def thumbnails(self, *, progress: bool) -> NDArray[np.float32]:
+        """The `thumbnail` of each image, ``(N, d)``. Images that fit into memory are kept there.
+
+        Raises:
+            ImageError: see `batches`.
+        """
+        small: list[NDArray[np.float32]] = []
+        kept: NDArray[np.uint8] | None = None
+        with tqdm(total=len(self), desc="images", unit="image", disable=not progress) as bar:
+            for start, batch in self.batches():
+                if start == 0 and len(self) * batch[0].nbytes <= _KEPT_BYTES:
+                    kept = np.empty((len(self), *batch.shape[1:]), np.uint8)
+                if kept is not None:
+                    kept[start : start + len(batch)] = batch
+                small += [thumbnail(image) for image in batch]
+                bar.update(len(batch))
+        self._pixels = kept
+        return np.stack(small)
 
     def batches(self) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """For each batch the number of its first image, and the batch ``(n, H, W, 3)``.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edge_ad.features.isolation import IsolatedPatch
     from edge_ad.images.good import GoodImages
     from edge_ad.networks.run import Run
-    from edge_ad_runtime.artifact.head_records import HeadRecord
+    from edge_ad_runtime.artifact.head_records import Certificate, HeadRecord
 
 METHODS: dict[str, str] = {  # name of --method: its package
     "patchcore": "edge_ad.methods.patchcore",
@@ -98,11 +98,14 @@ class Gathered:
         isolated: for each image the patch that is least like all other images. The most isolated
             image comes first: it is where to look for a part that is not good. The tuple is empty
             if the method does not look for such patches.
+        certificate: how well a bank covers the patches that it was chosen from. None if the method
+            keeps no bank of patches.
     """
 
     kept: Any
     left_out: NDArray[np.float64] | None = None
     isolated: tuple[IsolatedPatch, ...] = ()
+    certificate: Certificate | None = None
 
 
 class Reference(Protocol):

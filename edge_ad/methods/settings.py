@@ -50,8 +50,10 @@ class FitSettings(ImageSettings):
         shots: how many of the good images are used, drawn by the seed. With None all are used.
         calibration: how the threshold is set. ``split`` holds a share of the images out.
             ``leave-one-out`` learns from all of them, and takes for each image the score that it
-            would have if it had not been learned from. ``a-contrario`` asks the method itself, see
-            `AContrarioSettings`. None is the method's default. See `edge_ad.fitting.calibrate`.
+            would have if it had not been learned from. Methods that are trained cannot do so, as
+            they would have to be trained as often as there are images. ``a-contrario`` asks the
+            method itself, see `AContrarioSettings`. None is the method's default. See
+            `edge_ad.fitting.calibrate`.
         holdout_fraction: the share of the good images that the method does not learn from, in
             [0, 1). With ``split`` they set the threshold: with 0 there is none, so the export must
             be given one. With ``a-contrario`` they say what its threshold makes of good parts.
@@ -78,8 +80,9 @@ class FitSettings(ImageSettings):
     )
     holdout_fraction: Annotated[float, AtLeast(0), Below(1)] = setting(
         0.2,
-        help="Share of the images that is not learned from. With the calibration split they set "
-        "the threshold, and with 0 there is none, so that it must be given to export.",
+        help="Share of the images that is not learned from; none with leave-one-out. With the "
+        "calibration split they set the threshold, and with 0 there is none, so that it must be "
+        "given to export.",
         group=_GROUP,
     )
     false_reject_rate: Annotated[float, Above(0), Below(1)] | None = setting(
@@ -92,9 +95,11 @@ class FitSettings(ImageSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.resolved_calibration not in self.calibrations:
+            trained = self.calibration == "leave-one-out"
             raise ConfigError(
                 f"calibration is {self.calibration!r}; of {self.method} it must be "
                 f"{' or '.join(self.calibrations)}"
+                + (", as it would have to be trained without each image" if trained else "")
             )
 
     @property

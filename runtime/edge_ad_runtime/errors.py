@@ -10,6 +10,7 @@
         ParityError               .max_abs_difference, .tolerance; exported is not as trained
       ArtifactError               .path; not found, manifest wrong, corrupt, too new
       EngineError                 an engine is missing, or failed
+      ClusterError                the machines that share the work cannot be had, or die
       ShapeError(ValueError)      features, index, grid or manifest disagree
 
 The command line turns any of these into one line and exit code 1; anything else is our bug and
@@ -19,10 +20,14 @@ keeps its traceback.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 
 class EdgeADError(Exception):
-    """Base of everything edge_ad raises on purpose."""
+    """Base of everything edge_ad raises on purpose. It may be raised in another process."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args, self.__dict__)
 
 
 class EdgeADWarning(UserWarning):
@@ -70,5 +75,17 @@ class EngineError(EdgeADError):
     """An inference engine is not installed, or failed."""
 
 
+class ClusterError(EdgeADError):
+    """The machines that share the work cannot be reached, or die whenever they are given it."""
+
+
 class ShapeError(EdgeADError, ValueError):
     """Two arrays, or an array and the manifest, disagree about a shape."""
+
+
+def _restored(kind: type[EdgeADError], args: tuple[Any, ...], state: dict[str, Any]) -> EdgeADError:
+    """An error as it was. Its constructor, which may want more than ``args``, is not called."""
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error

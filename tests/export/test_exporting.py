@@ -10,6 +10,7 @@ from edge_ad.networks.run import TorchRun
 from edge_ad_export import ExportConfig, export
 from edge_ad_export.graph.onnx_graph import to_onnx
 from edge_ad_export.graph.parity import check_parity
+from edge_ad_export.search import _queries
 from edge_ad_runtime import Detector
 from edge_ad_runtime.artifact.folder import Artifact
 from edge_ad_runtime.decision.calibration import moved_to_rate
@@ -17,6 +18,7 @@ from edge_ad_runtime.engines import Graph, open_engine
 from edge_ad_runtime.errors import ArtifactError, ConfigError, ExportError, ParityError
 from edge_ad_runtime.proof.new_threshold import write_with_threshold
 from edge_ad_runtime.proof.verify import verify
+from edge_ad_runtime.search.exact import ExactSearch
 
 
 @pytest.fixture(scope="module", params=["exact", "hnsw", "auto", "graph"])
@@ -45,6 +47,12 @@ def test_the_report_and_the_manifest_say_the_same(exported):
     assert search.reason
     assert member.network.origin["weights"] == "untrained"
     assert (member.folder, member.scale) == ("", 1)
+
+
+def test_the_manifest_carries_the_certificate_of_the_fit(exported, fitted):
+    (member,) = Detector.load(exported.path).manifest.members
+    assert member.head.bank.certificate == fitted.record.certificate
+    assert member.head.bank.certificate.ratio == 2
 
 
 def test_nothing_but_the_artifact_is_left(exported):
@@ -273,3 +281,14 @@ def test_features_too_large_for_half_precision_are_refused(fitted, tmp_path):
     huge = replace(fitted, kept=replace(fitted.kept, features=fitted.kept.features * 1e6))
     with pytest.raises(ExportError, match="above 65504"):
         export(huge, tmp_path / "a.edgead", ExportConfig(bank_precision="float16"))
+
+
+def test_a_search_is_chosen_with_patches_that_the_bank_does_not_know(parts, small):
+    config = replace(small, calibration="leave-one-out", coreset_fraction=1.0)
+    fitted = fit(sorted((parts / "train/good").iterdir())[:3], config)
+    run = TorchRun(fitted.network())
+    bank = ExactSearch(fitted.kept.features)
+    own = run(fitted.held_out[:1])["features"].reshape(-1, fitted.kept.features.shape[1])
+    asked = np.concatenate(_queries(fitted, run, []))
+    # its images themselves are in the bank, which is why they are mirrored
+    assert np.median(bank.nearest(asked).distances) > 100 * bank.nearest(own).distances.max()

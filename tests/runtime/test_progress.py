@@ -32,7 +32,7 @@ def test_few_steps_are_a_line_each():
 
 def test_steps_with_names_are_told_when_they_begin():
     def work():
-        with ProgressBar(total=2, desc="export") as bar:
+        with ProgressBar[None](total=2, desc="export") as bar:
             for name in ("network", "index"):
                 bar.begin(name)
                 bar.update()
@@ -46,7 +46,7 @@ def test_steps_with_names_are_told_when_they_begin():
 
 def test_what_goes_on_is_not_counted_from_the_start():
     def work():
-        with ProgressBar(total=100, initial=90, desc="training", unit="epoch") as bar:
+        with ProgressBar[None](total=100, initial=90, desc="training", unit="epoch") as bar:
             for _ in range(10):
                 bar.update()
 

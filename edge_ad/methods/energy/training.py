@@ -7,10 +7,8 @@ the energy of the best epoch is kept. No image that tests a threshold or a detec
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -20,12 +18,12 @@ from torch import Tensor
 
 from edge_ad.features.store import allocate
 from edge_ad.images.good import GoodImages
-from edge_ad.methods.checkpoint import Progress, copied_state, load_progress, save_progress
 from edge_ad.methods.energy.contrast import Contrast
 from edge_ad.methods.energy.matching import Matching
 from edge_ad.methods.energy.network import EnergyNetwork
 from edge_ad.methods.energy.settings import EnergyConfig
-from edge_ad_runtime.errors import EdgeADWarning, FitError
+from edge_ad.methods.epochs import train_by_epochs
+from edge_ad_runtime.errors import FitError
 from edge_ad_runtime.progress import ProgressBar
 
 _STEPS = 25  # of an epoch, so that few images have as many as many
@@ -135,44 +133,66 @@ def train_energy(
     Warns:
         EdgeADWarning: it diverges later. The energy of the best epoch until then is kept.
     """
-    split = split_images(len(values), settings)
     energy = network.energy.requires_grad_(True)
-    trainer = _trainer(network, values, split.trained, settings)
-    optimiser = torch.optim.Adam(energy.parameters(), lr=settings.learning_rate)
-    checkpoint = None if settings.checkpoint is None else Path(settings.checkpoint)
-    state = Progress(epoch=0, best=math.inf, best_epoch=0, best_state=copied_state(energy))
-    if checkpoint is not None and checkpoint.exists():
-        state = load_progress(checkpoint, energy, optimiser, identity)
-        trainer.restore(state.others)
-    watched = [_batch(network, values, [row]) for row in split.watched]
-    bar = ProgressBar[None](
-        total=settings.epochs,
-        initial=state.epoch,
-        desc="training",
-        unit="epoch",
-        disable=not progress,
-    )
-    with bar:
-        while state.epoch < settings.epochs and not state.is_over(settings.patience):
-            rng = np.random.default_rng((settings.seed, 2, state.epoch))  # the same after a restart
-            loss = _epoch(trainer, optimiser, network, values, split.trained, state, rng, settings)
-            of_watched = trainer.watch(watched, np.random.default_rng((settings.seed, 3)))
-            reason = trainer.after_epoch() or _not_finite(loss, of_watched, settings)
-            if reason:
-                _tell_of_divergence(reason, state)
-                break
-            state.epoch += 1
-            if of_watched < state.best:
-                state.best, state.best_epoch, state.best_state = (
-                    of_watched, state.epoch, copied_state(energy),
-                )  # fmt: skip
-            state.others = trainer.state()
-            if checkpoint is not None:
-                save_progress(checkpoint, energy, optimiser, state, identity)
-            bar.set_postfix(loss=f"{loss:.4f}", watched=f"{of_watched:.4f}", best=state.best_epoch)
-            bar.update()
-    energy.load_state_dict(state.best_state)
+    epochs = _EnergyEpochs(network, values, settings)
+    train_by_epochs(energy, epochs, settings, identity, progress=progress)
     energy.requires_grad_(False)
+
+
+class _EnergyEpochs:
+    """See `edge_ad.methods.epochs.Epochs`."""
+
+    def __init__(self, network: EnergyNetwork, values: Values, settings: EnergyConfig) -> None:
+        split = split_images(len(values), settings)
+        self._network, self._values, self._settings = network, values, settings
+        self._trained = split.trained
+        self._watched = [_batch(network, values, [row]) for row in split.watched]
+        self._trainer = _trainer(network, values, split.trained, settings)
+        self.optimiser = torch.optim.Adam(network.energy.parameters(), lr=settings.learning_rate)
+
+    def train(self, epoch: int) -> float:
+        """The mean loss of the steps of an epoch. It is not finite if the loss of one is not."""
+        rng = np.random.default_rng((self._settings.seed, 2, epoch))
+        losses = []
+        for step in range(_STEPS):
+            loss = self._step(epoch * _STEPS + step, rng)
+            if not math.isfinite(loss):
+                return math.nan
+            losses.append(loss)
+        return float(np.mean(losses))
+
+    def _step(self, done: int, rng: np.random.Generator) -> float:
+        """The loss of a batch, or nan where a step would end in weights that are not finite."""
+        settings, energy = self._settings, self._network.energy
+        rate = settings.learning_rate * _share(done, settings.epochs * _STEPS)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        rows = rng.choice(self._trained, settings.batch_size).tolist()
+        loss = self._trainer.loss(_batch(self._network, self._values, rows), rng)
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(energy.parameters(), _LONGEST)
+        if not (torch.isfinite(loss) and torch.isfinite(norm)):
+            return math.nan
+        self.optimiser.step()
+        self._trainer.after_step()
+        return float(loss.detach())
+
+    def watch(self) -> float:
+        """See `Epochs.watch`. It is the same chance after each epoch."""
+        return self._trainer.watch(self._watched, np.random.default_rng((self._settings.seed, 3)))
+
+    def divergence(self, loss: float, of_watched: float) -> str:
+        """See `Epochs.divergence`."""
+        return self._trainer.after_epoch() or _not_finite(loss, of_watched, self._settings)
+
+    def state(self) -> dict[str, Tensor]:
+        """See `Epochs.state`."""
+        return self._trainer.state()
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """See `Epochs.restore`."""
+        self._trainer.restore(state)
 
 
 def _trainer(
@@ -196,36 +216,6 @@ class _Normalised(Sequence[Tensor]):
         return _batch(self._network, self._values, [self._rows[i]])[0]
 
 
-def _epoch(
-    trainer: Trainer,
-    optimiser: torch.optim.Optimizer,
-    network: EnergyNetwork,
-    values: Values,
-    trained: list[int],
-    state: Progress,
-    rng: np.random.Generator,
-    settings: EnergyConfig,
-) -> float:
-    """The mean loss of the steps of an epoch. It is not finite if the loss of one is not."""
-    losses = []
-    for step in range(_STEPS):
-        done = state.epoch * _STEPS + step
-        rate = settings.learning_rate * _share(done, settings.epochs * _STEPS)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        rows = rng.choice(trained, settings.batch_size).tolist()
-        loss = trainer.loss(_batch(network, values, rows), rng)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(network.energy.parameters(), _LONGEST)
-        losses.append(float(loss.detach()))
-        if not (math.isfinite(losses[-1]) and math.isfinite(float(norm))):
-            return math.nan
-        optimiser.step()
-        trainer.after_step()
-    return float(np.mean(losses))
-
-
 def _share(step: int, steps: int) -> float:
     """The share of the learning rate in a step: it rises, then falls along a cosine."""
     rising = min(1.0, (step + 1) / _WARM_UP)
@@ -239,22 +229,6 @@ def _not_finite(loss: float, of_watched: float, settings: EnergyConfig) -> str:
     return (
         f"the loss is not finite at learning_rate {rate:g}; give a smaller --learning-rate, such "
         f"as {rate / 5:.1g}"
-    )
-
-
-def _tell_of_divergence(reason: str, state: Progress) -> None:
-    """Say that the training ends here, and what is kept.
-
-    Raises:
-        FitError: nothing is there to be kept.
-    """
-    if state.best_epoch == 0:
-        raise FitError(f"the training diverges in its first epoch: {reason}")
-    warnings.warn(
-        f"the training diverges in epoch {state.epoch + 1}, and the energy of epoch "
-        f"{state.best_epoch} is kept: {reason}",
-        EdgeADWarning,
-        stacklevel=2,
     )
 
 

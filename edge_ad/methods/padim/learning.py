@@ -65,11 +65,7 @@ def _learn_many(
     left_out: NDArray[np.float32] | None,
 ) -> None:
     number = len(passes)
-    sums: many.Sums | None = None
-    for batch in passes.batches("covariance"):
-        sums = sums or many.Sums(batch[0, band])
-        sums.add(batch[:, band])
-    assert sums is not None, "there are images"
+    sums = passes.sums(band)
     exact_mean, scatter = sums.mean(), sums.scatter()
     _check_finite(exact_mean)
     mean[:] = exact_mean.numpy()
@@ -77,11 +73,7 @@ def _learn_many(
     if left_out is None:
         return
     many.inverse_roots(scatter.numpy(), 1, (number - 2) * epsilon, scatter.numpy())
-    done = 0
-    for batch in passes.batches("threshold"):
-        found = many.left_out_distances(batch[:, band], exact_mean, scatter, number)
-        left_out[done : done + len(batch)] = found
-        done += len(batch)
+    left_out[:] = passes.left_out(band, exact_mean, scatter)
 
 
 def _learn_few(

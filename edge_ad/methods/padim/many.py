@@ -35,6 +35,12 @@ class Sums:
         self._products.baddbmm_(y.permute(1, 2, 0), y.permute(1, 0, 2))
         self._number += len(batch)
 
+    def merge(self, other: Sums) -> None:
+        """Add the sums of other images, which are relative to the same first one."""
+        self._total += other._total
+        self._products += other._products
+        self._number += other._number
+
     def mean(self) -> Tensor:
         """``(positions, d)`` float64."""
         return self._shift + self._total / self._number

@@ -41,13 +41,11 @@ class Padim:
         self, run: Run, images: GoodImages, settings: PadimConfig, *, progress: bool
     ) -> Gathered:
         """The Gaussians, and the score of each image if it had not been learned from."""
-        leave_out = (
-            settings.resolved_calibration == "leave-one-out" and len(images) >= LEAST_TO_LEAVE_OUT
-        )
-        passes = Passes(run, images, progress=progress)
-        gaussians, distances = learn(passes, settings, leave_out=leave_out)
-        left_out = None if distances is None else _scores(distances, gaussians, settings)
-        return Gathered(kept=gaussians, left_out=left_out)
+        found = gathered(Passes(run, images, progress=progress), settings)
+        if found.left_out is not None:
+            # the closed form leaves one image out, and its part would still be known by the others
+            found.left_out[np.bincount(images.parts)[images.parts] > 1] = np.nan
+        return found
 
     def reference(self, run: Run, kept: Gaussians, settings: PadimConfig) -> Reference:
         """See `edge_ad.methods.Method.reference`."""
@@ -79,6 +77,16 @@ class Padim:
         rows, cols = kept.grid.tolist()
         _, k, d = kept.factors.shape
         return f"Gaussians of {rows} x {cols} positions x {d}, {k} x {d} {kept.factors.dtype} each"
+
+
+def gathered(passes: Passes, settings: PadimConfig) -> Gathered:
+    """What images leave behind, wherever they are gone over."""
+    leave_out = (
+        settings.resolved_calibration == "leave-one-out" and len(passes) >= LEAST_TO_LEAVE_OUT
+    )
+    gaussians, distances = learn(passes, settings, leave_out=leave_out)
+    left_out = None if distances is None else _scores(distances, gaussians, settings)
+    return Gathered(kept=gaussians, left_out=left_out)
 
 
 def _head(kept: Gaussians, settings: PadimConfig) -> DirectRecord:

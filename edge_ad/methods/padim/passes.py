@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from edge_ad.images.good import GoodImages
+from edge_ad.methods.padim import many
 from edge_ad.networks.run import Run
 from edge_ad_runtime.progress import ProgressBar
 
@@ -68,3 +70,21 @@ class Passes:
                 bar.update(len(batch))
                 yield batch
         self._kept = kept
+
+    def sums(self, band: slice) -> many.Sums:
+        """The sums over all images of the positions of a band."""
+        found: many.Sums | None = None
+        for batch in self.batches("covariance"):
+            found = found or many.Sums(batch[0, band])
+            found.add(batch[:, band])
+        assert found is not None, "there are images"
+        return found
+
+    def left_out(self, band: slice, mean: Tensor, roots: Tensor) -> NDArray[np.float32]:
+        """For each image ``(N, positions)`` its distances from all others' Gaussians.
+
+        See `many.left_out_distances` for the mean and the roots.
+        """
+        batches = self.batches("threshold")
+        found = [many.left_out_distances(b[:, band], mean, roots, len(self)) for b in batches]
+        return np.concatenate(found)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edge_ad.features.isolation import find_isolated, rows_kept
+from edge_ad.features.isolation import IsolatedPatch, find_isolated, rows_kept
 from edge_ad.features.layers import origin_of
 from edge_ad.features.patches import PatchFeatures, build_network, restore_network
 from edge_ad.features.store import features_of, only_rows
@@ -16,6 +17,7 @@ from edge_ad.features.whitening import learn_whitening, whiten_in_place
 from edge_ad.images.good import GoodImages
 from edge_ad.methods import Gathered, Lowered, Reference
 from edge_ad.methods.patchcore.bank import Bank, build_bank
+from edge_ad.methods.patchcore.left_out import leave_one_out
 from edge_ad.methods.patchcore.settings import PatchCoreConfig
 from edge_ad.networks.run import Run, TorchRun
 from edge_ad_runtime.artifact.head_records import BankRecord, ExactSearchRecord, PatchSearchRecord
@@ -49,14 +51,24 @@ class PatchCore:
     ) -> Gathered:
         """The memory bank, without the images that are too unlike the others."""
         features = features_of(run, images, progress=progress)
-        if images.screened:
-            return Gathered(kept=build_bank(features, settings, progress=progress))
-        isolated = find_isolated(
-            features, images.paths, exclude_above=settings.exclude_outliers, seed=settings.seed
+        isolated: list[IsolatedPatch] = []
+        if not images.screened:
+            isolated = find_isolated(
+                features, images.paths, exclude_above=settings.exclude_outliers, seed=settings.seed
+            )
+        learned = rows_kept(isolated, images.paths)
+        features = only_rows(features, learned)
+        bank, certificate = build_bank(features, settings, progress=progress)
+        left_out = None
+        if settings.resolved_calibration == "leave-one-out":
+            parts = images.parts[learned]
+            scores = leave_one_out(features, bank, parts, settings, progress=progress)
+            if scores is not None:
+                left_out = np.full(len(images), np.nan)
+                left_out[learned] = scores
+        return Gathered(
+            kept=bank, certificate=certificate, left_out=left_out, isolated=tuple(isolated)
         )
-        kept = only_rows(features, rows_kept(isolated, images.paths))
-        bank = build_bank(kept, settings, progress=progress)
-        return Gathered(kept=bank, isolated=tuple(isolated))
 
     def reference(self, run: Run, kept: Bank, settings: PatchCoreConfig) -> Reference:
         """See `edge_ad.methods.Method.reference`."""

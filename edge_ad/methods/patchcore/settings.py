@@ -7,9 +7,10 @@ from typing import Annotated, ClassVar, Literal
 
 from edge_ad.features.settings import FeatureSettings
 from edge_ad.methods.patchcore.convention import CONVENTIONS, ConventionName
-from edge_ad.methods.settings import FitSettings
+from edge_ad.methods.settings import CalibrationName, FitSettings
 from edge_ad_runtime.artifact.bounds import Above, Between, Except, UpTo
 from edge_ad_runtime.artifact.head_records import MapSettings, Scoring
+from edge_ad_runtime.errors import ConfigError
 from edge_ad_runtime.settings import setting
 
 BLUR_SIGMA_PX = 4.0  # the paper's, at its 224 px input
@@ -26,12 +27,15 @@ class PatchCoreConfig(FeatureSettings, FitSettings):
         coreset_fraction: the share of the patches that is kept in the bank, in (0, 1].
         subsampler: how the bank's patches are chosen: ``greedy`` (algorithm 1), or one of its
             baselines, ``random`` and ``proxies`` (equation 8).
+        coreset: whether a cluster picks greedily as one machine does, ``exact``, or in two rounds,
+            ``composable``. On one machine both are the same. See `edge_ad.features.composable`.
         neighbours: k, 1-100. A patch's distance is the mean of those to its k nearest bank patches.
         reweight_neighbours: b of equation 7, which counts the nearest bank patch. 0 leaves the
             equation out, and None takes the convention's.
     """
 
     method: ClassVar[str] = "patchcore"
+    calibrations: ClassVar[tuple[CalibrationName, ...]] = ("leave-one-out", "split")
 
     convention: ConventionName = setting(
         "paper",
@@ -44,6 +48,11 @@ class PatchCoreConfig(FeatureSettings, FitSettings):
     subsampler: Literal["greedy", "random", "proxies"] = setting(
         "greedy", help="How the patches of the bank are chosen."
     )
+    coreset: Literal["exact", "composable"] = setting(
+        "exact",
+        help="With --cluster, how greedy patches are chosen over many machines: as one machine "
+        "would (exact), or in two rounds, for slow links, which covers less well (composable).",
+    )
     neighbours: Annotated[int, Between(1, 100)] = setting(
         1, help="A patch's distance is the mean of those to so many nearest patches of the bank."
     )
@@ -55,6 +64,21 @@ class PatchCoreConfig(FeatureSettings, FitSettings):
         "weight out.",
         unset="the convention's",
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.subsampler == "proxies" and self.calibration == "leave-one-out":
+            raise ConfigError(
+                "calibration is 'leave-one-out' and subsampler 'proxies', whose bank has no rows "
+                "that are of one image alone; give --calibration split"
+            )
+
+    @property
+    def resolved_calibration(self) -> CalibrationName:
+        """How the threshold is set, where `calibration` is None."""
+        if self.subsampler == "proxies":
+            return "split"
+        return super().resolved_calibration
 
     @property
     def resolved_aggregated_dim(self) -> int | None:

@@ -33,8 +33,8 @@ def leave_one_out(
 ) -> NDArray[np.float64] | None:
     """The score that each good image would have had, had it not been in the gallery.
 
-    An image is never compared with itself, or its distances would be 0. It is compared with the K
-    nearest of the others, or with all of them if they are fewer.
+    An image is never compared with images of its own part, or its distances would be about 0. It is
+    compared with the K nearest of the others, or with all of them if they are fewer.
 
     Args:
         run: the network.
@@ -48,21 +48,22 @@ def leave_one_out(
         ``(N,)``, nan for images that are not in the gallery. None if there are too few others for
         the settings.
     """
-    count = len(kept.pooled)
-    k = min(settings.gallery_neighbours, count - 1)
+    count, parts = len(kept.pooled), images.parts[list(learned)]
+    k = min(settings.gallery_neighbours, count - np.bincount(parts).max())
     if k < max(1, images_needed(kept, settings)):
         return None
     record = replace(head_record(kept, settings), neighbours=k)
     head = GallerySearch.open(record, InMemory(kept.arrays()), Opening(size=settings.size))
     scores = np.full(len(images), np.nan)
+    own = [np.flatnonzero(parts == part) for part in parts]
     if settings.score == "dn2":
-        nearest = [head.nearest(kept.pooled[row], without=row) for row in range(count)]
+        nearest = [head.nearest(kept.pooled[row], without=own[row]) for row in range(count)]
         scores[learned] = [head.dn2(found) for found in nearest]
     else:
         row_of = {i: row for row, i in enumerate(learned)}
         for i, outputs in _outputs(run, images, progress=progress):
             if i in row_of:
-                scores[i] = head.judge(outputs, with_map=False, without=row_of[i]).score
+                scores[i] = head.judge(outputs, with_map=False, without=own[row_of[i]]).score
     head.close()
     return scores
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ from torch import Tensor
 
 from edge_ad.features.store import allocate
 from edge_ad.images.good import GoodImages
-from edge_ad.methods.checkpoint import Progress, copied_state, load_progress, save_progress
+from edge_ad.methods.epochs import train_by_epochs
 from edge_ad.methods.uflow.flow import Flow, negative_log_likelihood
 from edge_ad.methods.uflow.network import UFlow
 from edge_ad.methods.uflow.settings import UFlowConfig
@@ -110,66 +109,66 @@ def train_flow(
     Raises:
         FitError: the loss is not finite, or the checkpoint is of another training.
     """
-    split = split_images(len(features[0]), settings)
-    optimiser = torch.optim.Adam(
-        flow.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
-    checkpoint = None if settings.checkpoint is None else Path(settings.checkpoint)
-    state = Progress(epoch=0, best=float("inf"), best_epoch=0, best_state=copied_state(flow))
-    if checkpoint is not None and checkpoint.exists():
-        state = load_progress(checkpoint, flow, optimiser, identity)
-    bar = ProgressBar[None](
-        total=settings.epochs,
-        initial=state.epoch,
-        desc="training",
-        unit="epoch",
-        disable=not progress,
-    )
-    with bar:
-        while state.epoch < settings.epochs and not state.is_over(settings.patience):
-            rng = np.random.default_rng((settings.seed, state.epoch))  # the same after a restart
-            loss = _epoch(flow, optimiser, features, rng.permutation(split.trained), settings)
-            of_watched = mean_nll(flow, features, split.watched, settings.batch_size)
-            if not math.isfinite(of_watched):
-                raise _diverged(of_watched, settings)
-            state.epoch += 1
-            if of_watched < state.best:
-                state.best, state.best_epoch, state.best_state = (
-                    of_watched, state.epoch, copied_state(flow),
-                )  # fmt: skip
-            if checkpoint is not None:
-                save_progress(checkpoint, flow, optimiser, state, identity)
-            bar.set_postfix(loss=f"{loss:.4f}", watched=f"{of_watched:.4f}", best=state.best_epoch)
-            bar.update()
-    flow.load_state_dict(state.best_state)
+    epochs = _FlowEpochs(flow, features, settings)
+    train_by_epochs(flow, epochs, settings, identity, progress=progress)
 
 
-def _epoch(
-    flow: Flow,
-    optimiser: torch.optim.Optimizer,
-    features: Features,
-    order: NDArray[np.int64],
-    settings: UFlowConfig,
-) -> float:
-    """Every image once. The mean loss of a value.
+class _FlowEpochs:
+    """See `edge_ad.methods.epochs.Epochs`."""
 
-    Raises:
-        FitError: the loss is not finite.
-    """
-    total = 0.0
-    for rows in _batches(order.tolist(), settings.batch_size):
-        batch = _batch(flow, features, rows)
-        losses = negative_log_likelihood(*flow(batch))
+    def __init__(self, flow: Flow, features: Features, settings: UFlowConfig) -> None:
+        self._flow, self._features, self._settings = flow, features, settings
+        self._split = split_images(len(features[0]), settings)
+        self.optimiser = torch.optim.Adam(
+            flow.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+
+    def train(self, epoch: int) -> float:
+        """Every image once. The mean loss of a value.
+
+        Raises:
+            FitError: the loss is not finite.
+        """
+        rng = np.random.default_rng((self._settings.seed, epoch))
+        order = rng.permutation(self._split.trained).tolist()
+        total = sum(self._step(rows) for rows in _batches(order, self._settings.batch_size))
+        return total / len(order) / _values(self._features)
+
+    def _step(self, rows: Sequence[int]) -> float:
+        """The sum of the losses of a batch, before the step."""
+        losses = negative_log_likelihood(*self._flow(_batch(self._flow, self._features, rows)))
         loss = losses.mean()
-        optimiser.zero_grad()
+        self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        longest = settings.clip_norm * _values(features)
-        norm = torch.nn.utils.clip_grad_norm_(flow.parameters(), longest)
+        longest = self._settings.clip_norm * _values(self._features)
+        norm = torch.nn.utils.clip_grad_norm_(self._flow.parameters(), longest)
         if not torch.isfinite(loss) or not torch.isfinite(norm):
-            raise _diverged(float(loss.detach()), settings)
-        optimiser.step()
-        total += float(losses.detach().sum())
-    return total / len(order) / _values(features)
+            raise _diverged(float(loss.detach()), self._settings)
+        self.optimiser.step()
+        return float(losses.detach().sum())
+
+    def watch(self) -> float:
+        """The mean negative log-likelihood of watched images.
+
+        Raises:
+            FitError: it is not finite.
+        """
+        settings = self._settings
+        found = mean_nll(self._flow, self._features, self._split.watched, settings.batch_size)
+        if not math.isfinite(found):
+            raise _diverged(found, settings)
+        return found
+
+    def divergence(self, loss: float, of_watched: float) -> str:
+        """See `Epochs.divergence`. A loss that is not finite has ended the training before."""
+        return ""
+
+    def state(self) -> dict[str, Tensor]:
+        """See `Epochs.state`. There is none."""
+        return {}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """See `Epochs.restore`."""
 
 
 def _diverged(loss: float, settings: UFlowConfig) -> FitError:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edge_ad.fitting.fitted import FittedDetector
 from edge_ad.methods import Lowered
 from edge_ad.networks.run import Run
+from edge_ad.synthetic.damage import with_damage
 from edge_ad_export.graph.search_in_graph import with_search
 from edge_ad_export.graph.written import MOST_IN_GRAPH_BYTES
 from edge_ad_export.search.choice import Queries, choose_search
@@ -91,7 +92,11 @@ def compile_search(
         graph = with_search(graph, bank, head.scoring.neighbours)
     queries = _queries(fitted, run, traces)
     search = choose_search(head, bank, queries, config, folder)
-    stored = BankRecord(rows=head.bank.rows, precision=config.bank_precision)
+    stored = BankRecord(
+        rows=head.bank.rows,
+        precision=config.bank_precision,
+        certificate=fitted.record.certificate,
+    )
     return CompiledSearch(
         onnx=graph,
         head=replace(head, bank=stored, search=search),
@@ -102,8 +107,15 @@ def compile_search(
 def _queries(
     fitted: FittedDetector, run: Run, traces: Sequence[Mapping[str, NDArray[Any]]]
 ) -> Queries:
-    """The patch features of the reference images, damaged ones too, and of held-out images."""
-    features = [trace[FEATURES] for trace in traces]
-    held_out = fitted.held_out[:_HELD_OUT_QUERIES]
-    features += [run(image[np.newaxis])[FEATURES][0] for image in held_out]
+    """The patch features of the reference images, damaged ones too, and of held-out images.
+
+    A bank that knows the images would be searched too easily. Where none were held out, they are
+    mirrored: good parts that are new to it.
+    """
+    shown = fitted.held_out[:_HELD_OUT_QUERIES]
+    if any(image.held_out for image in fitted.record.images):
+        features = [trace[FEATURES] for trace in traces]
+    else:
+        features, shown = [], np.stack(list(with_damage(shown[:, :, ::-1], fitted.config.seed)))
+    features += [run(image[np.newaxis])[FEATURES][0] for image in shown]
     return [patches.reshape(-1, patches.shape[-1]) for patches in features]

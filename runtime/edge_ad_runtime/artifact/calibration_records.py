@@ -43,7 +43,7 @@ class Calibration:
         threshold: an image is anomalous if its score is larger than this. It is in the unit of the
             score, which for an ensemble is the score that good images typically have.
         false_reject_rate: the expected share of good parts that are rejected is at most this. With
-            ``leave-one-out`` this is an estimate, and no theorem. With ``a-contrario`` and
+            ``leave-one-out`` this is measured, and no theorem. With ``a-contrario`` and
             ``given`` it is what held-out images make of a threshold that they have not set.
         requested_rate: the rate that the user asked for. It is None if that was the smallest rate
             that the images support, or if the threshold was given.

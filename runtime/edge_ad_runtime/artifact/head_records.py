@@ -5,13 +5,14 @@ A head turns one network's outputs into a score and a map. The code is in `edge_
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from edge_ad_runtime.artifact import strict
 from edge_ad_runtime.artifact.a_contrario_records import AContrarioRecord
 from edge_ad_runtime.artifact.strict import AtMost, Between
-from edge_ad_runtime.artifact.words import Name, Rows, Side, Text
+from edge_ad_runtime.artifact.words import Name, NotNegative, Rows, Side, Text
 
 _RESERVED = frozenset({"map", "precision", "preprocess", "regions", "score", "verdict"})
 """Stages that ``verify`` has for every head, so that no output of a head may have their names."""
@@ -51,6 +52,33 @@ class Scoring:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """How well a bank covers the patches that it was chosen from, whoever chose it.
+
+    Attributes:
+        covering_radius: the largest distance of any of these patches to the nearest of the bank.
+        least_radius: no bank of as many patches has a smaller covering radius than this.
+        dimensions: of the space that both are measured in. If it is smaller than the features',
+            they are projected at random, as they are for the choice.
+    """
+
+    covering_radius: NotNegative
+    least_radius: NotNegative
+    dimensions: Side
+
+    @property
+    def ratio(self) -> float:
+        """How many times the best possible radius this one is at most. It is 1 at radius 0.
+
+        >>> Certificate(covering_radius=3.0, least_radius=1.5, dimensions=128).ratio
+        2.0
+        """
+        if self.covering_radius == 0:
+            return 1.0
+        return self.covering_radius / self.least_radius if self.least_radius else math.inf
+
+
+@dataclass(frozen=True, kw_only=True)
 class BankRecord:
     """The memory bank.
 
@@ -58,10 +86,13 @@ class BankRecord:
         rows: the number of patches in the bank.
         precision: the type of numbers in ``bank.npy``. The rows become float32 when they are
             loaded.
+        certificate: how well it covers the good images' patches, as it was chosen. It is None if
+            the bank was made before this was stated.
     """
 
     rows: Rows
     precision: Literal["float32", "float16"]
+    certificate: Certificate | None = strict.optional()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,9 +48,9 @@ _MOST_DIGITS = 20  # a whole number of 64 bits has no more
 _MOST_ENTRIES = 10_000_000  # a list or an object has no more
 
 
-def optional() -> Any:
-    """The default of a field that may be missing; it is None then."""
-    return dataclasses.field(default=None, metadata={"optional": True})
+def optional(default: Any = None) -> Any:
+    """The declaration of a field that may be missing, and what it is then."""
+    return dataclasses.field(default=default, metadata={"optional": True})
 
 
 def loads(text: str) -> object:

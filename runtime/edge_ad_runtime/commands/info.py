@@ -17,7 +17,11 @@ from edge_ad_runtime.escaping import json_text, shown
 if TYPE_CHECKING:
     from edge_ad_runtime.artifact.a_contrario_records import AContrarioRecord
     from edge_ad_runtime.artifact.calibration_records import Calibration
-    from edge_ad_runtime.artifact.head_records import GallerySearchRecord, HeadRecord
+    from edge_ad_runtime.artifact.head_records import (
+        BankRecord,
+        GallerySearchRecord,
+        HeadRecord,
+    )
     from edge_ad_runtime.artifact.schema import Manifest, Member, PrecisionLoss
     from edge_ad_runtime.device.settings import DeviceSettings
     from edge_ad_runtime.images.preprocess import Preprocessing
@@ -60,6 +64,8 @@ def info(artifact: Path, as_json: bool) -> None:
 
 
 def _rows(manifest: Manifest, tuned: DeviceSettings | None) -> dict[str, str]:
+    from edge_ad_runtime.decision.calibration import promise
+
     calibration = manifest.calibration
     rows = {
         "schema": str(manifest.schema),
@@ -68,6 +74,7 @@ def _rows(manifest: Manifest, tuned: DeviceSettings | None) -> dict[str, str]:
         **_member_rows(manifest.members),
         "threshold": describe_threshold(calibration),
         "false rejects": describe_false_rejects(calibration),
+        "promise": promise(calibration) or "none",
         "thresholds": _thresholds(calibration),
         "reference": f"{len(manifest.reference)} images",
         "size": f"{sum(f.size_bytes for f in manifest.files.values()) / 1e6:.1f} MB "
@@ -119,7 +126,18 @@ def _head_rows(head: HeadRecord) -> dict[str, str]:
     return {
         "features": f"{rows} x {cols} patches of {head.dimension}",
         "bank": f"{head.bank.rows} patches",
+        **_certificate_rows(head.bank),
         **search,
+    }
+
+
+def _certificate_rows(bank: BankRecord) -> dict[str, str]:
+    """How well the bank covers the good images, for people."""
+    if (certificate := bank.certificate) is None:
+        return {}
+    return {
+        "covers": f"each good patch is within {certificate.covering_radius:.4g} of one in the "
+        f"bank, {certificate.ratio:.2f} times the least possible at most"
     }
 
 

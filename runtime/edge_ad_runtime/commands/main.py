@@ -41,10 +41,12 @@ class Listed(NamedTuple):
 # installed.
 WORKSHOP = {
     "demo": "Draw synthetic parts and take them the whole way.",
+    "line-demo": "Draw parts on a line, and show in a browser what is made of them.",
     "suggest": "Try a few sizes, layers and networks, and print the fit command of the best.",
     "fit": "Learn what good parts look like from good images.",
     "export": "Compile a fit folder into a proven artifact.",
     "evaluate": "Measure an artifact on labelled images.",
+    "fit-many": "Fit, export and measure many parts with many settings.",
 }
 _HERE = "edge_ad_runtime.commands"
 DEVICE = {
@@ -55,6 +57,10 @@ DEVICE = {
     "watch": Listed(
         f"{_HERE}.watch:watch_folder",
         "Score images as they come into a folder, one JSON line each.",
+    ),
+    "serve": Listed(
+        "edge_ad_line.commands.serve:serve",
+        "Run a line: cameras in, verdicts out, with pages, metrics and sinks.",
     ),
     "profile": Listed(
         f"{_HERE}.profile:profile", "Time every stage per image, cold start, and memory."

@@ -167,9 +167,12 @@ def _print_table(manifest: Manifest, *, as_json: bool) -> None:
 
 def _summary(calibration: Calibration) -> Iterator[str]:
     from edge_ad_runtime.commands.info import describe_false_rejects, describe_threshold
+    from edge_ad_runtime.decision.calibration import promise
 
     yield f"threshold      {describe_threshold(calibration)}"
     yield f"false rejects  {describe_false_rejects(calibration)}"
+    if known := promise(calibration):
+        yield f"promise        {known}"
 
 
 def _how(calibration: Calibration) -> str:

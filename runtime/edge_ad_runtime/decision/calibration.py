@@ -97,6 +97,18 @@ def scores_from(calibration: Calibration) -> LearnedFrom | None:
     return calibration.scores_from
 
 
+def promise(calibration: Calibration) -> str:
+    """On what a false-reject rate rests, for people. Empty where nothing is known of it."""
+    way = scores_from(calibration)
+    if calibration.images == 0 or way is None:
+        return ""
+    if calibration.method != way:  # a threshold that the scores have not set
+        return "what images that were not learned from make of a threshold they have not set"
+    if way == "split-conformal":
+        return "a theorem, if new good parts are like those that were held out"
+    return "measured to be careful and no theorem, if new good parts are like these"
+
+
 def moved_to_rate(calibration: Calibration, rate: float, sha256: str) -> Calibration:
     """The threshold of another false-reject rate, from the scores that an artifact carries.
 

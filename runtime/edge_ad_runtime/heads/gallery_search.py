@@ -95,13 +95,16 @@ class GallerySearch:
         output = self._aligned[stage]
         return self._images.distances({output: before[output]}, self._replayed(before).rows)[output]
 
-    def judge(self, outputs: Arrays, *, with_map: bool, without: int | None = None) -> Judged:
+    def judge(
+        self, outputs: Arrays, *, with_map: bool, without: int | NDArray[np.int64] | None = None
+    ) -> Judged:
         """See `Head.judge`.
 
         Args:
             outputs: the network's outputs for one image.
             with_map: whether a map is asked for.
-            without: the number of the image itself, if it is in the gallery. It is passed over.
+            without: the number of the image itself, if it is in the gallery, or the numbers of all
+                images of its part. They are passed over.
         """
         clock = Stopwatch()
         for name in self.outputs:
@@ -129,7 +132,9 @@ class GallerySearch:
         """See `Head.close`."""
         self._images.close()
 
-    def nearest(self, pooled: NDArray[np.float32], *, without: int | None = None) -> NearestImages:
+    def nearest(
+        self, pooled: NDArray[np.float32], *, without: int | NDArray[np.int64] | None = None
+    ) -> NearestImages:
         """The K good images whose pooled features are nearest to a ``(d,)`` one. See `judge`."""
         return self._images.gallery.nearest(pooled, self._record.neighbours, without=without)
 

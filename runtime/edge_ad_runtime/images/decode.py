@@ -22,6 +22,9 @@ _MOST_BYTES_PER_PIXEL = 8  # a file may have four channels of 16 bits
 _MOST_OTHER_BYTES = 16_000_000  # a file may also have headers, profiles and previews
 _ROWS_AT_ONCE = 64
 
+MOST_BYTES = _MOST_BYTES_PER_PIXEL * MAX_PIXELS + _MOST_OTHER_BYTES
+"""A file with more is not read."""
+
 
 def read_image(path: Path | str, *, max_pixels: int = MAX_PIXELS) -> RGBImage:
     """Read one image file.

@@ -52,7 +52,7 @@ def draw_overlay(
     Raises:
         ConfigError: the prediction has no map.
     """
-    left, right = _small(image), _heated(image, prediction, preprocessing)
+    left, right = _small(image), draw_heat(image, prediction, preprocessing)
     if truth is not None:
         size = _size_of_picture(image)
         # a defect of a few pixels must not vanish in a smaller picture
@@ -60,6 +60,35 @@ def draw_overlay(
         for picture in (left, right):
             _outline(picture, shown, _BLUE)
     return _caption(np.hstack([left, right]), prediction)
+
+
+def draw_heat(image: RGBImage, prediction: Prediction, preprocessing: Preprocessing) -> RGBImage:
+    """The image under its anomaly map, with contours and regions: `draw_overlay` without the rest.
+
+    Returns:
+        An RGB image of the image's shape that is at most 640 pixels wide or high.
+
+    Raises:
+        ConfigError: the prediction has no map.
+    """
+    if prediction.map is None:
+        raise ConfigError(
+            "this prediction has no map to draw: it was made with with_map=False, or the artifact "
+            "maps anomalous images alone"
+        )
+    heat, inspected = preprocessing.back_on(_relative(prediction, prediction.map), image.shape[:2])
+    scale, size = _scale(image), _size_of_picture(image)
+    relative = np.asarray(cv2.resize(heat, size), np.float32)
+    right = _paint(_small(image), relative)
+    if prediction.mask is not None:
+        _outline(right, relative > 1)
+    right[cv2.resize(inspected, size, interpolation=cv2.INTER_NEAREST) == 0] //= 3
+    for region in prediction.regions or ():
+        top, left, rows, cols = (round(side * scale) for side in region.box)
+        cv2.rectangle(right, (left, top), (left + cols, top + rows), _WHITE, 1)
+    if prediction.deciding is not None and prediction.verdict == "anomalous":
+        _mark(right, [round(side * scale) for side in prediction.deciding])
+    return right
 
 
 def draw_side_by_side(
@@ -84,7 +113,7 @@ def draw_side_by_side(
             _caption(
                 _small(image)
                 if prediction.map is None
-                else _heated(image, prediction, preprocessing),
+                else draw_heat(image, prediction, preprocessing),
                 prediction,
                 title,
             )
@@ -102,28 +131,6 @@ def _small(image: RGBImage) -> RGBImage:
     """The image in the size in which it is drawn."""
     size = _size_of_picture(image)
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _heated(image: RGBImage, prediction: Prediction, preprocessing: Preprocessing) -> RGBImage:
-    """The image under its anomaly map, with contours and regions."""
-    if prediction.map is None:
-        raise ConfigError(
-            "this prediction has no map to draw: it was made with with_map=False, or the artifact "
-            "maps anomalous images alone"
-        )
-    heat, inspected = preprocessing.back_on(_relative(prediction, prediction.map), image.shape[:2])
-    scale, size = _scale(image), _size_of_picture(image)
-    relative = np.asarray(cv2.resize(heat, size), np.float32)
-    right = _paint(_small(image), relative)
-    if prediction.mask is not None:
-        _outline(right, relative > 1)
-    right[cv2.resize(inspected, size, interpolation=cv2.INTER_NEAREST) == 0] //= 3
-    for region in prediction.regions or ():
-        top, left, rows, cols = (round(side * scale) for side in region.box)
-        cv2.rectangle(right, (left, top), (left + cols, top + rows), _WHITE, 1)
-    if prediction.deciding is not None and prediction.verdict == "anomalous":
-        _mark(right, [round(side * scale) for side in prediction.deciding])
-    return right
 
 
 def _mark(picture: RGBImage, box: Sequence[int]) -> None:

@@ -49,14 +49,15 @@ class Gallery:
         return self._index is not None
 
     def nearest(
-        self, query: NDArray[np.float32], k: int, *, without: int | None = None
+        self, query: NDArray[np.float32], k: int, *, without: int | NDArray[np.int64] | None = None
     ) -> NearestImages:
         """The ``k`` images nearest to a ``(d,)`` query. The gallery has at least k others.
 
         Args:
             query: the pooled feature of an image.
             k: how many images are found.
-            without: the number of the image itself, if it is in the gallery. It is passed over.
+            without: the number of the image itself, if it is in the gallery, or the numbers of all
+                images of its part. They are passed over.
         """
         if self._index is not None and without is None:
             rows = np.sort(self._index.nearest(query[np.newaxis], k).rows[0])
@@ -78,7 +79,7 @@ class Gallery:
             self._index.close()
 
     def _candidates(
-        self, query: NDArray[np.float32], k: int, without: int | None
+        self, query: NDArray[np.float32], k: int, without: int | NDArray[np.int64] | None
     ) -> NDArray[np.int64]:
         """All images that could be among the k nearest, rising.
 

@@ -57,14 +57,15 @@ def titles(text):
 
 def test_help_has_the_groups_in_the_order_of_the_steps():
     assert titles(run("--help").output) == [
-        "Images", "Network", "Features", "Method patchcore", "Threshold", "Output", "Options",
-    ]  # fmt: skip
+        *("Images", "Network", "Features", "Method patchcore"),
+        *("Threshold", "Cluster", "Output", "Options"),
+    ]
 
 
 @pytest.mark.parametrize("choice", [("--method", "toy"), ("--method=toy",)])
 def test_a_method_shows_its_own_options_and_no_others(toy, choice):
     text = run(*choice, "--help").output
-    assert titles(text) == ["Images", "Method toy", "Output", "Options"]
+    assert titles(text) == ["Images", "Method toy", "Cluster", "Output", "Options"]
     assert "--wheels" in text
     assert "--method [patchcore|" in text
     assert "|toy]" in text
@@ -112,13 +113,22 @@ def test_every_method_says_its_own_name():
 def test_a_method_that_is_trained_has_groups_of_its_own():
     found = titles(run("--method", "uflow", "--help").output)
     assert found == [
-        *("Images", "Network", "Method uflow", "Training", "Test", "Threshold", "Output"),
+        *(
+            "Images",
+            "Network",
+            "Method uflow",
+            "Training",
+            "Test",
+            "Threshold",
+            "Cluster",
+            "Output",
+        ),
         "Options",
     ]
     found = titles(run("--method", "energy", "--help").output)
     assert found == [
         *("Images", "Network", "Method energy", "Training", "Training by sampling", "Threshold"),
-        *("Output", "Options"),
+        *("Cluster", "Output", "Options"),
     ]
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_ad.features import coreset
+from edge_ad.features import distances, greedy
 from edge_ad.features.coreset import greedy_coreset
 from edge_ad.features.plain_greedy import plain_greedy
 from edge_ad_runtime.errors import ConfigError, FitError
@@ -17,9 +17,10 @@ RNG = np.random.default_rng(0)
 def set_sizes(request, monkeypatch):
     """Every test runs again with sets so small that all the nesting is exercised."""
     if request.param == "tiny":
-        monkeypatch.setattr(coreset, "_ACTIVE_ROWS", 16)
-        monkeypatch.setattr(coreset, "_BLOCK_ROWS", 3)
-        monkeypatch.setattr(coreset, "_TILE", (5, 7))
+        monkeypatch.setattr(greedy, "_ACTIVE_ROWS", 16)
+        monkeypatch.setattr(greedy, "_BLOCK_ROWS", 3)
+        monkeypatch.setattr(greedy, "TILE_ROWS", 5)
+        monkeypatch.setattr(distances, "_TILE", (5, 7))
 
 
 def first_row(count: int, seed: int) -> int:

@@ -180,11 +180,52 @@ def test_files_of_a_fit_in_one_anothers_place_are_refused(fitted, tmp_path, name
         FittedDetector.load(tmp_path / "plate.fit")
 
 
-def test_copies_on_both_sides_of_the_hold_out_are_a_warning(parts, small, tmp_path):
+@pytest.fixture
+def twice(parts, tmp_path):
+    """Each good part twice, in files that are equal."""
     good = shutil.copytree(parts / "train/good", tmp_path / "good")
     for path in sorted(good.iterdir()):
         shutil.copy(path, path.with_name(f"copy-{path.name}"))
-    with pytest.warns(
-        EdgeADWarning, match="images that set the threshold are copies of images that were learned"
+    return good
+
+
+def test_copies_are_a_warning_and_on_one_side_of_the_hold_out(twice, small):
+    with pytest.warns(EdgeADWarning, match=r"12 of 24 good images .* is a copy of .* count once"):
+        fitted = fit(twice, replace(small, calibration="split"))
+    held_out = {image.sha256 for image in fitted.record.images if image.held_out}
+    learned = {image.sha256 for image in fitted.record.images if not image.held_out}
+    assert held_out
+    assert not held_out & learned
+    assert fitted.calibration.images == len(held_out)
+
+
+def test_copies_are_left_out_together_and_count_once(twice, small, parts, tmp_path):
+    config = replace(small, calibration="leave-one-out")
+    with pytest.warns(EdgeADWarning, match="show a part that another one shows already"):
+        fitted = fit(twice, config)
+    assert fitted.calibration.images == len(fitted.left_out_scores) == 12
+    scores = {Path(image.path).name: image.left_out_score for image in fitted.record.images}
+    assert all(scores[f"copy-{i:03}.png"] == scores[f"{i:03}.png"] for i in range(12))
+    once = fit(parts / "train/good", config)
+    assert fitted.calibration.threshold > 0.7 * once.calibration.threshold  # it would be about 0
+    fitted.save(tmp_path / "twice.fit")
+    assert FittedDetector.load(tmp_path / "twice.fit").record == fitted.record
+
+
+def test_a_rate_that_copies_alone_would_support_is_refused(twice, small):
+    config = replace(small, calibration="leave-one-out", false_reject_rate=0.05)
+    with (
+        pytest.warns(EdgeADWarning),
+        pytest.raises(
+            ConfigError, match="needs 19 good images that set the threshold, there are 12"
+        ),
     ):
-        fit(good, small)
+        fit(twice, config)
+
+
+def test_images_of_one_part_alone_cannot_be_split(parts, small, tmp_path):
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    for path in paths:
+        shutil.copy(parts / "train/good/000.png", path)
+    with pytest.warns(EdgeADWarning), pytest.raises(FitError, match="all 3 good images show the"):
+        fit(paths, replace(small, calibration="split"))

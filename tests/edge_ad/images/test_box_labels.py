@@ -31,8 +31,10 @@ def check(found):
 
 
 def test_boxes_in_a_json_list(images):
-    rows = [{"path": "good.png", "label": "good"}, {"path": "bad.png", "label": "dent"}]
-    rows[1]["boxes"] = [list(BOX)]
+    rows = [
+        {"path": "good.png", "label": "good"},
+        {"path": "bad.png", "label": "dent", "boxes": [list(BOX)]},
+    ]
     (images / "list.json").write_text(json.dumps(rows))
     check(list_test_images(images / "list.json"))
 

@@ -98,7 +98,7 @@ def test_it_sees_parts_that_are_missing_moved_or_turned_over():
     run = TorchRun(network)
     good = run(category.good)["features"]
     network.whitening = learn_whitening(good.reshape(-1, good.shape[-1]))
-    bank = build_bank(run(category.good)["features"], config)
+    bank, _ = build_bank(run(category.good)["features"], config)
     lowered = PatchCore().lower(network, bank, config)
     size = category.good.shape[1:3]
     head = open_head(lowered.head, InMemory(lowered.arrays), Opening(size=size))

@@ -23,6 +23,16 @@ def test_info_says_what_the_artifact_is(tiny):
     assert record["tuned"] is None
 
 
+def test_info_says_how_well_the_bank_covers_good_parts(artifact, resign):
+    assert "covers" not in run("info", artifact).stdout  # made before this was stated
+    certificate = {"covering_radius": 3.5, "least_radius": 1.75, "dimensions": 64}
+    resign(artifact, lambda m: m["members"][0]["head"]["bank"].update(certificate=certificate))
+    assert (
+        "covers         each good patch is within 3.5 of one in the bank, 2.00 times the least "
+        "possible at most"
+    ) in run("info", artifact).stdout
+
+
 def test_info_says_what_a_reduced_precision_costs(artifact, resign):
     loss = {
         "images": 6, "stages": {"features": 0.01, "distances": 0.02}, "score_mean": 0.004,

@@ -14,6 +14,7 @@ from edge_ad_runtime.decision.calibration import (
     moved_to_false_alarms,
     moved_to_rate,
     moved_to_threshold,
+    promise,
     rate_table,
     scores_from,
     supported,
@@ -121,3 +122,11 @@ def test_the_table_has_the_usual_rates_and_the_smallest_supported():
 def test_what_the_scores_are_is_known_whatever_set_the_threshold():
     assert scores_from(SPLIT) == scores_from(a_contrario(SCORES, 0.1)) == "split-conformal"
     assert scores_from(LEFT_OUT) == scores_from(given(SCORES, 3.0, "leave-one-out"))
+
+
+def test_what_a_rate_rests_on_is_said():
+    assert promise(SPLIT).startswith("a theorem")
+    assert "no theorem" in promise(LEFT_OUT)
+    for known in (given(SCORES, 3.0, "leave-one-out"), a_contrario(SCORES, 0.1)):
+        assert "threshold they have not set" in promise(known)
+    assert promise(given(CalibrationScores.of([]), 3.0, None)) == ""

@@ -48,6 +48,7 @@ def test_the_deciding_patch_of_an_anomalous_image_is_marked_and_the_truth_outlin
         prediction = detector.predict(image)
         preprocessing = detector.manifest.preprocessing
     assert prediction.verdict == "anomalous"
+    assert prediction.deciding is not None
     top, left, height, width = prediction.deciding
     assert 0 <= top < top + height <= image.shape[0]
     assert 0 <= left < left + width <= image.shape[1]

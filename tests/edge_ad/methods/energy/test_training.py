@@ -96,7 +96,7 @@ def test_a_seed_gives_the_same_energy_again(trainer, values):
 def test_a_training_that_was_interrupted_ends_as_one_that_was_not(trainer, values, tmp_path):
     settings = replace(BY[trainer], checkpoint=str(tmp_path / "training.safetensors"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("edge_ad.methods.energy.training.save_progress", save_once_and_be_killed)
+        patch.setattr("edge_ad.methods.epochs.save_progress", save_once_and_be_killed)
         with pytest.raises(KeyboardInterrupt):
             trained(values, settings)
     resumed = trained(values, settings)
@@ -175,11 +175,11 @@ def test_a_loss_that_is_not_finite_in_the_first_epoch_names_the_learning_rate(va
 def test_a_divergence_later_is_told_and_the_best_energy_is_kept(values, monkeypatch):
     told = iter(["", "samples do not follow"])
     monkeypatch.setattr(Contrast, "after_epoch", lambda _: next(told))
-    with pytest.warns(EdgeADWarning, match="epoch 2, and the energy of epoch 1 is kept: samples"):
+    with pytest.warns(EdgeADWarning, match="epoch 2, and epoch 1 is kept: samples"):
         found = trained(values, BY["cd"])
     monkeypatch.setattr(Contrast, "after_epoch", lambda _: "")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("edge_ad.methods.energy.training.Progress.is_over", lambda s, _: s.epoch == 1)
+        patch.setattr("edge_ad.methods.epochs.Progress.is_over", lambda s, _: s.epoch == 1)
         assert states_equal(found, trained(values, BY["cd"]))
 
 

@@ -1,6 +1,7 @@
 """PaDiM through every command, and on the device as its reference is."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from click.testing import CliRunner
 from edge_ad import FittedDetector, PadimConfig, PatchCoreConfig, ReferenceDetector, fit
 from edge_ad_runtime import Detector
 from edge_ad_runtime.commands.main import main
-from edge_ad_runtime.errors import FitError
+from edge_ad_runtime.errors import EdgeADWarning, FitError
 from edge_ad_runtime.images import read_image
 
 UNTRAINED = ["--weights", "untrained", "--size", "64x80", "--dimensions", "30"]
@@ -132,6 +133,16 @@ def test_left_out_scores_are_those_of_fits_without_the_image(i, fit_folder, part
     expected = float(ReferenceDetector(others).trace(read_image(paths[i]))["score"])
     found = FittedDetector.load(fit_folder).record.images[i].left_out_score
     assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_copies_set_no_threshold(parts, tmp_path):
+    paths = sorted((parts / "train/good").iterdir())[:6]
+    copied = shutil.copy(paths[2], tmp_path / "copy.png")
+    with pytest.warns(EdgeADWarning, match="is a copy of"):
+        fitted = fit([*paths, copied], SMALL)
+    unscored = {i.path for i in fitted.record.images if i.left_out_score is None}
+    assert unscored == {str(paths[2]), str(copied)}
+    assert fitted.calibration.images == 5
 
 
 def test_its_settings_come_back_with_the_fit_folder(fit_folder):

@@ -33,7 +33,7 @@ def test_a_random_bank_depends_on_the_seed_alone():
 
     def bank(seed):
         config = PatchCoreConfig(subsampler="random", seed=seed)
-        return build_bank(features, config).features.tolist()
+        return build_bank(features, config)[0].features.tolist()
 
     assert len(bank(0)) == 50
     assert bank(0) == bank(0) != bank(1)
@@ -50,7 +50,7 @@ def test_proxies_describe_the_patches_better_than_the_draw_they_began_at():
 
     def bank(subsampler):
         config = PatchCoreConfig(subsampler=subsampler, coreset_fraction=0.02)
-        return build_bank(patches.reshape(3, 20, 50, 8), config).features
+        return build_bank(patches.reshape(3, 20, 50, 8), config)[0].features
 
     assert bank("proxies").shape == (60, 8)
     assert bank("proxies").tolist() == bank("proxies").tolist()
@@ -59,6 +59,7 @@ def test_proxies_describe_the_patches_better_than_the_draw_they_began_at():
 
 def test_the_whole_set_is_kept_in_order_at_fraction_1():
     features = RNG.standard_normal((2, 5, 5, 4)).astype(np.float32)
-    bank = build_bank(features, PatchCoreConfig(coreset_fraction=1))
+    bank, certificate = build_bank(features, PatchCoreConfig(coreset_fraction=1))
+    assert (certificate.covering_radius, certificate.ratio) == (0, 1)
     assert np.array_equal(bank.features, features.reshape(50, 4))
     assert bank.grid.tolist() == [5, 5]

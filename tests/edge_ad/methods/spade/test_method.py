@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from edge_ad.methods.judge import Judge
 from edge_ad.methods.spade.left_out import find_least_alike
 from edge_ad.methods.spade.network import build_network
 from edge_ad.networks.run import TorchRun
-from edge_ad_runtime.errors import FitError
+from edge_ad_runtime.errors import EdgeADWarning, FitError
 from edge_ad_runtime.heads.stages import own_stages
 from edge_ad_runtime.images import read_image, write_png
 
@@ -100,6 +101,19 @@ def test_left_out_scores_are_those_of_a_fit_without_the_image(good, config, chan
         others = [other for other in few if other != path]
         without = fit(others, replace(config, calibration="split", holdout_fraction=0.0))
         trace = ReferenceDetector(without).trace(load_preprocessed(path, config.preprocessing))
+        assert scores[str(path)] == pytest.approx(float(trace["score"]), rel=1e-4)
+
+
+@pytest.mark.parametrize("changes", [{}, {"score": "map"}])
+def test_copies_are_left_out_together(good, config, changes, tmp_path):
+    config = replace(config, **changes, gallery_neighbours=2)
+    copied = shutil.copy(good[0], tmp_path / "copy.png")
+    with pytest.warns(EdgeADWarning, match="is a copy of"):
+        record = fit([*good[:5], copied], config).record
+    others = fit(good[1:5], replace(config, calibration="split", holdout_fraction=0.0))
+    trace = ReferenceDetector(others).trace(load_preprocessed(good[0], config.preprocessing))
+    scores = {image.path: image.left_out_score for image in record.images}
+    for path in (good[0], copied):
         assert scores[str(path)] == pytest.approx(float(trace["score"]), rel=1e-4)
 
 

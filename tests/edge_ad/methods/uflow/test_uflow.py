@@ -125,13 +125,14 @@ def test_a_fit_comes_back_from_its_folder(fitted, tmp_path):
 
 
 def test_a_split_conformal_threshold_and_fewer_false_alarms_can_be_asked_for(fitted):
-    from edge_ad.fitting.fitting import _calibration
+    from edge_ad.fitting.fitting import calibration_of
 
-    scores = {image.path: image.left_out_score for image in fitted.record.images if image.held_out}
-    split = _calibration(scores, replace(SMALL, calibration="split"))
-    assert (split.method, split.threshold) == ("split-conformal", max(scores.values()))
-    assert _calibration(scores, replace(SMALL, false_alarms=0.01)).threshold == 2
-    assert _calibration({}, replace(SMALL, holdout_fraction=0.0)).images == 0
+    images = fitted.record.images
+    scores = [image.left_out_score for image in images if image.held_out]
+    split = calibration_of(images, replace(SMALL, calibration="split"))
+    assert (split.method, split.threshold) == ("split-conformal", max(scores))
+    assert calibration_of(images, replace(SMALL, false_alarms=0.01)).threshold == 2
+    assert calibration_of([], replace(SMALL, holdout_fraction=0.0)).images == 0
 
 
 @pytest.mark.parametrize("threshold", [0.0, -1.5, 2.0])

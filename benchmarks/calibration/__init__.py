@@ -1,0 +1,1 @@
+"""How many good parts are rejected, where a rate was asked for? By leave-one-out and by split."""

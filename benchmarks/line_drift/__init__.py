@@ -1,0 +1,1 @@
+"""How seldom does the line's drift alarm come without a reason, and how soon with one?"""

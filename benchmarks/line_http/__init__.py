@@ -1,0 +1,1 @@
+"""What does a verdict over HTTP cost beside the detector, and what do hostile bodies do?"""

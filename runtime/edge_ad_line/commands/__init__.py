@@ -1,0 +1,1 @@
+"""Commands of the line, imported when they are called."""
