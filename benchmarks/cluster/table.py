@@ -20,7 +20,7 @@ def section(record: dict[str, Any]) -> str:
             f"{run['two_workers_s']:.1f} s, {run['two_workers_s'] / run['one_machine_s']:.1f} times",
             f"{run['killed_s'] - run['two_workers_s']:+.1f} s, at round {run['killed_at_round']}",
             f"{run['radius_differs_by']:.0e}, {run['killed_radius_differs_by']:.0e}",
-            f"{run['driver_peak_anonymous_gb'] * 1e3:,.0f} MB",
+            _memory(run.get("driver_peak_anonymous_gb")),
         ]
         for run in runs
     ]
@@ -53,3 +53,8 @@ def section(record: dict[str, Any]) -> str:
             f"{run['median_ratio']:.2f} times as fast as one (median of {len(run['one_worker_s'])} turns)."
         )
     return text
+
+
+def _memory(gigabytes: float | None) -> str:
+    """Megabytes. An early run did not measure them."""
+    return "–" if gigabytes is None else f"{gigabytes * 1e3:,.0f} MB"

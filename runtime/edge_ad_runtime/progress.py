@@ -96,7 +96,7 @@ class ProgressBar(Generic[T]):
             self._bar.update(steps)
         elif self._shown and (tenth := _TENTHS * self._done // max(self._total, 1)) > self._tenth:
             self._tenth = tenth
-            self._line(f"{self._done} of {self._total} {self._unit}s{self._noted}")
+            self._line(f"{self._done} of {self._total} {_plural(self._unit)}{self._noted}")
 
     def begin(self, step: str) -> None:
         """Name the step that begins now. In a log its name is a line of its own."""
@@ -119,3 +119,12 @@ class ProgressBar(Generic[T]):
     def _line(self, text: str) -> None:
         passed_s = time.monotonic() - self._began
         click.echo(f"{self._desc}: {text}, {passed_s:.0f} s", err=True)
+
+
+def _plural(unit: str) -> str:
+    """The plural of a unit.
+
+    >>> [_plural(unit) for unit in ("image", "patch")]
+    ['images', 'patches']
+    """
+    return f"{unit}es" if unit.endswith("ch") else f"{unit}s"

@@ -14,7 +14,9 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -127,28 +129,47 @@ class _Job:
 def _trials(job: _Job) -> Iterator[_Trial]:
     """For each code dimension, try settings of rising breadth until the error is small enough.
 
-    The files of each dimension are left in a folder named for it.
+    The files of each dimension are left in a folder named for it. Indexes are built beside one
+    another, each by one thread. The largest codes take longest to build and to compare, so that
+    they are tried only where no smaller ones are within tolerance.
     """
-    for dimension in sorted({min(d, job.bank.shape[1]) for d in _CODE_DIMENSIONS}):
-        settings = HnswSearchRecord(
-            code_dimension=dimension,
-            links=job.config.links,
-            ef_construction=job.config.ef_construction,
-            ef_search=1,
-            candidates=1,
-            rounds=1,
-            reason="",
-        )
-        build_index(job.bank, settings, job.config.seed, _folder(job, settings))
-        search = _opened(job, settings)
-        for ef in (ef for ef in _EF_SEARCHES if ef >= job.head.scoring.neighbours):
-            trials = list(_trials_of_breadth(job, search, replace(settings, ef_search=ef)))
-            yield from trials
-            if any(t.error <= job.config.map_tolerance for t in trials) or (
-                job.config.search == "auto" and min(t.ms for t in trials) > job.exact.ms
-            ):
-                break
-        search.close()
+    dimensions = sorted({min(d, job.bank.shape[1]) for d in _CODE_DIMENSIONS})
+    for group in filter(None, (dimensions[:-1], dimensions[-1:])):
+        of_each = [_settings(job, dimension) for dimension in group]
+        with ThreadPoolExecutor(len(group)) as builders:
+            list(builders.map(partial(_build, job), of_each))
+        trials = [trial for settings in of_each for trial in _trials_of_index(job, settings)]
+        yield from trials
+        if any(trial.error <= job.config.map_tolerance for trial in trials):
+            return
+
+
+def _settings(job: _Job, dimension: int) -> HnswSearchRecord:
+    return HnswSearchRecord(
+        code_dimension=dimension,
+        links=job.config.links,
+        ef_construction=job.config.ef_construction,
+        ef_search=1,
+        candidates=1,
+        rounds=1,
+        reason="",
+    )
+
+
+def _build(job: _Job, settings: HnswSearchRecord) -> None:
+    build_index(job.bank, settings, job.config.seed, _folder(job, settings))
+
+
+def _trials_of_index(job: _Job, settings: HnswSearchRecord) -> Iterator[_Trial]:
+    search = _opened(job, settings)
+    for ef in (ef for ef in _EF_SEARCHES if ef >= job.head.scoring.neighbours):
+        trials = list(_trials_of_breadth(job, search, replace(settings, ef_search=ef)))
+        yield from trials
+        if any(t.error <= job.config.map_tolerance for t in trials) or (
+            job.config.search == "auto" and min(t.ms for t in trials) > job.exact.ms
+        ):
+            break
+    search.close()
 
 
 def _folder(job: _Job, settings: HnswSearchRecord) -> Path:
