@@ -26,8 +26,13 @@ def section(record: dict[str, Any]) -> str:
     )
     return f"""## The line over HTTP
 
-The same PNG of {record["image_bytes"] / 1e6:.1f} MB to a detector and to `edge-ad serve`, a process beside it, {len(ms["http"])} times in turn with pauses of {record["pause_s"] * 1e3:.0f} ms, {record["threads"]} threads each, milliseconds. (The machine's load average before was {record["load_average_before"]:.1f}.) The score is the same to the last digit each time. The line takes {more:+.1f} ms at the 99th percentile, and {(memory["line"] - memory["detector"]) / 1e6:.0f} MB more memory than a process with the detector alone ({memory["detector"] / 1e6:.0f} MB).
+The same PNG of {record["image_bytes"] / 1e6:.1f} MB to a detector and to `edge-ad serve`, a process beside it, {len(ms["http"])} times in turn{_pauses(record)}, {record["threads"]} threads each, milliseconds. (The machine's load average before was {record["load_average_before"]:.1f}.) The score is the same to the last digit each time. The line takes {more:+.1f} ms at the 99th percentile, and {(memory["line"] - memory["detector"]) / 1e6:.0f} MB more memory than a process with the detector alone ({memory["detector"] / 1e6:.0f} MB).
 
 {table(["", "p50", "p95", "p99", "max"], rows)}
 
 Of {sent:,} hostile bodies (truncated, one byte flipped, random, bombs of pixels, other types, JSON that is cut, wrong or deep, more than the limit) {refused:,} got a 4xx. The longest took {hostile["longest_ms"]:.0f} ms. Afterwards readiness is {hostile["ready_status"]}, a good image gets {hostile["good_image_status"]}, and the process takes {(record["memory_after_hostile_bytes"] - memory["line"]) / 1e6:+.0f} MB."""
+
+
+def _pauses(record: dict[str, Any]) -> str:
+    pause_s = record.get("pause_s", 0)  # the first record was made without
+    return f" with pauses of {pause_s * 1e3:.0f} ms" if pause_s else ""
