@@ -34,7 +34,7 @@ def test_a_score_is_the_detectors_to_the_last_digit_and_is_stored_first(
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"nonsense", b"\x89PNG\r\n\x1a\n", np.zeros((3, 3), np.uint8)]
+    "content", [b"", b"nonsense", b"\x89PNG\r\n\x1a\n", np.zeros((3, 3, 5), np.uint8)]
 )
 def test_what_is_no_image_is_an_error_and_never_good(settings, opened, content):
     result = opened(settings()).score("plate", content)

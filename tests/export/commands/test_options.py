@@ -67,7 +67,7 @@ def test_whatever_can_be_set_in_python_can_be_set_by_an_option(command, cls):
     others = {param.name for param in context.command.params} - own
     assert others <= {
         "good_dir", "fit_dirs", "out", "overwrite", "pattern", "contact_sheet", "method",
-        "config_file", "quiet",
+        "config_file", "quiet", "cluster", "work", "skip_unreadable",
     }  # fmt: skip
     assert own <= {param.name for param in context.command.params}
 
