@@ -63,7 +63,7 @@ def test_evaluate_prints_a_table_and_writes_a_report_with_pictures(artifact, par
     assert result.exit_code == 0
     assert "image AUROC" in result.stdout
     html = (tmp_path / "report/index.html").read_text()
-    for pattern in ("curves.png", "images/??-good-000.png", "images/??-stain-000.png"):
+    for pattern in ("curves.png", "images/????-good-000.jpg", "images/????-stain-000.jpg"):
         pictures = list((tmp_path / "report").glob(pattern))
         assert pictures
         for picture in pictures:
