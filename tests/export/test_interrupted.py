@@ -51,7 +51,7 @@ def test_no_export_replaces_its_own_fit_and_no_fit_its_own_images(fitted, tmp_pa
         with pytest.raises(ConfigError, match="would be replaced, but .* is read from it"):
             fitted.save(folder, overwrite=True)
     assert sorted(path.name for path in (tmp_path / "plate.fit").iterdir()) == [
-        "fit.json", "held_out.safetensors", "kept.safetensors", "network.safetensors",
+        "fit.json", "fit.toml", "held_out.safetensors", "kept.safetensors", "network.safetensors",
     ]  # fmt: skip
 
 
