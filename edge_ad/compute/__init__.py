@@ -123,9 +123,19 @@ class Cluster(Protocol):
     def __exit__(self, *error: object) -> None: ...
 
 
-def in_order(outcomes: Iterable[Outcome[Result]]) -> list[Result]:
-    """The values of all outcomes in the order of their items. The first error is raised."""
-    found = {outcome.number: outcome.get() for outcome in outcomes}
+def in_order(
+    outcomes: Iterable[Outcome[Result]], done: Callable[[int], object] = lambda number: None
+) -> list[Result]:
+    """The values of all outcomes in the order of their items. The first error is raised.
+
+    Args:
+        outcomes: as they come.
+        done: called with the number of each item when its value has come.
+    """
+    found = {}
+    for outcome in outcomes:
+        found[outcome.number] = outcome.get()
+        done(outcome.number)
     return [found[number] for number in range(len(found))]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_ad.compute import Cluster
+from edge_ad.compute import Cluster, in_order
 from edge_ad.features.tasks import TASK_IMAGES
 from edge_ad.fitting.fitted import SCHEMA, FitImage, FitRecord, FittedDetector
 from edge_ad.fitting.fitting import (
@@ -164,14 +164,11 @@ def _scored(
     lowered = method.lower(learned.network, learned.gathered.kept, config)
     score = partial(_score, run=TorchRun(learned.network), lowered=lowered, config=config)
     parts = [names[i : i + _JUDGED_AT_ONCE] for i in range(0, len(names), _JUDGED_AT_ONCE)]
-    found: dict[int, list[tuple[str, float]]] = {}
     with ProgressBar[None](
         total=len(names), desc="threshold", unit="image", disable=not progress
     ) as bar:
-        for outcome in cluster.map(score, parts):
-            found[outcome.number] = outcome.get()
-            bar.update(len(found[outcome.number]))
-    return [each for number in sorted(found) for each in found[number]]
+        found = in_order(cluster.map(score, parts), lambda n: bar.update(len(parts[n])))
+    return [each for of_part in found for each in of_part]
 
 
 def _score(

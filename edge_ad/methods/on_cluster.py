@@ -5,22 +5,20 @@ Such a method has a module ``on_cluster`` with a function ``learn_on``, see `Lea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import click
 from torch import nn
 
-from edge_ad.compute import Cluster, Outcome
+from edge_ad.compute import Cluster
 from edge_ad.features.tasks import TaskImage
 from edge_ad.methods import METHODS, Gathered
 from edge_ad_runtime.errors import ConfigError, FitError
 from edge_ad_runtime.escaping import shown
-
-Result = TypeVar("Result")
 
 ON_CLUSTER = ("patchcore", "padim")
 
@@ -105,14 +103,3 @@ def refuse_unreadable(lines: Sequence[str], *, are_skipped: bool) -> None:
             f"{len(lines)} images cannot be read: {'; '.join(lines[:_NAMED])}{more}; "
             "mend them and start again, or give --skip-unreadable"
         )
-
-
-def each(
-    outcomes: Iterable[Outcome[Result]], done: Callable[[int], object] = lambda n: None
-) -> list[Result]:
-    """The values in the order of their items, and a call with the number of each as it comes."""
-    found = {}
-    for outcome in outcomes:
-        found[outcome.number] = outcome.get()
-        done(outcome.number)
-    return [found[number] for number in range(len(found))]

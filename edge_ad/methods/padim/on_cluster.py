@@ -2,7 +2,7 @@
 
 Each machine goes over its share of the images and adds up what `many.Sums` adds up. This process
 adds the shares. Where one band of positions is learned after the other, the network runs again for
-each, as it does on one machine whose memory does not hold the embeddings.
+as it does on one machine whose memory does not hold the embeddings.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from edge_ad.compute import Cluster
+from edge_ad.compute import Cluster, in_order
 from edge_ad.features.tasks import TaskImage
 from edge_ad.images.good import GoodImages
 from edge_ad.images.named import decode_named, preprocessed, read_named
-from edge_ad.methods.on_cluster import LearnedOnCluster, WorkSettings, each, refuse_unreadable
+from edge_ad.methods.on_cluster import LearnedOnCluster, WorkSettings, refuse_unreadable
 from edge_ad.methods.padim import many
 from edge_ad.methods.padim.embedding import build_network
 from edge_ad.methods.padim.method import gathered
@@ -40,7 +40,7 @@ def learn_on(
     if settings.reduction == "pca":
         raise ConfigError("reduction is 'pca'; on a cluster it must be 'random' or 'all'")
     parts = [names[i : i + work.task_images] for i in range(0, len(names), work.task_images)]
-    found = each(cluster.map(_looked_at, parts))
+    found = in_order(cluster.map(_looked_at, parts))
     unreadable = [line for _, lines in found for line in lines]
     images = tuple(image for readable, _ in found for image in readable)
     refuse_unreadable(unreadable, are_skipped=bool(images) and work.skip_unreadable)
@@ -114,13 +114,13 @@ class ClusterPasses(Passes):
 
     def batches(self, what: str) -> Iterator[NDArray[np.float32]]:
         """See `Passes.batches`, which is asked of few images alone."""
-        yield from each(self._cluster.map(self._share.all, self._parts))
+        yield from in_order(self._cluster.map(self._share.all, self._parts))
 
     def sums(self, band: slice) -> many.Sums:
         """See `Passes.sums`."""
         first = self._share.all(self._names[:1])[0, band]
         task = partial(self._share.sums, first=first, band=band)
-        total, *others = each(self._cluster.map(task, self._parts))
+        total, *others = in_order(self._cluster.map(task, self._parts))
         for other in others:
             total.merge(other)
         return total
@@ -129,7 +129,7 @@ class ClusterPasses(Passes):
         """See `Passes.left_out`."""
         number = len(self._names)
         task = partial(self._share.left_out, band=band, mean=mean, roots=roots, number=number)
-        return np.concatenate(each(self._cluster.map(task, self._parts)))
+        return np.concatenate(in_order(self._cluster.map(task, self._parts)))
 
 
 def _looked_at(names: Sequence[str]) -> tuple[list[TaskImage], list[str]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ad.compute import Cluster
+from edge_ad.compute import Cluster, in_order
 from edge_ad.features.certificate import of_greed
 from edge_ad.features.composable import composable_coreset
 from edge_ad.features.coreset import Selection
@@ -41,7 +41,7 @@ from edge_ad.features.tasks import (
 )
 from edge_ad.features.whitening import Whitening, whiten, whitening_of
 from edge_ad.methods import Gathered
-from edge_ad.methods.on_cluster import LearnedOnCluster, WorkSettings, each, refuse_unreadable
+from edge_ad.methods.on_cluster import LearnedOnCluster, WorkSettings, refuse_unreadable
 from edge_ad.methods.patchcore.bank import Bank, bank_of, bank_rows
 from edge_ad.methods.patchcore.left_out import can_leave_out, scores_by_others
 from edge_ad.methods.patchcore.settings import PatchCoreConfig
@@ -178,7 +178,7 @@ def _features(
     with ProgressBar[None](
         total=len(names), desc="features", unit="image", disable=not work.progress
     ) as bar:
-        done = each(cluster.map(task, enumerate(parts)), lambda n: bar.update(len(parts[n])))
+        done = in_order(cluster.map(task, enumerate(parts)), lambda n: bar.update(len(parts[n])))
     return done
 
 
@@ -188,7 +188,7 @@ def _sums(cluster: Cluster, files: _FileSet, *, progress: bool) -> Sums:
     with ProgressBar[None](
         total=len(parts), desc="whitening", unit="task", disable=not progress
     ) as bar:
-        found = each(cluster.map(partial(sums, shift=shift), parts), lambda n: bar.update())
+        found = in_order(cluster.map(partial(sums, shift=shift), parts), lambda n: bar.update())
     return reduce(add, found)
 
 
@@ -209,7 +209,7 @@ def _project(
     with ProgressBar[None](
         total=len(files.records), desc="projection", unit="task", disable=not progress
     ) as bar:
-        each(cluster.map(task, items), lambda n: bar.update())
+        in_order(cluster.map(task, items), lambda n: bar.update())
 
 
 def _first_picks(cluster: Cluster, files: _FileSet, settings: PatchCoreConfig) -> NDArray[np.int64]:
@@ -233,7 +233,7 @@ def _isolated(
     candidates = whiten(files.features[rows], whitening)
     own = rows // files.per_image
     task = partial(_nearest_of_task, files=files, candidates=candidates, own=own, w=whitening)
-    distances = np.min(each(cluster.map(task, range(len(files.records)))), axis=0)
+    distances = np.min(in_order(cluster.map(task, range(len(files.records)))), axis=0)
     exclude_above = settings.exclude_outliers
     return ranked(rows, distances, files.grid, files.names, exclude_above=exclude_above)
 
@@ -296,7 +296,7 @@ def _left_out(
     with ProgressBar[None](
         total=len(numbers), desc="left out", unit="task", disable=not progress
     ) as bar:
-        found = each(cluster.map(task, numbers), lambda n: bar.update())
+        found = in_order(cluster.map(task, numbers), lambda n: bar.update())
     scores = np.full(len(kept.names), np.nan)  # of those that were excluded
     for first, images, of_task in zip(kept.firsts, kept.features.images, found, strict=True):
         scores[first + np.array(images, np.int64)] = of_task
