@@ -57,6 +57,19 @@ def read_hashed(path: Path, *, most_bytes: int) -> tuple[NDArray[np.uint8], str]
     return buffer, digest.hexdigest()
 
 
+def hash_regular(path: Path, *, most_bytes: int) -> tuple[int, str]:
+    """The size and the SHA-256 of a plain file, which is read in blocks and not kept.
+
+    Raises:
+        OSError: see `read_regular`.
+    """
+    digest = hashlib.sha256()
+    with open_regular(path, most_bytes=most_bytes) as (file, size_bytes):
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return size_bytes, digest.hexdigest()
+
+
 @contextmanager
 def open_regular(path: Path, *, most_bytes: int) -> Iterator[tuple[BufferedReader, int]]:
     """Open a plain file, and say how many bytes it has.

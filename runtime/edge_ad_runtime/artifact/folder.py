@@ -9,7 +9,6 @@ a detector that is loaded.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,26 +24,21 @@ from edge_ad_runtime.artifact.stored import HashedFile, StoredSlices
 from edge_ad_runtime.artifact.unpacked import unpacked
 from edge_ad_runtime.errors import ArtifactError
 from edge_ad_runtime.images import RGBImage, decode_image
-from edge_ad_runtime.regular_file import open_regular, read_hashed
+from edge_ad_runtime.regular_file import hash_regular, open_regular, read_hashed
 
 GRAPH = "network.onnx"
 PLANS = "engines"
 REFERENCE_VALUES = "reference/values.npz"
-
-_BLOCK_BYTES = 1 << 20
 
 
 def hash_file(path: Path, *, most_bytes: int = 1 << 62) -> FileEntry:
     """Read a file and give its size and SHA-256.
 
     Raises:
-        OSError: see `open_regular`.
+        OSError: see `hash_regular`.
     """
-    digest = hashlib.sha256()
-    with open_regular(path, most_bytes=most_bytes) as (file, size_bytes):
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return FileEntry(size_bytes=size_bytes, sha256=digest.hexdigest())
+    size_bytes, sha256 = hash_regular(path, most_bytes=most_bytes)
+    return FileEntry(size_bytes=size_bytes, sha256=sha256)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ like any other artifact.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from contextlib import suppress
@@ -21,11 +20,10 @@ from edge_ad_runtime.artifact.atomic import scratch_folder
 from edge_ad_runtime.artifact.manifest import read_manifest
 from edge_ad_runtime.artifact.packed import MOST_ARCHIVE_BYTES, SUFFIX, unpack
 from edge_ad_runtime.errors import ArtifactError, EdgeADError, ExportError
-from edge_ad_runtime.regular_file import open_regular
+from edge_ad_runtime.regular_file import hash_regular
 
 MOST_UNPACKED = 8
 
-_BLOCK_BYTES = 1 << 20
 _ELSEWHERE = (
     "set EDGE_AD_CACHE to a folder that can be written and has room, or unpack the archive with "
     "unzip and give its folder"
@@ -60,14 +58,10 @@ def _cache(packed: Path) -> Path:
 
 
 def _digest(packed: Path) -> str:
-    digest = hashlib.sha256()
     try:
-        with open_regular(packed, most_bytes=MOST_ARCHIVE_BYTES) as (file, _):
-            while block := file.read(_BLOCK_BYTES):
-                digest.update(block)
+        return hash_regular(packed, most_bytes=MOST_ARCHIVE_BYTES)[1]
     except OSError as exc:
         raise ArtifactError(f"cannot be read: {exc.strerror}", path=packed) from exc
-    return digest.hexdigest()
 
 
 def _is_whole(folder: Path) -> bool:
