@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from edge_ad.images.same_part import thumbnail
 from edge_ad_runtime.errors import FitError, ImageError
 from edge_ad_runtime.images import IMAGE_SUFFIXES, RGBImage, read_image
 from edge_ad_runtime.images.preprocess import Preprocessing
+from edge_ad_runtime.progress import ProgressBar
 
 _BATCH = 8
 _KEPT_BYTES = 250_000_000  # of preprocessed images, which are then read once
@@ -77,7 +77,9 @@ class GoodImages:
         """
         small: list[NDArray[np.float32]] = []
         kept: NDArray[np.uint8] | None = None
-        with tqdm(total=len(self), desc="images", unit="image", disable=not progress) as bar:
+        with ProgressBar[None](
+            total=len(self), desc="images", unit="image", disable=not progress
+        ) as bar:
             for start, batch in self.batches():
                 if start == 0 and len(self) * batch[0].nbytes <= _KEPT_BYTES:
                     kept = np.empty((len(self), *batch.shape[1:]), np.uint8)
