@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge_ad.images.settings import show_size
+from edge_ad.networks.settings import show_layers
 from edge_ad.suggesting.settings import SuggestSettings
 from edge_ad_runtime.commands.options import AS_JSON, SettingsCommand
 from edge_ad_runtime.escaping import json_text
@@ -80,7 +82,7 @@ def _lines(suggestion: Suggestion, good_dir: Path, settings: SuggestSettings) ->
 
 def _row(ranked: Ranked, *, labelled: bool) -> str:
     trial, config = ranked.trial, ranked.trial.config
-    size, layers = "x".join(map(str, config.size)), ",".join(map(str, config.layers))
+    size, layers = "x".join(map(str, config.size)), show_layers(config.layers)
     row = f"{config.backbone:<20} {size:>9} {layers:>7}  {ranked.damaged_auroc:>7.3f}"
     row += f" {ranked.labelled_auroc:>8.3f}" if labelled else ""
     over = "" if ranked.within_budget else "  over the budget"
@@ -89,11 +91,10 @@ def _row(ranked: Ranked, *, labelled: bool) -> str:
 
 def command_of(config: PatchCoreConfig, good_dir: Path) -> str:
     """The command that fits with these settings."""
-    size = str(config.size[0]) if len(set(config.size)) == 1 else "x".join(map(str, config.size))
     options = ["--backbone", config.backbone]
     if config.weights not in ("default", "imagenet"):
         options += ["--weights", config.weights]
-    options += ["--size", size, "--layers", ",".join(map(str, config.layers))]
+    options += ["--size", show_size(config.size), "--layers", show_layers(config.layers)]
     options += ["--coreset-fraction", f"{config.coreset_fraction:g}"]
     name = good_dir.resolve().name
     return shlex.join(["edge-ad", "fit", str(good_dir), *options, "--out", f"{name}.fit"])

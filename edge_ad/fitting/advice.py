@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 from edge_ad.images.facts import ImageFacts
+from edge_ad.images.settings import show_size
 from edge_ad.methods.settings import FitSettings
 
 _WISE = 50  # good images
@@ -120,7 +121,7 @@ def _size(shape: tuple[int, int], side: float) -> str:
     ratio = math.sqrt(shape[0] / shape[1])
     sides = (side * ratio, side / ratio)
     rows, cols = (max(_STEP_PX, round(s / _STEP_PX) * _STEP_PX) for s in sides)
-    return str(rows) if rows == cols else f"{rows}x{cols}"
+    return show_size((rows, cols))
 
 
 def _text(shape: tuple[int, int]) -> str:

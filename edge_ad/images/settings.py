@@ -20,7 +20,8 @@ def _parse_size(text: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[-1])
 
 
-def _show_size(size: tuple[int, int]) -> str:
+def show_size(size: tuple[int, int]) -> str:
+    """``(height, width)`` as it is typed: ``224`` or ``192x256``."""
     height, width = size
     return str(height) if height == width else f"{height}x{width}"
 
@@ -30,7 +31,7 @@ def size_setting(default: tuple[int, int]) -> Any:
     return setting(
         default,
         help="Size of the network's input in pixels, one number or HEIGHTxWIDTH.",
-        spelling=Spelling("SIZE", _parse_size, _show_size),
+        spelling=Spelling("SIZE", _parse_size, show_size),
         group=_GROUP,
     )
 

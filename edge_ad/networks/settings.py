@@ -35,7 +35,8 @@ def _parse_layers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def _show_layers(layers: tuple[int, ...]) -> str:
+def show_layers(layers: tuple[int, ...]) -> str:
+    """Layers as they are typed: ``2,3``."""
     return ",".join(map(str, layers))
 
 
@@ -47,8 +48,8 @@ def layers_setting(default: tuple[int, ...]) -> Any:
     """The field `NetworkSettings.layers`, for a method that has another default."""
     return setting(
         default,
-        help=f"The stages of the network whose outputs are used, such as {_show_layers(default)}.",
-        spelling=Spelling("LAYERS", _parse_layers, _show_layers),
+        help=f"The stages of the network whose outputs are used, such as {show_layers(default)}.",
+        spelling=Spelling("LAYERS", _parse_layers, show_layers),
         group=_GROUP,
     )
 
