@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from edge_ad_line.config import JsonLinesSink
 from edge_ad_line.sinks.sink import SinkError
 from edge_ad_line.store.outbox import Message
+from edge_ad_runtime.artifact.atomic import sync
 from edge_ad_runtime.errors import ConfigError
 from edge_ad_runtime.escaping import json_text
 from edge_ad_runtime.lines_file import LinesFile
@@ -34,7 +34,7 @@ class JsonLines:
             for message in messages:
                 self._lines.append(json_text(_line(message)))
                 arrived += 1
-            _sync(self._path)
+            sync(self._path)
         except (ConfigError, OSError) as exc:
             raise SinkError(str(exc), arrived=arrived) from exc
 
@@ -52,11 +52,3 @@ class JsonLines:
 def _line(message: Message) -> dict[str, Any]:
     """A result as it is, and anything else with its kind before."""
     return message.record if message.kind == "result" else {"kind": message.kind, **message.record}
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -96,7 +96,7 @@ def atomic_folder(
                 _rename(partial, out, _NO_REPLACE)
             else:
                 _exchange(partial, out)
-            _sync(out.parent)
+            sync(out.parent)
         except OSError as exc:
             now = _identity(out)
             if now not in (None, before, made):
@@ -196,7 +196,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         with suppress(OSError):
             partial.unlink()
         raise
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def _locked_folder(out: Path) -> tuple[Path, int]:
@@ -304,10 +304,15 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def flush(folder: Path) -> None:
     """Have the kernel write a folder and all that is in it to the disk."""
     for path in [*folder.rglob("*"), folder]:
-        _sync(path)
+        sync(path)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have the kernel write a file, or the names in a folder, to the disk.
+
+    Raises:
+        OSError: it is not there, or the disk fails.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
