@@ -117,14 +117,9 @@ class FeatureTask:
 
     def _make(self, path: Path, key: str, names: Sequence[str]) -> FeatureRecord:
         pixels: list[NDArray[np.uint8]] = []
-        images, unreadable = [], []
-        for name in names:
-            try:
-                data = read_named(name)
-                pixels.append(preprocessed(name, data, self.preprocessing))
-                images.append(TaskImage(name=name, sha256=hashlib.sha256(data).hexdigest()))
-            except ImageError as exc:
-                unreadable.append(str(exc))
+        images, unreadable = looked_at(
+            names, lambda name, data: pixels.append(preprocessed(name, data, self.preprocessing))
+        )
         features = self._features(pixels)
         _, rows, cols, dimension = features.shape
         write_array(path, features.reshape(-1, dimension))
@@ -133,8 +128,8 @@ class FeatureTask:
             sha256=hash_file(path).sha256,
             grid=(rows, cols),
             dimension=dimension,
-            images=tuple(images),
-            unreadable=tuple(unreadable),
+            images=images,
+            unreadable=unreadable,
         )
         write_record(path, record)
         return record
@@ -145,6 +140,26 @@ class FeatureTask:
             return np.asarray(self.run(blank)[FEATURES][:0])
         parts = range(0, len(pixels), _BATCH)
         return np.concatenate([self.run(np.stack(pixels[i : i + _BATCH]))[FEATURES] for i in parts])
+
+
+def looked_at(
+    names: Sequence[str], look: Callable[[str, bytes], object]
+) -> tuple[tuple[TaskImage, ...], tuple[str, ...]]:
+    """The images that can be read, in order, and why the others cannot, a line each.
+
+    Args:
+        names: of the images.
+        look: called with the name and the bytes of each. It raises ImageError if they are no image.
+    """
+    images, unreadable = [], []
+    for name in names:
+        try:
+            data = read_named(name)
+            look(name, data)
+            images.append(TaskImage(name=name, sha256=hashlib.sha256(data).hexdigest()))
+        except ImageError as exc:
+            unreadable.append(str(exc))
+    return tuple(images), tuple(unreadable)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,6 @@ as it does on one machine whose memory does not hold the embeddings.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from edge_ad.compute import Cluster, in_order
-from edge_ad.features.tasks import TaskImage
+from edge_ad.features.tasks import looked_at
 from edge_ad.images.good import GoodImages
 from edge_ad.images.named import decode_named, preprocessed, read_named
 from edge_ad.methods.on_cluster import LearnedOnCluster, WorkSettings, refuse_unreadable
@@ -27,7 +26,7 @@ from edge_ad.methods.padim.method import gathered
 from edge_ad.methods.padim.passes import EMBEDDING, Passes
 from edge_ad.methods.padim.settings import PadimConfig
 from edge_ad.networks.run import Run, TorchRun
-from edge_ad_runtime.errors import ConfigError, ImageError
+from edge_ad_runtime.errors import ConfigError
 from edge_ad_runtime.images.preprocess import Preprocessing
 
 _BATCH = 8
@@ -40,7 +39,7 @@ def learn_on(
     if settings.reduction == "pca":
         raise ConfigError("reduction is 'pca'; on a cluster it must be 'random' or 'all'")
     parts = [names[i : i + work.task_images] for i in range(0, len(names), work.task_images)]
-    found = in_order(cluster.map(_looked_at, parts))
+    found = in_order(cluster.map(partial(looked_at, look=decode_named), parts))
     unreadable = [line for _, lines in found for line in lines]
     images = tuple(image for readable, _ in found for image in readable)
     refuse_unreadable(unreadable, are_skipped=bool(images) and work.skip_unreadable)
@@ -130,16 +129,3 @@ class ClusterPasses(Passes):
         number = len(self._names)
         task = partial(self._share.left_out, band=band, mean=mean, roots=roots, number=number)
         return np.concatenate(in_order(self._cluster.map(task, self._parts)))
-
-
-def _looked_at(names: Sequence[str]) -> tuple[list[TaskImage], list[str]]:
-    """The images that can be read, by their SHA-256, and a line for each of the others."""
-    images, unreadable = [], []
-    for name in names:
-        try:
-            data = read_named(name)
-            decode_named(name, data)
-            images.append(TaskImage(name=name, sha256=hashlib.sha256(data).hexdigest()))
-        except ImageError as exc:
-            unreadable.append(str(exc))
-    return images, unreadable
