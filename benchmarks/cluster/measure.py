@@ -136,15 +136,25 @@ class Run:
 
 
 def holders() -> list[int]:
-    """The processes of this machine that hold a shard."""
+    """The processes that this one's cluster has started to hold a shard."""
     found = []
     for name in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if name.read_bytes().startswith(b"ray::_Held"):
+            if name.read_bytes().startswith(b"ray::_Held") and _is_of_this(name.parent):
                 found.append(int(name.parent.name))
         except OSError:
             continue
     return found
+
+
+def _is_of_this(process: Path) -> bool:
+    """Whether a folder of /proc is of this process or of one that it has started."""
+    while process.name not in ("0", "1"):
+        if process.name == str(os.getpid()):
+            return True
+        *_, after = (process / "stat").read_text().rpartition(") ")
+        process = process.with_name(after.split()[1])
+    return False
 
 
 def written(folder: Path, rows: int) -> FileRows:

@@ -163,6 +163,7 @@ class Gathering:
         vectors = np.concatenate([answer.vectors for answer in answers])
         bounds = np.concatenate([answer.bounds for answer in answers])
         level = max(answer.level for answer in answers)
+        del answers  # it would be in memory twice
         left = self.n_select - len(self.chosen)
         if not bounds.any():  # only copies of chosen rows are left
             self.take(rows[:left], vectors[:left])

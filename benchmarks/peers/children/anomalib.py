@@ -132,7 +132,7 @@ def padim(folder: Path, weights: Path, backbone: str) -> dict[str, Any]:
         n_features=PADIM_DIMENSIONS,
         **_alone(backbone),
     )
-    _load(model, weights)
+    load_weights(model, weights)
     model.train()
     elapsed_s = stopwatch()
     with torch.inference_mode():
@@ -196,7 +196,7 @@ def build(weights: Path, backbone: str = "resnet18") -> Any:
 
     name, layers, _, _ = _BACKBONES[backbone]
     model = Patchcore(backbone=name, layers=layers[1:], pre_trained=False, **_alone(backbone))
-    _load(model, weights)
+    load_weights(model, weights)
     return model
 
 
@@ -215,7 +215,7 @@ def _alone(backbone: str) -> dict[str, Any]:
     }
 
 
-def _load(model: Any, weights: Path) -> None:
+def load_weights(model: Any, weights: Path) -> None:
     """Fill the backbone of a model from a file.
 
     Raises:

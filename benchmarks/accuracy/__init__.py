@@ -1,0 +1,1 @@
+"""Who finds more, on equal terms: edge_ad, anomalib, or patchcore-inspection's convention?"""
