@@ -60,6 +60,8 @@ bench: .venv/.ready ## measure on real data (needs EDGE_AD_DATA); records in ben
 	$(BIN)/python -m benchmarks.search.tried
 	$(BIN)/python -m benchmarks.magnetic_tile.measure
 	$(BIN)/python -m benchmarks.mvtec_mini.measure
+	$(BIN)/python -m benchmarks.accuracy.measure
+	$(BIN)/python -m benchmarks.settings.measure
 	$(BIN)/python -m benchmarks.methods.measure --on real moved time generated
 	$(BIN)/python -m benchmarks.methods.beside
 	$(BIN)/python -m benchmarks.methods.uflow

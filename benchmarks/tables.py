@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.a_contrario import table as a_contrario
+from benchmarks.accuracy import table as accuracy
 from benchmarks.backbones import table as backbones
 from benchmarks.before import table as before
 from benchmarks.calibration import table as calibration
@@ -54,6 +55,7 @@ _SECTIONS = {  # by the record's name, in the page's order
     "methods_beside": methods.section_beside,
     "methods_uflow": uflow_table.section,
     "a_contrario": a_contrario.section,
+    "accuracy": accuracy.section,
     "calibration": calibration.section,
     "calibration_cost": calibration.section_of_cost,
     "backbones": backbones.section,
