@@ -80,11 +80,12 @@ LINE = {
         "cameras", "config", "drift_watch", "events", "image_writer", "inspection", "intake",
         "live", "metrics", "result", "store",
     },
+    "stations": {"cameras", "config", "live", "station"},
     "status": {"station"},
     "alarms": {"events", "result", "store"},
     "line": {
-        "alarms", "cameras", "config", "events", "image_writer", "inspection", "live", "metrics",
-        "result", "sinks", "station", "status", "store", "swap",
+        "alarms", "cameras", "config", "events", "image_writer", "inspection", "metrics", "result",
+        "sinks", "station", "stations", "status", "store", "swap",
     },
     "web": {"config", "events", "line", "result"},  # all of it through the line
     "web_server": {"config", "web"},

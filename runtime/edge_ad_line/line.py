@@ -9,35 +9,32 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_ad_line.alarms import Alarms
-from edge_ad_line.cameras import Frame
 from edge_ad_line.cameras.reader import CameraState
 from edge_ad_line.cameras.readers import CameraReaders
-from edge_ad_line.config import LineConfig, PartConfig
+from edge_ad_line.config import LineConfig
 from edge_ad_line.events import Events
 from edge_ad_line.image_writer import ImageWriter
 from edge_ad_line.inspection import interrupted
-from edge_ad_line.live import Live
 from edge_ad_line.metrics import Metrics
 from edge_ad_line.result import Result, new_id, utc_text
 from edge_ad_line.sinks.dispatchers import Dispatchers
 from edge_ad_line.station import Station, Surroundings
+from edge_ad_line.stations import Stations
 from edge_ad_line.status import part_record, state_of
 from edge_ad_line.store import Store
-from edge_ad_line.swap import Beginning, Swaps
+from edge_ad_line.swap import Swaps
 from edge_ad_runtime import __version__
 from edge_ad_runtime.errors import ConfigError, EdgeADError
 
 _LOG = logging.getLogger(__name__)
 _TIDY_EVERY_S = 10.0
 _DRAIN_S = 10.0
-_STUCK_S = 60.0
 
 
 class Line:
@@ -48,26 +45,28 @@ class Line:
         store: results, images, messages, reviews, the audit trail.
         metrics: the Prometheus registry and what is counted in it.
         events: what happens, for whoever listens.
+        processor: held while an image is judged, so that one image gets all cores.
     """
 
     def __init__(self, config: LineConfig, store: Store) -> None:
         """Use `open`."""
         self.config, self.store = config, store
         self.metrics, self.events = Metrics(), Events()
+        self.processor = threading.Lock()
         self._alarms = Alarms(self.events, store)
         self._swaps = Swaps(store)
         self._images = ImageWriter(store, config.store.keep)
-        self._around = Surroundings(
+        around = Surroundings(
             store=store,
             images=self._images,
             events=self.events,
             metrics=self.metrics,
-            processor=threading.Lock(),
+            processor=self.processor,
             unstored=self._send_unstored,
             drifted=self._drifted,
         )
-        self._stations: dict[str, Station] = {}
-        self._cameras = CameraReaders(store.has_source, self._offer, self._camera_changed)
+        self._stations = Stations(around, partial(self._swapped, how="promoted"))
+        self._cameras = CameraReaders(store.has_source, self._stations.offer, self._camera_changed)
         self._sinks = Dispatchers(
             store.outbox, config.device, self._health_record, self._sink_changed
         )
@@ -88,7 +87,7 @@ class Line:
             for part in config.part:
                 beginning = line._swaps.begin(part)
                 beginning.settle()
-                line._add_part(part, config, beginning.live)
+                line._stations.add(part, config, beginning.live)
             line._cameras.take(config.camera)
             line._sinks.take(config.sink)
             line._swaps.forget([part.name for part in config.part])
@@ -102,7 +101,7 @@ class Line:
     @property
     def parts(self) -> Mapping[str, Station]:
         """The stations by the name of their part."""
-        return MappingProxyType(self._stations)
+        return self._stations.by_name
 
     def start(self) -> None:
         """Start scoring: sinks, then cameras."""
@@ -110,8 +109,7 @@ class Line:
         self._images.start()
         self._tidier.start()
         self._sinks.start()
-        for station in self._stations.values():
-            station.start()
+        self._stations.start()
         self._cameras.start()
         self._tell_status()
 
@@ -120,8 +118,7 @@ class Line:
         self._is_stopping = True
         self._tell_status()
         self._cameras.stop()
-        for station in self._stations.values():
-            station.drain()
+        self._stations.drain()
         self._images.close()
         self._sinks.drain(_DRAIN_S)
 
@@ -190,16 +187,13 @@ class Line:
 
         Those of the last two results of each part are, whether they are kept or not.
         """
-        for station in self._stations.values():
-            if (found := station.recent_image(result_id)) is not None:
-                return found
-        return self.store.image(result_id)
+        return self._stations.recent_image(result_id) or self.store.image(result_id)
 
     # -- how it is -----------------------------------------------------------------------------
 
     def status(self) -> dict[str, Any]:
         """JSON: state, version, parts, cameras, sinks, store."""
-        stations = list(self._stations.values())
+        stations = list(self.parts.values())
         cameras = self._cameras.to_record({part.camera: part.fault for part in stations})
         sinks = self._sinks.to_record(self.store.memory.operated_s)
         store = self.store.status()
@@ -233,8 +227,7 @@ class Line:
 
     def makes_progress(self) -> bool:
         """Whether no image is in hand for so long that scoring must hang."""
-        stations = self._stations.values()
-        return all(part.is_alive and part.stuck_s < _STUCK_S for part in stations)
+        return self._stations.make_progress()
 
     # -- artifacts and people ------------------------------------------------------------------
 
@@ -299,13 +292,16 @@ class Line:
         """
         with self._reloading:
             self._require_same_house(config)
-            beginnings = {part.name: self._begin_again(part) for part in config.part}
+            beginnings = {
+                part.name: self._swaps.begin(part, now=self._stations.loaded(part), must=True)
+                for part in config.part
+            }
             self._sinks.take(config.sink)  # the last that can fail
             for beginning in beginnings.values():
                 beginning.settle()
             lives = {name: beginning.live for name, beginning in beginnings.items()}
             before, self.config = self.config, config
-            self._reload_parts(before, lives)
+            self._stations.reload(before, config, lives)
             self._cameras.take(config.camera)
             self._images.keep = config.store.keep
             self.store.keep(config.store)
@@ -321,58 +317,12 @@ class Line:
         if same != (mine.reserve_bytes, mine.budget_bytes, mine.most_results):
             raise ConfigError("[store] has changed, which takes a restart; [store.keep] does not")
 
-    def _begin_again(self, part: PartConfig) -> Beginning:
-        """What is to judge a part: what judges it now, unless its settings have changed."""
-        station = self._stations.get(part.name)
-        loaded = ("engine", "threads")
-        is_same = station is not None and all(
-            getattr(station.config, name) == getattr(part, name) for name in loaded
-        )
-        now = station.live if station is not None and is_same else None
-        return self._swaps.begin(part, now=now, must=True)
-
-    def _reload_parts(self, before: LineConfig, lives: Mapping[str, Live]) -> None:
-        known = {part.name: part for part in before.part}
-        modes = {camera.name: camera.mode for camera in before.camera}
-        for part in self.config.part:
-            live, old = lives[part.name], self._stations.get(part.name)
-            same_mode = part.camera is None or (
-                modes.get(part.camera) == self.config.camera_named(part.camera).mode
-            )
-            if old is not None and known[part.name] == part and same_mode:
-                if old.live.sha256 != live.sha256:
-                    old.swap(live)
-                    self._swapped(part.name, live.sha256, "promoted")
-                continue
-            self._add_part(part, self.config, live)
-            self._stations[part.name].start()
-            if old is not None:
-                old.drain()
-        for name in [name for name in self._stations if name not in lives]:
-            self._stations.pop(name).drain()
-
-    # -- making --------------------------------------------------------------------------------
-
-    def _add_part(self, part: PartConfig, config: LineConfig, live: Live) -> None:
-        mode = None if part.camera is None else config.camera_named(part.camera).mode
-        self._stations[part.name] = Station(part, live, self._around, mode)
-        self.metrics.expect(part.name)
-
     # -- what happens --------------------------------------------------------------------------
 
     def _station(self, part: str) -> Station:
         if self._is_stopping:
             raise EdgeADError("the line is stopping; ask again when it is back")
-        try:
-            return self._stations[part]
-        except KeyError:
-            known = ", ".join(sorted(self._stations))
-            raise ConfigError(f"there is no part {part!r}; there are: {known}") from None
-
-    def _offer(self, camera: str, frame: Frame, wait: bool) -> None:
-        for station in list(self._stations.values()):
-            if station.camera == camera:
-                station.offer(frame, wait=wait)
+        return self._stations.named(part)
 
     def _send_unstored(self, result: Result) -> None:
         self._sinks.send_unstored(result.to_record())
@@ -405,7 +355,7 @@ class Line:
     def _swapped(self, part: str, sha256: str, how: str) -> None:
         self.metrics.swapped(part, how)
         self.events.publish("artifact", {"part": part, "sha256": sha256, "state": "live"})
-        self._swaps.forget(list(self._stations))
+        self._swaps.forget(list(self.parts))
 
     def _refused(self, part: str, error: str) -> None:
         self.metrics.swapped(part, "refused")
@@ -425,8 +375,7 @@ class Line:
         while not self._stopped.wait(_TIDY_EVERY_S):
             try:
                 self.store.tidy()
-                for station in list(self._stations.values()):
-                    station.drift.save()
+                self._stations.save_drift()
             except (OSError, sqlite3.Error) as exc:
                 _LOG.warning("the store cannot be tidied: %s", exc)
 

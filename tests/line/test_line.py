@@ -129,7 +129,7 @@ def test_scores_that_shift_are_an_alarm_that_is_counted_and_survives_a_restart(
 
 def test_a_queue_that_is_full_is_an_error_that_is_counted(settings, opened, good, wait_until):
     line = opened(settings({"queue": 1}))
-    with line._around.processor:  # the detector is busy
+    with line.processor:  # the detector is busy
         first = threading.Thread(target=line.score, args=("plate", good))
         second = threading.Thread(target=line.score, args=("plate", good))
         first.start()
