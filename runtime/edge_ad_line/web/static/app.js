@@ -91,9 +91,10 @@ async function readStatus() {
   if (app.status) drawProblems();
 }
 
-function onEvent(kind, record) {
+async function onEvent(kind, record) {
   heardAt = performance.now();
-  if (kind === 'alarm' || kind === 'artifact') readStatus();
+  // the view draws what the status says: with the one before, the artifact before would have no "Roll back"
+  if (kind === 'alarm' || kind === 'artifact') await readStatus();
   shown?.event?.(kind, record);
 }
 
