@@ -50,6 +50,7 @@ _FILES = 8
 _TASK_IMAGES = 8
 _NOISE = 0.1  # of the standard deviation of each channel
 _CHUNK = 16_384
+_PER_IMAGE = 32  # rows: an image is a number in the driver's memory
 
 
 def main() -> None:
@@ -163,7 +164,7 @@ def written(folder: Path, rows: int) -> FileRows:
     if not real.exists():
         np.save(real, magnetic_tile_features())
     features = np.load(real, mmap_mode="r")
-    each = rows // _FILES
+    each = rows // _FILES // _PER_IMAGE * _PER_IMAGE
     paths = [folder / f"{rows}.{i}.npy" for i in range(_FILES)]
     noise = _NOISE * features[:_CHUNK].std(axis=0)
     for number, path in enumerate(paths):
@@ -178,8 +179,8 @@ def written(folder: Path, rows: int) -> FileRows:
             again = (at >= len(features))[:, np.newaxis]
             drawn = rng.standard_normal(chunk.shape, dtype=np.float32)
             array[start : start + len(at)] = chunk + again * noise * drawn
-    counts = tuple(tuple(range(each)) for _ in paths)
-    return FileRows(tuple(paths), counts, 1, features.shape[1])
+    images = tuple(tuple(range(each // _PER_IMAGE)) for _ in paths)
+    return FileRows(tuple(paths), images, _PER_IMAGE, features.shape[1])
 
 
 def measure_features(cluster: Cluster, folder: Path, images: int, repeats: int) -> dict[str, Any]:
