@@ -30,8 +30,8 @@ def section(record: dict[str, Any]) -> str:
         "Real patch features of magnetic tiles, past the first 250,880 repeated with noise, 384 wide, in files; greedy picks "
         "after a projection to 128. One machine (`greedy_coreset`) and two workers on Ray share the same two cores, one thread a "
         "worker, so the time of the workers is the overhead and no gain. It includes starting them and reading their files. Then "
-        "one of the workers is killed at a random round. The driver's peak is the anonymous memory of the process that picks, torch and Ray included. Others used the machine "
-        f"meanwhile (load average {min(loads):.0f} to {max(loads):.0f}), so that seconds say little; rounds, bytes and picks do not depend on that.\n\n"
+        "one of the workers is killed at a random round. The driver's peak is the anonymous memory of the process that picks, torch and Ray included. The "
+        f"load average was {min(loads):.1f} to {max(loads):.1f}, most of it the benchmark's own.\n\n"
         + table(
             [
                 "patches",
