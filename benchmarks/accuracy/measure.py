@@ -7,8 +7,8 @@ of the patches by the greedy rule. The rest is as it comes:
 - ``inspection``: patchcore-inspection's convention, in edge_ad. Images are made 256 px and cut to
   224, patches have 1,024 numbers, distances are squared, and equation 7 is left out.
 - ``anomalib``: anomalib's PatchCore with its own preprocessing and maps, in an environment of its
-  own. Its coreset would take hours. The patches that it chooses from are therefore handed to the
-  greedy rule of edge_ad, and those that are chosen are its memory bank.
+  own. Its coreset would take an hour and more. The patches that it chooses from are therefore
+  handed to the greedy rule of edge_ad, and those that are chosen are its memory bank.
 
 Neither of the latter says how to set a threshold without defects. Theirs is what edge_ad's
 ``--calibration split`` does: a detector of 80% of the good images, whose scores of the other 20%

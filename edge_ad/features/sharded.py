@@ -37,7 +37,7 @@ from edge_ad_runtime.progress import ProgressBar
 
 _LEAST_SENT = 1_024  # rows that a shard sends in a round, at least
 _ROUNDS = 24  # about so many rounds are aimed at: more rows are sent where fewer were picked
-_MOST_AT_ONCE = 196_608  # rows that this process holds of a round, 101 MB at d* = 128
+_MOST_AT_ONCE = 262_144  # rows that this process holds of a round, 135 MB at d* = 128
 _REPLAYED = 16_384  # picks that a shard is told of at once
 
 
@@ -160,9 +160,9 @@ class Gathering:
         self.traffic.rounds += 1
         self.traffic.received_bytes += sum(answer.nbytes for answer in answers)
         rows = np.concatenate([answer.rows for answer in answers])
+        vectors = np.concatenate([answer.vectors for answer in answers])
         bounds = np.concatenate([answer.bounds for answer in answers])
         level = max(answer.level for answer in answers)
-        vectors = _joined(answers)
         left = self.n_select - len(self.chosen)
         if not bounds.any():  # only copies of chosen rows are left
             self.take(rows[:left], vectors[:left])
@@ -230,19 +230,6 @@ class Gathering:
 
     def __exit__(self, *error: object) -> None:
         self.workers.__exit__(*error)
-
-
-def _joined(answers: list[Leaders]) -> NDArray[np.floating]:
-    """The vectors of all answers. Each answer is let go of once it is copied: they are large."""
-    first = answers[0].vectors
-    joined = np.empty((sum(len(answer.rows) for answer in answers), *first.shape[1:]), first.dtype)
-    del first
-    end = len(joined)
-    while answers:
-        vectors = answers.pop().vectors
-        joined[end - len(vectors) : end] = vectors
-        end -= len(vectors)
-    return joined
 
 
 @dataclass(frozen=True)
