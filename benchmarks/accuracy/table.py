@@ -43,7 +43,7 @@ def section(record: dict[str, Any]) -> str:
     ]
     return (
         "## Detectors as they come, on equal terms\n\n"
-        "The same good images, test images and ImageNet ResNet18 (layers 2 and 3), a 10% bank; everything else is what each does by itself: "
+        "The same good images, test images and ImageNet ResNet18 (layers 2 and 3), a 10% bank; everything else is what each does by itself, but that pixels are those of the images for all: "
         "edge_ad takes the whole image at 224 px, patchcore-inspection's convention (in edge_ad) 224 px cut from 256, anomalib's detector the whole image at 256 px. "
         "Thresholds are from good images alone. edge_ad's is from all of them, each left out in turn. The others have no such threshold, so theirs is from a fifth of the good "
         "images, held out of a second detector; *rejected* are the good test images above the one of 5%. A rate in brackets is the smallest that so few images support, "
