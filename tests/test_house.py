@@ -125,7 +125,7 @@ EXPORT = {
     "graph": set(),
     "precision": {"graph", "settings"},
     "search": {"graph", "settings"},
-    "proof": {"settings"},
+    "proof": {"compiled_network", "settings"},
     "compiled_network": {"graph", "precision", "settings"},
     "member": {"compiled_network", "graph", "proof", "search", "settings"},
     "manifest": {"graph", "proof", "settings"},

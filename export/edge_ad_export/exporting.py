@@ -86,8 +86,7 @@ def export(
             ensemble = join([network.fitted for network in networks])
             loss = _tolerable_loss(exact, ensemble, networks, config, progress=progress)
         calibration = ensemble.calibration(config.threshold)
-        runs = [network.run for network in networks]
-        references = make_references(ensemble, runs, exact, calibration.threshold, config)
+        references = make_references(ensemble, networks, exact, calibration.threshold, config)
         steps.update()
         entries = []
         for i, network in enumerate(networks):

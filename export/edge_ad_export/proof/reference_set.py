@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from edge_ad.fitting.ensemble import Ensemble
 from edge_ad.fitting.reference_detector import ReferenceDetector
 from edge_ad.fitting.reference_regions import reference_regions
-from edge_ad.networks.run import Run
+from edge_ad.methods.judge import Judge
 from edge_ad.synthetic.damage import KINDS, damage
+from edge_ad_export.compiled_network import CompiledNetwork
 from edge_ad_export.settings import ExportConfig
 from edge_ad_runtime.artifact.folder import REFERENCE_VALUES
 from edge_ad_runtime.artifact.schema import ReferenceImage
@@ -56,7 +57,7 @@ class Reference:
 
 def make_references(
     ensemble: Ensemble,
-    runs: Sequence[Run],
+    networks: Sequence[CompiledNetwork],
     exact: Ensemble,
     threshold: float,
     config: ExportConfig,
@@ -64,17 +65,17 @@ def make_references(
     """Good held-out images as the camera gave them, each followed by a damaged copy.
 
     Of all kinds of damage the one with the highest score is taken, so that scores above the
-    threshold are exercised too.
+    threshold are exercised too. The device's own head chooses it: the slow truth would take most
+    of an export's time for copies that are not kept.
 
     Args:
         ensemble: what is exported.
-        runs: the ensemble's networks, as they are exported.
+        networks: the ensemble's networks, as they are exported.
         exact: the float32 members. In float32 this is ``ensemble`` itself.
         threshold: the artifact's.
         config: the settings, which say how many images are made and with which seed.
     """
-    pairs = zip(ensemble.members, runs, strict=True)
-    detectors = [ReferenceDetector(member, run) for member, run in pairs]
+    detectors = [ReferenceDetector(network.fitted, network.run) for network in networks]
     reduced = exact is not ensemble
     exact_detectors = [ReferenceDetector(member) for member in exact.members if reduced]
 
@@ -105,18 +106,29 @@ def make_references(
             regions=None if decisive is None else reference_regions(decisive, threshold, placement),
         )
 
+    judges = [Judge(network.run, network.lowered, preprocessing.size) for network in networks]
+
+    def quick_score(image: RGBImage) -> float:
+        preprocessed = preprocessing.apply(image)
+        return _mean([judge.score(preprocessed) for judge in judges], ensemble)
+
     rng = np.random.default_rng(config.seed)
     references = []
     for i, image in enumerate(ensemble.members[0].originals[: config.reference_images]):
         references.append(reference(i, "none", image))
-        damaged = [reference(i, kind, damage(image, kind, rng)[0]) for kind in KINDS]
-        references.append(max(damaged, key=lambda reference: reference.score))
+        damaged = {kind: damage(image, kind, rng)[0] for kind in KINDS}
+        worst = max(KINDS, key=lambda kind: quick_score(damaged[kind]))
+        references.append(reference(i, worst, damaged[worst]))
     return references
 
 
 def _score(traces: Sequence[dict[str, NDArray[Any]]], ensemble: Ensemble) -> float:
-    pairs = zip(traces, ensemble.scales, strict=True)
-    return float(np.mean([float(trace["score"]) / scale for trace, scale in pairs]))
+    return _mean([float(trace["score"]) for trace in traces], ensemble)
+
+
+def _mean(scores: Sequence[float], ensemble: Ensemble) -> float:
+    """The ensemble's score from its members' own."""
+    return float(np.mean([s / scale for s, scale in zip(scores, ensemble.scales, strict=True)]))
 
 
 def write_references(folder: Path, references: list[Reference]) -> None:

@@ -14,9 +14,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -42,9 +40,9 @@ from edge_ad_runtime.search.hnsw import HnswSearch
 
 _CODE_DIMENSIONS = (47, 63, 127)  # with the length left out, multiples of what SIMD takes at once
 _EF_SEARCHES = (4, 6, 8, 12, 16, 24, 32, 64, 128)
-_CANDIDATES = (4, 8)
-_ROUNDS = (1, 2)
-_IMAGES = 12  # the images that trials are measured on
+_CANDIDATES = (8, 4)
+_ROUNDS = (2, 1)
+_IMAGES = 8  # the images that trials are measured on
 _PAUSE_S = 0.05  # between the images of the last comparison
 _WORTHWHILE = 0.8  # of the exact search's time at most, for a map that is not exact and more files
 
@@ -127,21 +125,25 @@ class _Job:
 
 
 def _trials(job: _Job) -> Iterator[_Trial]:
-    """For each code dimension, try settings of rising breadth until the error is small enough.
+    """Settings of rising breadth, for codes of the middle dimension and then perhaps of another.
 
-    The files of each dimension are left in a folder named for it. Indexes are built beside one
-    another, each by one thread. The largest codes take longest to build and to compare, so that
-    they are tried only where no smaller ones are within tolerance.
+    An index takes as long to build as its trials. So wider codes are tried only where no breadth is
+    within tolerance, and narrower ones where the smallest is: codes that need a broader search than
+    that need one broader still if they are narrower.
     """
-    dimensions = sorted({min(d, job.bank.shape[1]) for d in _CODE_DIMENSIONS})
-    for group in filter(None, (dimensions[:-1], dimensions[-1:])):
-        of_each = [_settings(job, dimension) for dimension in group]
-        with ThreadPoolExecutor(len(group)) as builders:
-            list(builders.map(partial(_build, job), of_each))
-        trials = [trial for settings in of_each for trial in _trials_of_index(job, settings)]
-        yield from trials
-        if any(trial.error <= job.config.map_tolerance for trial in trials):
-            return
+    narrow, middle, wide = (min(d, job.bank.shape[1]) for d in _CODE_DIMENSIONS)
+    trials = list(_trials_of_index(job, middle))
+    yield from trials
+    if trials[0].error <= job.config.map_tolerance:
+        other = narrow
+    elif any(trial.error <= job.config.map_tolerance for trial in trials) or _gives_up(
+        job, trials[-1]
+    ):
+        return
+    else:
+        other = wide
+    if other != middle:
+        yield from _trials_of_index(job, other)
 
 
 def _settings(job: _Job, dimension: int) -> HnswSearchRecord:
@@ -156,20 +158,26 @@ def _settings(job: _Job, dimension: int) -> HnswSearchRecord:
     )
 
 
-def _build(job: _Job, settings: HnswSearchRecord) -> None:
+def _trials_of_index(job: _Job, dimension: int) -> Iterator[_Trial]:
+    """Build an index, in a folder of its own, and try breadths until the error is small enough."""
+    settings = _settings(job, dimension)
     build_index(job.bank, settings, job.config.seed, _folder(job, settings))
-
-
-def _trials_of_index(job: _Job, settings: HnswSearchRecord) -> Iterator[_Trial]:
     search = _opened(job, settings)
     for ef in (ef for ef in _EF_SEARCHES if ef >= job.head.scoring.neighbours):
-        trials = list(_trials_of_breadth(job, search, replace(settings, ef_search=ef)))
-        yield from trials
-        if any(t.error <= job.config.map_tolerance for t in trials) or (
-            job.config.search == "auto" and min(t.ms for t in trials) > job.exact.ms
-        ):
+        trials = _trials_of_breadth(job, search, replace(settings, ef_search=ef))
+        thorough = next(trials)
+        yield thorough
+        if thorough.error <= job.config.map_tolerance:
+            yield from trials
+            break
+        if _gives_up(job, thorough):  # the others of this breadth would miss it by more
             break
     search.close()
+
+
+def _gives_up(job: _Job, trial: _Trial) -> bool:
+    """Whether a broader search is not worth a trial: this one takes longer than the exact one."""
+    return job.config.search == "auto" and trial.ms > job.exact.ms
 
 
 def _folder(job: _Job, settings: HnswSearchRecord) -> Path:
@@ -206,6 +214,7 @@ def _as_on_a_line(job: _Job, settings: HnswSearchRecord) -> tuple[float, float]:
 def _trials_of_breadth(
     job: _Job, search: HnswSearch, settings: HnswSearchRecord
 ) -> Iterator[_Trial]:
+    """The most thorough first, each when it is asked for."""
     for candidates, rounds in product(_CANDIDATES, _ROUNDS):
         if candidates > settings.ef_search:
             continue
