@@ -73,6 +73,7 @@ bench: .venv/.ready ## measure on real data (needs EDGE_AD_DATA); records in ben
 	$(BIN)/python -m benchmarks.peers.measure
 	$(BIN)/python -m benchmarks.paper.measure "$$EDGE_AD_DATA/data" \
 		--weights resnet18="$$EDGE_AD_DATA/weights/resnet18_imagenet_layers1-3.safetensors"
+	$(BIN)/python -m benchmarks.waits.measure
 	$(BIN)/python -m benchmarks.together.measure
 	$(BIN)/python -m benchmarks.robustness.measure
 	$(BIN)/python -m benchmarks.line.measure

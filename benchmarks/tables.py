@@ -31,7 +31,9 @@ from benchmarks.robustness import table as robustness
 from benchmarks.scale import table as scale
 from benchmarks.search import table as search
 from benchmarks.search import tried_table as tried
+from benchmarks.settings import table as settings
 from benchmarks.together import table as together
+from benchmarks.waits import table as waits
 
 _INTRO = """# Benchmarks
 
@@ -58,12 +60,14 @@ _SECTIONS = {  # by the record's name, in the page's order
     "accuracy": accuracy.section,
     "calibration": calibration.section,
     "calibration_cost": calibration.section_of_cost,
+    "settings": settings.section,
     "backbones": backbones.section,
     "edge": edge.section,
     "engines": engines.section,
     "int8": int8.section,
     "peers": peers.section,
     "together": together.section,
+    "waits": waits.section,
     "before": before.section,
     "robustness": robustness.section,
     "line": line.section,
