@@ -90,6 +90,7 @@ def candidates() -> dict[str, PatchCoreConfig]:
     found["EfficientNet-Lite0, three stages"] = replace(lite, layers=(1, 2, 3), stride=2)
     found["EfficientNet-Lite0, 256 px"] = replace(lite, size=(256, 256))
     found["EfficientNet-Lite0, two taps, 256 px"] = replace(lite, taps=2, size=(256, 256))
+    found["EfficientNet-Lite0, whitened, 256 px"] = replace(lite, whiten=True, size=(256, 256))
     return found
 
 
