@@ -10,14 +10,13 @@ import numpy as np
 from benchmarks.harness.datasets import DataSet, read_data_set
 from benchmarks.harness.record import data_root
 from benchmarks.settings.drawn import DRAWN, write_set
-from edge_ad.synthetic.parts import write_parts
 
 _PHOTOGRAPHED = {
     "magnetic tile": "magnetic-tile",
     "hazelnut, reduced": "mvtec-mini/hazelnut_reduced",
     "transistor, reduced": "mvtec-mini/transistor_reduced",
 }
-SETS = (*_PHOTOGRAPHED, "plates", *DRAWN)
+SETS = (*_PHOTOGRAPHED, *DRAWN)
 MOST_GOOD = 300  # images are learned from: the peers' ways take minutes with more
 
 
@@ -26,10 +25,7 @@ def read_set(name: str, scratch: Path) -> DataSet:
     if name in _PHOTOGRAPHED:
         return _with_most(read_data_set(data_root() / "data" / _PHOTOGRAPHED[name]))
     folder = scratch / name
-    if name in DRAWN:
-        write_set(name, folder, good=100)
-    else:
-        write_parts(folder, good=100, test_good=30, per_defect=9)
+    write_set(name, folder, good=100)
     return read_data_set(folder)
 
 

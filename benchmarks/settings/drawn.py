@@ -1,7 +1,8 @@
-"""Drawn boards with small defects, and drawn screws that lie in all directions, in MVTec's layout.
+"""Drawn parts with masks, in MVTec's layout: boards with small defects, screws, and plates.
 
 A board is 640 px of traces and vias, photographed up to 12 px aside; its defects are 6 to 14 px. A
-screw is 350 px long in an image of 512 px.
+screw is 350 px long in an image of 512 px, and lies in any direction. The plates are those of
+`edge_ad.synthetic.parts`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ad.synthetic.parts import write_parts
 from edge_ad_runtime.images import write_png
 
 Grey = NDArray[np.uint8]
@@ -62,18 +64,23 @@ def screw(kind: str | None, rng: np.random.Generator) -> Drawn:
     return _photograph(np.asarray(scene, np.float64), rng), (255 * (turned > 0)).astype(np.uint8)
 
 
-DRAWN: dict[
+_PLATES = "plates"
+# what draws an image, the kinds of defect, and how many images of each there are
+_DRAWN_HERE: dict[
     str, tuple[Callable[[str | None, np.random.Generator], Drawn], tuple[str, ...], int]
 ] = {
     "boards": (board, tuple(_FILLED), 6),
     "screws": (screw, ("thread", "scratch", "tip"), 12),
 }
-"""What draws an image, the kinds of defect, and how many images of each there are."""
+DRAWN = (*_DRAWN_HERE, _PLATES)
 
 
 def write_set(name: str, folder: Path, *, good: int = 60, test_good: int = 30) -> None:
     """Draw a set of `DRAWN`, the same each time."""
-    draw, kinds, of_each = DRAWN[name]
+    if name == _PLATES:
+        write_parts(folder, good=good, test_good=test_good, per_defect=9)
+        return
+    draw, kinds, of_each = _DRAWN_HERE[name]
     rng = np.random.default_rng(1)
     for place, count in (("train/good", good), ("test/good", test_good)):
         for i in range(count):

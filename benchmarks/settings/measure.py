@@ -34,7 +34,6 @@ from edge_ad.methods.judge import Judge
 from edge_ad.networks.run import TorchRun
 from edge_ad.suggesting.settings import SuggestSettings
 from edge_ad.suggesting.suggest import Suggestion, suggest
-from edge_ad.synthetic.parts import write_parts
 
 _RECORD = "settings"
 
@@ -95,16 +94,13 @@ def _key(config: PatchCoreConfig) -> str:
 
 
 def _names() -> list[str]:
-    return [*DRAWN, "plates", "hazelnut_reduced", "transistor_reduced"]
+    return [*DRAWN, "hazelnut_reduced", "transistor_reduced"]
 
 
 def _folder(name: str, scratch: Path) -> Path:
-    if name in DRAWN:
-        write_set(name, scratch / name)
-    elif name == "plates":
-        write_parts(scratch / name, good=60, test_good=30, per_defect=9)
-    else:
+    if name not in DRAWN:
         return data_root() / "data/mvtec-mini" / name
+    write_set(name, scratch / name)
     return scratch / name
 
 
