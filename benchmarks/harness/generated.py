@@ -32,6 +32,6 @@ def _scored(category: Category, config: FitSettings) -> float:
     run = TorchRun(network)
     kept = method.gather(run, good, config, progress=False).kept
     judge = Judge(run, method.lower(network, kept, config), config.size)
-    scores = [judge.score(image) for image in category.test]
+    scores = list(judge.scores(category.test))
     judge.head.close()
     return auroc(np.array(scores), category.is_defective)

@@ -165,7 +165,7 @@ def _scored(
     learned = fit_again(fitted, row.learned(row.graph))
     lowered = learned.lower(learned.network())
     judge = Judge(row.opened(row.graph), lowered, fitted.config.size)
-    scores = [judge.score(image[0]) for image in images]
+    scores = list(judge.scores(image[0] for image in images))
     return {"image_auroc": auroc(np.array(scores), is_defective), "scores": scores}
 
 

@@ -122,7 +122,7 @@ def _measured(config: EnergyConfig, read: Callable[[], Images]) -> Found:
     scores = {}
     for score in SCORES:
         judge = Judge(run, METHOD.lower(network, kept, replace(config, score=score)), config.size)
-        values = np.array([judge.score(image) for image in (*held_out, *damaged)])
+        values = np.array(list(judge.scores((*held_out, *damaged))))
         scores[score] = auroc(values, is_damaged)
     maps = np.stack([_map(judge, image) for image in damaged])
     return {

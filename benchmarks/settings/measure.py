@@ -74,8 +74,8 @@ def whole_fit(config: PatchCoreConfig, good: list[Path], test: list[TestImage]) 
     fitted = fit(good, config)
     network = fitted.network()
     judge = Judge(TorchRun(network), fitted.lower(network), config.size)
-    scores = [judge.score(load_preprocessed(i.path, config.preprocessing)) for i in test]
-    return auroc(np.array(scores), np.array([image.is_defective for image in test]))
+    scores = judge.scores(load_preprocessed(i.path, config.preprocessing) for i in test)
+    return auroc(np.array(list(scores)), np.array([image.is_defective for image in test]))
 
 
 def _figures(found: Suggestion, aurocs: dict[str, float], best: float) -> dict[str, Any]:

@@ -180,8 +180,8 @@ def _learn(
         return _learned(gathered, scores)
     judge = Judge(run, method.lower(network, gathered.kept, config), config.size)
     bar = ProgressBar(held_out, desc="threshold", unit="image", disable=not progress)
-    scores = {path: judge.score(load_preprocessed(path, config.preprocessing)) for path in bar}
-    return _learned(gathered, scores)
+    found = judge.scores(load_preprocessed(path, config.preprocessing) for path in bar)
+    return _learned(gathered, dict(zip(held_out, found, strict=True)))
 
 
 def _learned(gathered: Gathered, scores: dict[Path, float]) -> _Learned:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,8 @@ from edge_ad.networks.run import Run
 from edge_ad_runtime.heads import Arrays, Opening, open_head
 from edge_ad_runtime.heads.in_memory import InMemory
 from edge_ad_runtime.heads.stages import own_stages
+
+_AT_ONCE = 8  # images whose outputs are held in memory
 
 
 class Judge:
@@ -34,6 +38,18 @@ class Judge:
     def score(self, preprocessed: NDArray[np.uint8]) -> float:
         """The score of one image, ``(H, W, 3)`` and already of the network's size."""
         return self.head.judge(self._outputs(preprocessed), with_map=False).score
+
+    def scores(self, preprocessed: Iterable[NDArray[np.uint8]]) -> Iterator[float]:
+        """The scores of many images, in order.
+
+        A few go through the network before the head judges them. One by one, the threads of the
+        network and those of the head's matrix products would wait for one another, which takes 1.7
+        times as long.
+        """
+        images = iter(preprocessed)
+        while outputs := [self._outputs(image) for image in islice(images, _AT_ONCE)]:
+            for each in outputs:
+                yield self.head.judge(each, with_map=False).score
 
     def stages(self, preprocessed: NDArray[np.uint8]) -> tuple[Arrays, float]:
         """The values of the stages before the map, by name, and the score."""

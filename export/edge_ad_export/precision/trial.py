@@ -43,4 +43,4 @@ class Trial:
         images = GoodImages.in_memory(self._learned_from, config.preprocessing)
         kept = method.gather(run, images, config, progress=False).kept
         judge = Judge(run, method.lower(self._network, kept, config), config.size)
-        return np.array([judge.score(image) for image in self._queries])
+        return np.array(list(judge.scores(self._queries)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,16 +108,18 @@ def make_references(
 
     judges = [Judge(network.run, network.lowered, preprocessing.size) for network in networks]
 
-    def quick_score(image: RGBImage) -> float:
-        preprocessed = preprocessing.apply(image)
-        return _mean([judge.score(preprocessed) for judge in judges], ensemble)
+    def quick_scores(images: Iterable[RGBImage]) -> list[float]:
+        preprocessed = [preprocessing.apply(image) for image in images]
+        of_each = zip(*(judge.scores(preprocessed) for judge in judges), strict=True)
+        return [_mean(scores, ensemble) for scores in of_each]
 
     rng = np.random.default_rng(config.seed)
     references = []
     for i, image in enumerate(ensemble.members[0].originals[: config.reference_images]):
         references.append(reference(i, "none", image))
         damaged = {kind: damage(image, kind, rng)[0] for kind in KINDS}
-        worst = max(KINDS, key=lambda kind: quick_score(damaged[kind]))
+        scores = dict(zip(damaged, quick_scores(damaged.values()), strict=True))
+        worst = max(scores, key=lambda kind: scores[kind])
         references.append(reference(i, worst, damaged[worst]))
     return references
 

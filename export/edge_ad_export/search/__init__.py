@@ -29,7 +29,7 @@ from edge_ad_runtime.errors import ConfigError, ExportError
 from edge_ad_runtime.heads.gallery_images import GALLERY
 from edge_ad_runtime.heads.patch_search import BANK, FEATURES
 
-_HELD_OUT_QUERIES = 8
+_HELD_OUT_QUERIES = 4
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
