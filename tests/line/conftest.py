@@ -28,7 +28,7 @@ STAIN = TINY / "reference/0-stain.png"
 def wait_until():
     """Wait for what threads do, and fail if they do not."""
 
-    def wait(is_true, timeout_s=10.0):
+    def wait(is_true, timeout_s=30.0):
         until = time.monotonic() + timeout_s
         while not is_true():
             assert time.monotonic() < until, "it did not come"
