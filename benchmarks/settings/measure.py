@@ -12,16 +12,21 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.harness.clock import seconds
 from benchmarks.harness.record import (
     add_draft_option,
+    add_only_option,
     check_tree,
     data_root,
     imagenet_resnet18,
+    measure_missing,
     read_record,
     write_record,
 )
@@ -33,40 +38,55 @@ from edge_ad.images.labelled import TestImage, list_test_images
 from edge_ad.methods.judge import Judge
 from edge_ad.networks.run import TorchRun
 from edge_ad.suggesting.settings import SuggestSettings
-from edge_ad.suggesting.suggest import Suggestion, suggest
+from edge_ad.suggesting.suggest import suggest
 
 _RECORD = "settings"
+NAMES = (*DRAWN, "hazelnut_reduced", "transistor_reduced")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--only", nargs="+", help="some of the sets, by their names")
+    add_only_option(parser)
     add_draft_option(parser)
     options = parser.parse_args()
     commit = check_tree(draft=options.draft)
-    content = {key: value for key, value in read_record(_RECORD).items() if key in _names()}
+    found: dict[str, Any] = read_record(_RECORD).get("found", {})
     with tempfile.TemporaryDirectory() as scratch:
-        for name in options.only or _names():
-            if name not in content:  # recorded one by one: each takes long
-                content[name] = measure(_folder(name, Path(scratch)))
-                print(name, {k: v for k, v in content[name].items() if k != "grid"}, flush=True)
-                write_record(_RECORD, commit, content)
+        tasks = [
+            (f"{name} | {part}", partial(_measured, measured, name, Path(scratch)))
+            for name in NAMES
+            for part, measured in (("suggested", suggested), ("grid", grid))
+        ]
+        measure_missing(
+            found, tasks, options.only, lambda: write_record(_RECORD, commit, {"found": found})
+        )
 
 
-def measure(folder: Path) -> dict[str, Any]:
-    """The grid's AUROCs, and how far the suggested settings are below the best."""
-    good, test = list_images(folder / "train/good"), list_test_images(folder)
+def suggested(good: list[Path], test: list[TestImage]) -> dict[str, Any]:
+    """The settings that are suggested by good images alone, and by labels."""
     asked = SuggestSettings(weights=imagenet_resnet18())
-    by_good, by_labels = suggest(good, (), asked), suggest(good, test, asked)
-    grid = {_key(each.trial.config): each.trial.config for each in by_labels.ranked}
-    aurocs = {key: whole_fit(config, good, test) for key, config in grid.items()}
-    best = max(aurocs.values())
+    seconds_s, by_labels = seconds(lambda: suggest(good, test, asked))
+    by_good = suggest(good, (), asked)
     return {
-        "grid": aurocs,
-        "best": best,
-        "by_good_images": _figures(by_good, aurocs, best),
-        "by_labels": _figures(by_labels, aurocs, best),
+        "by_good_images": _key(by_good.config),
+        "by_labels": _key(by_labels.config),
+        "held_apart_auroc": by_labels.held_apart_auroc,
+        "seconds": seconds_s,
     }
+
+
+def grid(good: list[Path], test: list[TestImage]) -> dict[str, float]:
+    """The image AUROC of a whole fit with each setting that may be suggested."""
+    asked = SuggestSettings(weights=imagenet_resnet18())
+    ranked = suggest(good, (), asked).ranked  # which gives each its coreset fraction
+    return {_key(each.trial.config): whole_fit(each.trial.config, good, test) for each in ranked}
+
+
+def _measured(
+    measured: Callable[[list[Path], list[TestImage]], Any], name: str, scratch: Path
+) -> Any:
+    folder = _folder(name, scratch)
+    return measured(list_images(folder / "train/good"), list_test_images(folder))
 
 
 def whole_fit(config: PatchCoreConfig, good: list[Path], test: list[TestImage]) -> float:
@@ -78,29 +98,16 @@ def whole_fit(config: PatchCoreConfig, good: list[Path], test: list[TestImage]) 
     return auroc(np.array(list(scores)), np.array([image.is_defective for image in test]))
 
 
-def _figures(found: Suggestion, aurocs: dict[str, float], best: float) -> dict[str, Any]:
-    key = _key(found.config)
-    return {
-        "suggested": key,
-        "auroc": aurocs[key],
-        "below_best": best - aurocs[key],
-        "held_apart_auroc": found.held_apart_auroc,
-    }
-
-
 def _key(config: PatchCoreConfig) -> str:
     layers = ",".join(map(str, config.layers))
     return f"{config.backbone} {config.size[0]}x{config.size[1]} layers {layers}"
 
 
-def _names() -> list[str]:
-    return [*DRAWN, "hazelnut_reduced", "transistor_reduced"]
-
-
 def _folder(name: str, scratch: Path) -> Path:
     if name not in DRAWN:
         return data_root() / "data/mvtec-mini" / name
-    write_set(name, scratch / name)
+    if not (scratch / name).exists():
+        write_set(name, scratch / name)
     return scratch / name
 
 

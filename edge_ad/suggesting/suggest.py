@@ -24,7 +24,7 @@ class Suggestion:
         ranked: all settings, the suggested ones first.
         held_apart_auroc: what choosing by the labels is worth, on images that did not choose. None
             without labels, or with too few.
-        learned: how many good images the small banks were made of.
+        learned: how many good images the banks were made of.
         judged: how many images were judged.
     """
 
@@ -47,7 +47,7 @@ def suggest(
     found: Callable[[Trial], None] = lambda trial: None,
     progress: bool = False,
 ) -> Suggestion:
-    """Try settings on small banks, and rank them.
+    """Try settings on some of the images, and rank them.
 
     Args:
         good: the files of good images.

@@ -1,7 +1,8 @@
 """One network at one size on all images, and what each choice of its layers makes of them.
 
-The network runs once on each image. Each choice of layers then has its own patches, a small bank,
-and the device's own head, so that scores are those of a fit with a smaller bank.
+The network runs once on each image. Each choice of layers then has its own patches, a bank, and the
+device's own head. The bank has as many rows as a fit of these images would have: with the same
+number for all, the finest grids would have the thinnest banks, and would seem worse than they are.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from edge_ad_runtime.heads.in_memory import InMemory
 from edge_ad_runtime.heads.patch_search import BANK, BANK_NEIGHBOURS, FEATURES
 from edge_ad_runtime.images import RGBImage
 
-_MOST_PATCHES = 12_000  # of all images together: from them the bank is chosen
-_BANK_ROWS = 2_000
+_MOST_PATCHES = 48_000  # of all images together: from them the bank is chosen
+_BANK_ROWS = 8_000  # at most
 _FIT_ROWS = 12_000  # the bank of the fit that is suggested has no more, but at least 1% of patches
 _BYTES_PER_NUMBER = 4
 _FRACTIONS = (0.1, 0.05, 0.03, 0.02, 0.01)
@@ -43,6 +44,7 @@ class Trial:
     Attributes:
         config: the settings, with a coreset fraction for the bank that a fit would have.
         scores: of the sample's images, by the names of its groups.
+        bank_rows: how many rows the bank has that gave them.
         network_ms: the median time of the network in PyTorch.
         search_ms: the time of the exact search in the bank that a fit would have, by estimate.
         megabytes: what the artifact's network and bank take, by estimate.
@@ -50,6 +52,7 @@ class Trial:
 
     config: PatchCoreConfig
     scores: dict[str, NDArray[np.float64]]
+    bank_rows: int
     network_ms: float
     search_ms: float
     megabytes: float
@@ -73,7 +76,7 @@ def trials(
     every = tuple(sorted({layer for config in configs for layer in config.layers}))
     network = LayerMaps(pretrained(replace(configs[0], layers=every))).eval()
     bytes_of = sum(p.numel() for p in network.backbone.parameters()) * _BYTES_PER_NUMBER
-    of_each = [_Choice(config, every, sample.seed) for config in configs]
+    of_each = [_Choice(config, every, sample) for config in configs]
     learned = [configs[0].preprocessing.apply(image) for image in sample.learned]
     for image in learned:
         maps, _ = _maps(network, image)
@@ -97,7 +100,6 @@ def trials(
             {group: np.array(found[i]) for group, found in scores.items()},
             float(np.median(times)),
             bytes_of,
-            sample.images_of_fit,
         )
         for i, choice in enumerate(of_each)
     ]
@@ -114,10 +116,11 @@ def _maps(network: LayerMaps, image: RGBImage) -> tuple[list[Tensor], float]:
 class _Choice:
     """One choice of layers: its patches, its bank and its head."""
 
-    def __init__(self, config: PatchCoreConfig, every: Sequence[int], seed: int) -> None:
+    def __init__(self, config: PatchCoreConfig, every: Sequence[int], sample: Sample) -> None:
         self._config = config
+        self._sample = sample
         self._at = [every.index(layer) for layer in config.layers]
-        self._rng = np.random.default_rng(seed)
+        self._rng = np.random.default_rng(sample.seed)
         self._patches: list[NDArray[np.float32]] = []
         self._whitening: Whitening | None = None
         self._grid = (0, 0)
@@ -140,7 +143,8 @@ class _Choice:
         if self._config.resolved_whiten:
             self._whitening = learn_whitening(patches)
             whiten_in_place(patches, self._whitening)
-        self._rows = min(_BANK_ROWS, len(patches))
+        rows = round(self._fraction * len(self._sample.learned) * self._patches_of_image)
+        self._rows = max(1, min(rows, _BANK_ROWS, len(patches)))
         bank = patches[greedy_coreset(patches, self._rows, seed=self._config.seed)]
         scoring = self._config.scoring
         arrays: dict[str, NDArray[np.generic]] = {BANK: bank}
@@ -173,19 +177,28 @@ class _Choice:
         scores: dict[str, NDArray[np.float64]],
         network_ms: float,
         network_bytes: int,
-        images_of_fit: int,
     ) -> Trial:
         """All that was found, and what a fit with a bank of the usual size would cost."""
-        patches = images_of_fit * self._grid[0] * self._grid[1]
-        fraction = next((f for f in _FRACTIONS if f * patches <= _FIT_ROWS), _FRACTIONS[-1])
-        rows = max(1, round(fraction * patches))
+        patches = self._sample.images_of_fit * self._patches_of_image
+        rows = max(1, round(self._fraction * patches))
         return Trial(
-            config=replace(self._config, coreset_fraction=fraction),
+            config=replace(self._config, coreset_fraction=self._fraction),
             scores=scores,
+            bank_rows=self._rows,
             network_ms=network_ms,
             search_ms=float(np.median(self._search_ms)) * rows / self._rows,
             megabytes=(network_bytes + rows * self._dimension * _BYTES_PER_NUMBER) / 1e6,
         )
+
+    @property
+    def _patches_of_image(self) -> int:
+        return self._grid[0] * self._grid[1]
+
+    @property
+    def _fraction(self) -> float:
+        """The coreset fraction of a fit of the whole folder."""
+        patches = self._sample.images_of_fit * self._patches_of_image
+        return next((f for f in _FRACTIONS if f * patches <= _FIT_ROWS), _FRACTIONS[-1])
 
     @torch.inference_mode()
     def _features(self, maps: Sequence[Tensor]) -> NDArray[np.float32]:

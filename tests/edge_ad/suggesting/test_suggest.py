@@ -1,6 +1,7 @@
 """Suggested settings: what is tried, how it is ranked, and what the choice is worth."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,7 +34,9 @@ def trial(damaged, *, ms=10.0, size=224, good=None, bad=None):
         scores["labelled good"] = np.asarray(good, float)
         scores["labelled defective"] = np.asarray(bad, float)
     config = PatchCoreConfig(backbone="procedural", size=(size, size))
-    return Trial(config=config, scores=scores, network_ms=ms, search_ms=0.0, megabytes=1.0)
+    return Trial(
+        config=config, scores=scores, bank_rows=1, network_ms=ms, search_ms=0.0, megabytes=1.0
+    )
 
 
 def test_sizes_keep_the_images_proportions_and_do_not_enlarge_them():
@@ -106,6 +109,7 @@ def test_a_trials_scores_are_those_of_a_fit_with_the_same_bank(parts, monkeypatc
     """Where every patch is kept in both, a trial's head and a fit's head must agree."""
     monkeypatch.setattr("edge_ad.suggesting.trial._MOST_PATCHES", 10**9)
     monkeypatch.setattr("edge_ad.suggesting.trial._BANK_ROWS", 10**9)
+    monkeypatch.setattr("edge_ad.suggesting.trial._FRACTIONS", (1.0,))
     paths = list_images(parts / "train/good")
     sample = draw_sample(paths, [], images=10, seed=0)
     (found,) = trials([SMALL], sample, tick=lambda: None)
@@ -119,6 +123,15 @@ def test_a_trials_scores_are_those_of_a_fit_with_the_same_bank(parts, monkeypatc
     judge = Judge(TorchRun(network), fitted.lower(network), config.size)
     expected = [judge.score(config.preprocessing.apply(read_image(p))) for p in chosen[:held_out]]
     assert found.scores[GOOD] == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_finer_grid_has_a_larger_bank_as_in_a_fit(parts):
+    """With as many rows for all, a finer grid would be covered worse than it is by a fit."""
+    sample = draw_sample(list_images(parts / "train/good"), [], images=10, seed=0)
+    finer = replace(SMALL, size=(128, 160))
+    (coarse,), (fine,) = (trials([config], sample, tick=lambda: None) for config in (SMALL, finer))
+    assert coarse.config.coreset_fraction == fine.config.coreset_fraction == 0.1
+    assert fine.bank_rows == pytest.approx(4 * coarse.bank_rows, abs=4)
 
 
 def test_too_few_good_images_are_refused(parts):
