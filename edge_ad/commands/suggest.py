@@ -65,7 +65,7 @@ def _lines(suggestion: Suggestion, good_dir: Path, settings: SuggestSettings) ->
         lines.append(f"and {rest} more (--json has all)")
     lines += [
         "",
-        "damaged: AUROC of held-out good images and damaged copies of them, with the bank of a fit of the others"
+        "damaged: AUROC of held-out good images and damaged copies of them"
         + ("; labelled: of yours, which ranked them" if labelled else ""),
         "ms: an image on this machine, the network in PyTorch and an exact search; export makes "
         "both faster",

@@ -1,1 +1,1 @@
-"""Which settings for these parts: a few are tried on some of the images, ranked, and one is named."""
+"""Which settings for these parts: a few are tried on some images and ranked."""
