@@ -54,8 +54,8 @@ def section(record: dict[str, Any]) -> str:
         "images, held out of a second detector; *rejected* are the good test images above the one of 5%. A rate in brackets is the smallest that so few images support, "
         "in the place of the one that was asked for. anomalib's patches are chosen by edge_ad's greedy rule, as its own takes an hour and more of 300 images. "
         "The two reduced categories have ten test images each.\n\n" + table(_HEAD, rows) + "\n\n"
-        "Where edge_ad at 224 px finds less than a peer, it is by the size: at 256 px no mean of AUROC or PRO is below a peer's. 224 px stay the default, since 256 take 1.3 times an image's "
-        "time, and 1.7 times that of the coreset. Cutting off the edges gains pixels for the middle, which shows in screws and boards, and is blind at the edges, "
+        "Where edge_ad at 224 px finds less than a peer, it is by the size: at 256 px no mean of AUROC or PRO is below a peer's. 224 px stay the default, since 256 have 1.3 times the "
+        "patches, and the coreset's work grows with their square. Cutting off the edges gains pixels for the middle, which shows in screws and boards, and is blind at the edges, "
         "which shows in the tiles' PRO. The boards are 144 positions of one layout, so that many of the good ones show the same part again: those count once for edge_ad's threshold, which is "
         "therefore from 40 scores. Leaving images out errs on the careful side, as the next section shows: it rejects fewer good images than it may, and finds somewhat less."
     )

@@ -13,12 +13,12 @@ import argparse
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
-from benchmarks.harness.clock import seconds
+from benchmarks.harness.clock import in_turn_ms, seconds
 from benchmarks.harness.datasets import read_data_set
 from benchmarks.harness.record import (
     add_draft_option,
@@ -73,7 +73,7 @@ def commands(folder: Path, rounds: int) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {name: [] for name in typed}
     for _ in range(rounds):
         for name, words in typed.items():
-            found[name].append(seconds(lambda words=words: _run(words))[0])  # type: ignore[misc]
+            found[name].append(seconds(partial(_run, words))[0])
     return found
 
 
@@ -88,15 +88,12 @@ def stream_beside_predict(
     detector: Detector, images: Sequence[ImageOrPath]
 ) -> dict[str, list[float]]:
     """Milliseconds an image of each block, by either way."""
-    ways: dict[str, Any] = {
-        "predict": lambda: [detector.predict(image) for image in images],
-        "stream": lambda: list(detector.stream(images)),
+    ways: dict[str, Callable[[Sequence[ImageOrPath]], object]] = {
+        "predict": lambda block: [detector.predict(image) for image in block],
+        "stream": lambda block: list(detector.stream(block)),
     }
-    found: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(_BLOCKS):
-        for name, way in ways.items():
-            found[name].append(seconds(way)[0] / len(images) * 1e3)
-    return found
+    of_blocks_ms = in_turn_ms(ways, [images] * _BLOCKS)
+    return {name: [ms / len(images) for ms in taken] for name, taken in of_blocks_ms.items()}
 
 
 if __name__ == "__main__":

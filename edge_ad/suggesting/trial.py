@@ -1,8 +1,9 @@
 """One network at one size on all images, and what each choice of its layers makes of them.
 
 The network runs once on each image. Each choice of layers then has its own patches, a bank, and the
-device's own head. The bank has as many rows as a fit of these images would have: with the same
-number for all, the finest grids would have the thinnest banks, and would seem worse than they are.
+device's own head. The bank has as many rows as a fit of these images would have, up to a limit:
+with the same number for all, the finest grids would have the thinnest banks, and would seem worse
+than they are.
 """
 
 from __future__ import annotations

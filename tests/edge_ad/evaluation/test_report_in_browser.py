@@ -101,7 +101,7 @@ def test_nothing_is_wider_than_the_window(page, width):
     assert broken == 0
 
 
-def test_it_is_printed_without_its_controls(page, tmp_path):
+def test_it_is_printed_without_its_controls(page):
     choose(page, "show", "found")  # what is printed is what is shown
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     try:
