@@ -8,6 +8,7 @@ from edge_ad_runtime.artifact.packed import pack
 
 pytest.importorskip("selenium", reason="selenium is not installed")
 
+from selenium.common.exceptions import StaleElementReferenceException  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
@@ -45,8 +46,15 @@ class Panel:
         script = "return document.querySelector(arguments[0])?.innerText ?? ''"
         return " ".join(self.driver.execute_script(script, selector).split())
 
+    def attribute(self, selector, name):
+        script = "return document.querySelector(arguments[0])?.getAttribute(arguments[1]) ?? ''"
+        return self.driver.execute_script(script, selector, name)
+
     def until(self, is_true, timeout_s=20):
-        return WebDriverWait(self.driver, timeout_s, 0.05).until(lambda _: is_true())
+        """Ask until it is true, anew where the page was drawn in the middle of the question."""
+        stale = [StaleElementReferenceException]
+        wait = WebDriverWait(self.driver, timeout_s, 0.05, ignored_exceptions=stale)
+        return wait.until(lambda _: is_true())
 
     def until_text(self, selector, wanted):
         try:
@@ -58,12 +66,23 @@ class Panel:
         self.driver.switch_to.active_element.send_keys(*keys)
 
     def click(self, text):
-        button = self.until(
-            lambda: next(
-                (b for b in self.all("button") if b.is_displayed() and text in b.text), None
-            )
-        )
-        button.click()
+        def clicked():
+            for button in self.all("button"):
+                if button.is_displayed() and text in button.text:
+                    button.click()
+                    return True
+            return False
+
+        self.until(clicked)
+
+    def type(self, selector, *keys):
+        def typed():
+            field = self.one(selector)
+            if field:
+                field.send_keys(*keys)
+            return field is not None
+
+        self.until(typed)
 
 
 @pytest.fixture
@@ -89,15 +108,15 @@ def test_a_verdict_is_on_screen_with_its_own_picture_and_a_sign(served, panel, g
     client.post(SCORE, content=stain, headers={"Part-Id": "Nr 12"})
     page.until_text(".verdict", "Anomalous")
     page.until_text(".facts", "Nr 12")
-    assert page.one(".verdict use").get_attribute("href") == "#anomalous"
+    assert page.attribute(".verdict use", "href") == "#anomalous"
     page.until_text(".picture .note", "plate 1: colour is where it is unusual")
-    assert page.one(".picture img").get_attribute("src").endswith("/overlay")
+    assert page.attribute(".picture img", "src").endswith("/overlay")
     page.press("o")
-    page.until(lambda: page.one(".picture img").get_attribute("src").endswith("/image"))
+    page.until(lambda: page.attribute(".picture img", "src").endswith("/image"))
     client.post(SCORE, content=good)
     page.until_text(".verdict", "Good")
     page.until_text(".picture .note", "plate 2")
-    assert page.one(".verdict use").get_attribute("href") == "#good"
+    assert page.attribute(".verdict use", "href") == "#good"
 
 
 def test_an_image_without_a_verdict_says_so_and_why(served, panel):
@@ -107,7 +126,7 @@ def test_an_image_without_a_verdict_says_so_and_why(served, panel):
     client.post(SCORE, content=b"no image")
     page.until_text(".verdict", "No verdict")
     page.until_text(".verdict", "cannot be read")
-    assert page.one(".verdict use").get_attribute("href") == "#error"
+    assert page.attribute(".verdict use", "href") == "#error"
     page.driver.get_log("browser")  # the picture that is not there
 
 
@@ -153,14 +172,14 @@ def test_an_artifact_is_uploaded_promoted_and_rolled_back(served, panel, other, 
     page.open("parts")
     before = page.until(lambda: page.text("tr.live code"))
     pack(other, tmp_path / "packed.edgead")
-    page.until(lambda: page.one("#archive")).send_keys(str(tmp_path / "packed.edgead"))
+    page.type("#archive", str(tmp_path / "packed.edgead"))
     page.until_text(".told", "Promote it to let it judge")
     page.click("Promote")
-    page.until(lambda: page.one("dialog[open] input")).send_keys("tighter limits", Keys.ENTER)
+    page.type("dialog[open] input", "tighter limits", Keys.ENTER)
     page.until(lambda: page.text("tr.live code") not in ("", before))
     page.until_text(".trail", "tighter limits")
     page.click("Roll back")
-    page.until(lambda: page.one("dialog[open] input")).send_keys("too tight", Keys.ENTER)
+    page.type("dialog[open] input", "too tight", Keys.ENTER)
     page.until(lambda: page.text("tr.live code") == before)
     assert client.get("/v1/audit?newest=1").json()["rows"][0]["reason"] == "too tight"
 
@@ -171,7 +190,7 @@ def test_an_upload_that_is_refused_says_why_and_changes_nothing(served, panel, t
     page.open("parts")
     before = page.until(lambda: page.text("tr.live code"))
     (tmp_path / "notes.txt").write_text("hello")
-    page.until(lambda: page.one("#archive")).send_keys(str(tmp_path / "notes.txt"))
+    page.type("#archive", str(tmp_path / "notes.txt"))
     page.until_text(".told", "Refused:")
     assert page.text("tr.live code") == before
     page.driver.get_log("browser")  # the answer was 422
@@ -218,7 +237,7 @@ def test_a_line_that_does_not_answer_is_not_shown_as_if_it_did(served, panel, go
     offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
     page.driver.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
     page.until_text("#problems", "What you see is old")
-    assert "lost" in page.one("body").get_attribute("class")
+    assert "lost" in page.attribute("body", "class")
     online = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
     page.driver.execute_cdp_cmd("Network.emulateNetworkConditions", online)
     page.until(lambda: not page.one("#problems").is_displayed())
@@ -231,7 +250,7 @@ def test_a_panel_signs_in_with_its_token_and_sees_what_its_role_may(served, pane
     client = served(web={"tokens": str(tokens_file)})
     page = panel(client)
     page.driver.get(page.url)
-    page.until(lambda: page.one("dialog[open] input")).send_keys("x" * 24, Keys.ENTER)
+    page.type("dialog[open] input", "x" * 24, Keys.ENTER)
     page.until_text("dialog .refusal", "not known")
     page.one("dialog[open] input").clear()
     page.one("dialog[open] input").send_keys("v" * 24, Keys.ENTER)

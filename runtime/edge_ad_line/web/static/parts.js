@@ -16,14 +16,17 @@ export function show(root, app) {
   const trail = h('section', {class: 'card trail'});
   root.append(card, trail, told);
 
+  let drawn = 0;
+
   async function draw() {
-    const name = app.part, part = app.status.parts[name];
+    const name = app.part, part = app.status.parts[name], mine = ++drawn;
     let found = [];
     try {
       found = await api.artifacts(name);
     } catch (refused) {
       told.textContent = refused.message;
     }
+    if (mine !== drawn) return; // a later one has asked since: what this one was told is old
     const facts = [
       ['Judges now', short(part.artifact)], ['Verified', moment(part.verified_at)],
       ['Threshold', number(part.threshold)], ['Camera', part.camera ?? 'none, images come over HTTP'],
