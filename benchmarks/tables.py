@@ -5,7 +5,9 @@ Each section is the ``table.py`` of its question's folder. (PAPER.md is `benchma
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from benchmarks.a_contrario import table as a_contrario
 from benchmarks.accuracy import table as accuracy
@@ -81,10 +83,18 @@ def main() -> None:
     for name, section in _SECTIONS.items():
         record = read_record(name)
         if record:
-            machine = record["machine"]
-            where = f"{machine['cpu']}, {machine['cores']} cores; [record](results/{name}.json)"
+            where = f"{_machines(record)}; [record](results/{name}.json)"
             parts.append(f"{section(record)}\n\n{where}.\n")
     (Path(__file__).parent / "README.md").write_text("\n".join(parts), encoding="utf-8")
+
+
+def _machines(record: dict[str, Any]) -> str:
+    """Where it was measured; of parts measured on several machines, how many on each."""
+    origins = record.get("origins", {}).values() or [record["machine"]]
+    counts = Counter(f"{one['cpu']}, {one['cores']} cores" for one in origins)
+    if len(counts) == 1:
+        return next(iter(counts))
+    return "; ".join(f"{count} parts on {where}" for where, count in counts.most_common())
 
 
 if __name__ == "__main__":

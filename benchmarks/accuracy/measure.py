@@ -45,8 +45,6 @@ from benchmarks.harness.record import (
     check_tree,
     imagenet_resnet18,
     measure_missing,
-    read_record,
-    write_record,
 )
 from benchmarks.peers.environments import ENVIRONMENTS, Environment, make_environment
 from edge_ad import PatchCoreConfig, fit
@@ -90,7 +88,6 @@ def main() -> None:
     add_draft_option(parser)
     options = parser.parse_args()
     commit = check_tree(draft=options.draft)
-    found: dict[str, Any] = read_record("accuracy").get("found", {})
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         anomalib = (
@@ -102,9 +99,7 @@ def main() -> None:
             (f"{name} | {way}", partial(measure, name, way, scratch / f"{i}", anomalib))
             for i, (name, way) in enumerate(product(SETS, WAYS))
         ]
-        measure_missing(
-            found, tasks, options.only, lambda: write_record("accuracy", commit, {"found": found})
-        )
+        measure_missing("accuracy", commit, tasks, options.only)
 
 
 def measure(name: str, way: str, scratch: Path, anomalib: Environment) -> dict[str, Any]:

@@ -32,8 +32,6 @@ from benchmarks.harness.record import (
     data_root,
     imagenet_resnet18,
     measure_missing,
-    read_record,
-    write_record,
 )
 from benchmarks.scale.measure import Peak
 from edge_ad import PatchCoreConfig
@@ -64,7 +62,6 @@ def main() -> None:
     add_draft_option(parser)
     options = parser.parse_args()
     commit = check_tree(draft=options.draft)
-    found: dict[str, Any] = read_record("cluster").get("found", {})
     with tempfile.TemporaryDirectory() as folder, connect("local") as cluster:
         work = options.folder or Path(folder)
         tasks: list[tuple[str, Callable[[], Any]]] = [
@@ -77,9 +74,7 @@ def main() -> None:
         ]
         images = partial(measure_features, cluster, work, options.images, options.repeats)
         tasks.append((f"features {options.images}", images))
-        measure_missing(
-            found, tasks, options.only, lambda: write_record("cluster", commit, {"found": found})
-        )
+        measure_missing("cluster", commit, tasks, options.only)
 
 
 def measure_coreset(cluster: Cluster, folder: Path, rows: int, fraction: float) -> dict[str, Any]:

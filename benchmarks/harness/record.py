@@ -46,24 +46,43 @@ def add_only_option(parser: ArgumentParser) -> None:
 
 
 def measure_missing(
-    found: dict[str, Any],
+    name: str,
+    commit: str,
     tasks: Iterable[tuple[str, Callable[[], Any]]],
     only: Sequence[str] | None,
-    write: Callable[[], None],
-) -> None:
+    *,
+    again: bool = False,
+    under: str = "found",
+    **content: Any,
+) -> dict[str, Any]:
     """Measure what is not in a record yet, and write the record after each, as they take minutes.
 
+    The parts of such a record may be of several days. Its ``origins`` say of each with which commit
+    and on which processor it was measured.
+
     Args:
-        found: what is in it, by its keys. What is measured is added.
-        tasks: what could be measured.
+        name: of the benchmark.
+        commit: what `check_tree` gave when the benchmark began.
+        tasks: what could be measured, by keys of the record.
         only: the keys that are wanted, or their beginnings. None are all.
-        write: writes the record.
+        again: measure those that ``only`` names even where the record has them.
+        under: the record's key for all of it.
+        content: what else the record holds.
+
+    Returns:
+        What is in the record now, by its keys.
     """
+    before = read_record(name)
+    found: dict[str, Any] = before.get(under, {})
+    origins = _origins(before, under)
     for key, measured in tasks:
-        if key not in found and key.startswith(tuple(only or [""])):
+        is_wanted = key.startswith(tuple(only or [""]))
+        if is_wanted and (key not in found or (again and only)):
             found[key] = measured()
+            origins[key] = {"commit": commit, **machine()}
             print(key, found[key], flush=True)
-            write()
+            write_record(name, commit, {**content, "origins": origins, under: found})
+    return found
 
 
 def check_tree(*, draft: bool, root: Path = ROOT) -> str:
@@ -150,6 +169,18 @@ def as_json(value: Any, depth: int = 0) -> str:
         return brackets
     indent = "\n" + " " * depth
     return brackets[0] + ",".join(f"{indent} {item}" for item in items) + indent + brackets[1]
+
+
+def _origins(record: dict[str, Any], under: str) -> dict[str, Any]:
+    """With which commit and on which machine each part of a record was measured, by its key.
+
+    Parts that do not say it, as they are older than this, have the origin of their record.
+    """
+    if not record:
+        return {}
+    whole = {"commit": record["commit"], **record["machine"]}
+    said = record.get("origins", {})
+    return {key: said.get(key, whole) for key in record.get(under, {})}
 
 
 def _is_nested(value: object) -> bool:

@@ -17,8 +17,6 @@ from benchmarks.harness.record import (
     add_only_option,
     check_tree,
     measure_missing,
-    read_record,
-    write_record,
 )
 from benchmarks.line.full_disk import full_disk
 from benchmarks.line.health import health
@@ -27,8 +25,6 @@ from benchmarks.line.outage import outage
 from benchmarks.line.soak import soak
 from benchmarks.line.swaps import swaps
 from benchmarks.line.unplugs import unplugs
-
-KEYS = ("health", "kills", "outage", "unplugs", "swaps", "full_disk", "soak")
 
 
 def main() -> None:
@@ -39,9 +35,6 @@ def main() -> None:
     add_draft_option(parser)
     options = parser.parse_args()
     commit = check_tree(draft=options.draft)
-    found = {key: value for key, value in read_record("line").items() if key in KEYS}
-    if options.only:
-        found = {key: value for key, value in found.items() if key not in options.only}
 
     def in_folder(measured: Callable[[Path], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
         def run() -> dict[str, Any]:
@@ -59,7 +52,7 @@ def main() -> None:
         ("soak", in_folder(partial(soak, count=20_000, every=500))),
         ("outage", in_folder(partial(outage, seconds=600, rate=5))),
     ]
-    measure_missing(found, tasks, options.only, lambda: write_record("line", commit, found))
+    found = measure_missing("line", commit, tasks, options.only, again=True)
     faults = [f"{key}: {fault}" for key, value in found.items() for fault in value["faults"]]
     for fault in faults:
         print(fault)

@@ -17,9 +17,9 @@ def section(record: dict[str, Any]) -> str:
         "swaps": _swaps, "full_disk": _full_disk, "soak": _soak,
     }  # fmt: skip
     found = [
-        [*made(record[key]), _broken(key, record[key])]
+        [*made(record["found"][key]), _broken(key, record["found"][key])]
         for key, made in rows.items()
-        if key in record
+        if key in record["found"]
     ]
     return f"""## On the line
 

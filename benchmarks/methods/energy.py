@@ -26,8 +26,6 @@ from benchmarks.harness.record import (
     data_root,
     imagenet_resnet18,
     measure_missing,
-    read_record,
-    write_record,
 )
 from edge_ad import EnergyConfig, FittedDetector, fit
 from edge_ad.evaluation.evaluate import evaluate
@@ -54,10 +52,9 @@ def main() -> None:
     add_draft_option(parser)
     options = parser.parse_args()
     commit = check_tree(draft=options.draft)
-    runs = read_record("methods_energy").get("runs", {})
     with tempfile.TemporaryDirectory() as name:
-        write = partial(write_record, "methods_energy", commit, {"runs": runs})
-        measure_missing(runs, _tasks(Path(name)), options.only, write)
+        tasks = _tasks(Path(name))
+        measure_missing("methods_energy", commit, tasks, options.only, under="runs")
 
 
 def configs() -> dict[str, EnergyConfig]:

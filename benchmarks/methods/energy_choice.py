@@ -28,8 +28,6 @@ from benchmarks.harness.record import (
     data_root,
     imagenet_resnet18,
     measure_missing,
-    read_record,
-    write_record,
 )
 from benchmarks.methods.energy import SCORES
 from edge_ad import EnergyConfig
@@ -55,9 +53,7 @@ def main() -> None:
     add_draft_option(parser)
     options = parser.parse_args()
     commit = check_tree(draft=options.draft)
-    runs = read_record("methods_energy_choice").get("runs", {})
-    write = partial(write_record, "methods_energy_choice", commit, {"runs": runs})
-    measure_missing(runs, _tasks(), options.only, write)
+    measure_missing("methods_energy_choice", commit, _tasks(), options.only, under="runs")
 
 
 def candidates() -> dict[str, EnergyConfig]:

@@ -28,8 +28,6 @@ from benchmarks.harness.record import (
     data_root,
     imagenet_resnet18,
     measure_missing,
-    read_record,
-    write_record,
 )
 from benchmarks.methods.measure import Found, in_turn, on_set
 from edge_ad import PatchCoreConfig, fit
@@ -60,13 +58,10 @@ def main() -> None:
     add_draft_option(parser)
     options = parser.parse_args()
     commit = check_tree(draft=options.draft)
-    found = read_record("methods_uflow").get("found", {})
     with tempfile.TemporaryDirectory() as name:
         checkpoints = options.checkpoints or Path(name)
         tasks = _tasks(Path(name), checkpoints, options.epochs)
-        content = {"size": _SIZE, "found": found}
-        write = partial(write_record, "methods_uflow", commit, content)
-        measure_missing(found, tasks, options.only, write)
+        measure_missing("methods_uflow", commit, tasks, options.only, size=_SIZE)
 
 
 def _tasks(

@@ -27,8 +27,6 @@ from benchmarks.harness.record import (
     data_root,
     imagenet_resnet18,
     measure_missing,
-    read_record,
-    write_record,
 )
 from benchmarks.settings.drawn import DRAWN, write_set
 from edge_ad import PatchCoreConfig, fit
@@ -50,16 +48,13 @@ def main() -> None:
     add_draft_option(parser)
     options = parser.parse_args()
     commit = check_tree(draft=options.draft)
-    found: dict[str, Any] = read_record(_RECORD).get("found", {})
     with tempfile.TemporaryDirectory() as scratch:
         tasks = [
             (f"{name} | {part}", partial(_measured, measured, name, Path(scratch)))
             for name in NAMES
             for part, measured in (("suggested", suggested), ("grid", grid))
         ]
-        measure_missing(
-            found, tasks, options.only, lambda: write_record(_RECORD, commit, {"found": found})
-        )
+        measure_missing(_RECORD, commit, tasks, options.only)
 
 
 def suggested(good: list[Path], test: list[TestImage]) -> dict[str, Any]:

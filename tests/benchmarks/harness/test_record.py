@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from benchmarks.harness.record import RESULTS, as_json, check_tree
+from benchmarks.harness import record
+from benchmarks.harness.record import RESULTS, as_json, check_tree, measure_missing
 
 
 @pytest.fixture
@@ -63,3 +64,37 @@ def test_a_folder_without_a_commit_is_refused(tmp_path):
     with pytest.raises(SystemExit, match="no commit"):
         check_tree(draft=False, root=tmp_path)
     assert check_tree(draft=True, root=tmp_path) == "unknown modified"
+
+
+def test_a_record_that_grows_says_of_each_part_where_it_comes_from(tmp_path, monkeypatch):
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    machines = iter([{"cpu": "A"}] * 2 + [{"cpu": "B"}] * 4)
+    monkeypatch.setattr(record, "machine", lambda: next(machines))
+
+    def tasks(value):
+        return [
+            ("screws | 0", lambda: value),
+            ("screws | 1", lambda: value),
+            ("nuts", lambda: value),
+        ]
+
+    measure_missing("some", "1st", tasks("old"), ["screws | 0"], size=4)
+    found = measure_missing("some", "2nd", tasks("new"), ["screws"], size=4)
+    assert found == {"screws | 0": "old", "screws | 1": "new"}
+    measure_missing("some", "3rd", tasks("newest"), ["screws | 0"], again=True, size=4)
+    written = json.loads((tmp_path / "some.json").read_text())
+    assert written["found"] == {"screws | 0": "newest", "screws | 1": "new"}
+    assert written["origins"] == {
+        "screws | 0": {"commit": "3rd", "cpu": "B"}, "screws | 1": {"commit": "2nd", "cpu": "B"},
+    }  # fmt: skip
+    assert written["size"] == 4
+
+
+def test_parts_older_than_origins_have_that_of_their_record(tmp_path, monkeypatch):
+    monkeypatch.setattr(record, "RESULTS", tmp_path)
+    old = {"commit": "1st", "machine": {"cpu": "A"}, "found": {"nuts": 1}}
+    (tmp_path / "some.json").write_text(json.dumps(old))
+    measure_missing("some", "2nd", [("screws", lambda: 2)], None)
+    origins = json.loads((tmp_path / "some.json").read_text())["origins"]
+    assert origins["nuts"] == {"commit": "1st", "cpu": "A"}
+    assert origins["screws"]["commit"] == "2nd"
