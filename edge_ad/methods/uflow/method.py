@@ -83,14 +83,17 @@ class UFlowMethod:
     def gather(
         self, run: Run, images: GoodImages, settings: UFlowConfig, *, progress: bool
     ) -> Gathered:
-        """What the latents are worth on the images that have no part in the network."""
-        checked = split_images(len(images), settings).checked
-        latents, outputs = look_at_latents(run, images.only(checked), flow_widths(settings))
+        """What the latents are worth on the images that were not trained on."""
+        split = split_images(len(images), settings)
+        widths = flow_widths(settings)
+        latents, outputs = look_at_latents(run, images.only(split.checked), widths)
         if settings.null_hypothesis == "normal":
             return Gathered(kept=latents)
         measured = latents.with_measured_degrees()
+        outputs += look_at_latents(run, images.only(split.watched), widths)[1]
         price = price_of(_record(measured, settings), outputs, settings.size)
-        return Gathered(kept=replace(measured, price=np.array([price])))
+        priced_by = np.array([len(outputs)])
+        return Gathered(kept=replace(measured, price=np.array([price]), images=priced_by))
 
     def reference(self, run: Run, kept: Latents, settings: UFlowConfig) -> Reference:
         """See `edge_ad.methods.Method.reference`."""
@@ -129,7 +132,7 @@ class UFlowMethod:
         degrees = ", ".join(f"{found:.3g} of {channels}" for found, channels in pairs)
         return (
             f"flow with latents of {grids}, degrees of freedom {degrees}, price "
-            f"{kept.price[0]:.3g} decades (by {kept.images[0]} good images that it has not seen)"
+            f"{kept.price[0]:.3g} decades (by {kept.images[0]} good images not trained on)"
         )
 
 

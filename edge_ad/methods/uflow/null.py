@@ -14,21 +14,24 @@ word the test would reject nearly every good part. Four things are done about th
   how many independent normal numbers would let their mean vary as much as the levels of good images
   do: 2 (mean)^2 / variance (Satterthwaite 1946).
 - What is then left, as levels depend on those around them and have heavier tails, is *priced*:
-  log10 of the number of false alarms is raised until at most 5% of good images are an alarm.
+  log10 of the number of false alarms is raised until at most 5% of good parts are an alarm, with
+  90% confidence.
 
-The last two are learned from the *checked* images, which have had no part in the network.
+The degrees of freedom are learned from the *checked* images, which have had no part in the network,
+and the price from all m images that were not trained on, checked and watched. (Watched images chose
+one of some fifty epochs by their mean likelihood, and that is little to fit oneself to.)
 
-A new good part is an alarm at 0 if it would need a higher price than all of m checked images, or
-than all but 5%. If they are exchangeable, that is so with a probability of about 5% or 1 / (m + 1),
-the larger of the two (as in conformal prediction, see `edge_ad.fitting.calibrate`, but that the
-degrees of freedom are those of the checked images too). So with few checked images more good parts
-are rejected. The images that are held out for the threshold have no part in this, and tell what it
-is worth.
+The price is a tolerance limit (Wilks 1941): the r-th smallest of the m prices that the images need,
+for the least r at which more than 5% of good parts would need more in at most one fit of ten. It
+takes 45 images to say that, and with fewer the highest price is taken. A new good part then needs
+more with a probability of 1 / (m + 1), if the images are exchangeable (as in conformal prediction,
+see `edge_ad.fitting.calibrate`), but in one fit of ten that is more than 1 - 0.1^(1 / m) of them:
+21% with 10 images, 11% with 20, 6% with 40. The images that are held out for the threshold have no
+part in this, and tell what it is worth.
 """
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -45,7 +48,7 @@ from edge_ad_runtime.heads.a_contrario import level_name
 from edge_ad_runtime.heads.in_memory import InMemory
 
 _FAR_VARIANCE = 2.0  # of the latents before they are divided, or one over this
-_ALARMS = 0.05  # the share of good images that may be alarms
+_ALARMS, _CONFIDENCE = 0.05, 0.9  # the share of good parts that may be alarms, and how surely
 _LEAST_DEGREES = 1e-6
 
 Outputs = list[dict[str, NDArray[np.float32]]]
@@ -64,7 +67,7 @@ class Latents:
             latents were normal and independent it would be 2 / channels.
         degrees: ``(S,)`` float64, the degrees of freedom that the test is to count.
         price: ``(1,)`` float64, the decades that log10 of the number of false alarms is raised by.
-        images: ``(1,)`` int64, how many images that was.
+        images: ``(1,)`` int64, how many images have set the price.
     """
 
     grids: NDArray[np.int64]
@@ -111,18 +114,22 @@ def look_at_latents(
 
 
 def price_of(record: AContrarioRecord, outputs: Outputs, size: tuple[int, int]) -> float:
-    """The decades that leave at most 5% of the images as alarms. They are 0 or more.
+    """The decades that leave at most 5% of good parts as alarms. They are 0 or more.
 
     Args:
         record: the head without a price.
         outputs: the network's, for each image.
         size: ``(height, width)`` of the images.
     """
+    from scipy.stats import binom  # scipy takes a while
+
     head = open_head(record, InMemory({}), Opening(size=size))
     scores = sorted(head.judge(each, with_map=False).score for each in outputs)
-    # 1e-9: (n + 1)(1 - 1 / (n + 1)) must not round up past n
-    rank = math.ceil((len(scores) + 1) * (1 - _ALARMS) - 1e-9)
-    return max(0.0, scores[min(rank, len(scores)) - 1])
+    count = len(scores)
+    # At most 5% of parts need more than the r-th of m with the probability that r - 1 or fewer of m
+    # parts are among the 95% that need least.
+    rank = int(binom.ppf(_CONFIDENCE, count, 1 - _ALARMS)) + 1
+    return max(0.0, scores[min(rank, count) - 1])
 
 
 def warn_of_variances(variances: Sequence[NDArray[np.floating]]) -> None:

@@ -58,8 +58,12 @@ def test_latents_that_depend_on_one_another_have_fewer_on_the_scale_where_they_d
     assert max(scores(measured, outputs)) <= 0
 
 
-@pytest.mark.parametrize(("count", "alarms"), [(4, 0), (19, 0), (60, 2)])
-def test_the_price_leaves_at_most_one_in_twenty_as_an_alarm(count, alarms):
+# So many may need more than the price, where more than 5% of parts need more in one fit of ten: see
+# tables of tolerance limits (Wilks 1941; ISO 16269-6), with 45, 77, 105 images for 0, 1, 2.
+@pytest.mark.parametrize(
+    ("count", "alarms"), [(4, 0), (45, 0), (76, 0), (77, 1), (104, 1), (105, 2)]
+)
+def test_the_price_is_a_tolerance_limit(count, alarms):
     latents, outputs = looked_at((2, 2), count)
     assert min(scores(latents, outputs)) > 0
     price = price_of(record(latents), outputs, SIZE)
