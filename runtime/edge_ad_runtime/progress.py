@@ -1,7 +1,8 @@
-"""How far long work has come, on stderr: a bar in a terminal, a line every tenth in a log.
+"""How far long work has come, on stderr: a bar in a terminal, lines in a log.
 
 A bar is drawn by going back to the start of its line, which a file or a pipe keeps as one endless
-line. There each tenth is a line of its own. With ``--quiet`` there is neither.
+line. There each tenth is a line of its own, and so is each minute, as a tenth of a training may
+take a quarter of an hour. With ``--quiet`` there is neither.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ QUIET = "edge_ad.quiet"
 T = TypeVar("T")
 
 _TENTHS = 10
+_LONGEST_SILENCE_S = 60
 
 
 def is_quiet() -> bool:
@@ -55,7 +57,8 @@ class ProgressBar(Generic[T]):
         self._total = len(iterable) if total is None and isinstance(iterable, Sized) else total or 0
         self._done = initial
         self._note = ""
-        self._began = time.monotonic()
+        self._is_named = False  # names of steps are lines enough
+        self._began = self._said = time.monotonic()
         self._tenth = _TENTHS * initial // max(self._total, 1)
         self._shown = not disable and not is_quiet()
         self._bar: Any = None
@@ -94,9 +97,14 @@ class ProgressBar(Generic[T]):
         self._done += steps
         if self._bar is not None:
             self._bar.update(steps)
-        elif self._shown and (tenth := _TENTHS * self._done // max(self._total, 1)) > self._tenth:
-            self._tenth = tenth
+        elif self._shown and not self._is_named and self._is_due():
             self._line(f"{self._done} of {self._total} {_plural(self._unit)}{self._noted}")
+
+    def _is_due(self) -> bool:
+        tenth = _TENTHS * self._done // max(self._total, 1)
+        is_due = tenth > self._tenth or time.monotonic() - self._said > _LONGEST_SILENCE_S
+        self._tenth = max(tenth, self._tenth)
+        return is_due
 
     def begin(self, step: str) -> None:
         """Name the step that begins now. In a log its name is a line of its own."""
@@ -106,7 +114,7 @@ class ProgressBar(Generic[T]):
             self._bar.render_progress()
         elif self._shown:
             self._line(f"{step}, {self._unit} {self._done + 1} of {self._total}")
-            self._tenth = _TENTHS  # the names are lines enough
+            self._is_named = True
 
     def set_postfix(self, **values: Any) -> None:
         """Values that are shown beside the bar from now on."""
@@ -117,14 +125,14 @@ class ProgressBar(Generic[T]):
         return f", {self._note}" if self._note else ""
 
     def _line(self, text: str) -> None:
-        passed_s = time.monotonic() - self._began
-        click.echo(f"{self._desc}: {text}, {passed_s:.0f} s", err=True)
+        self._said = time.monotonic()
+        click.echo(f"{self._desc}: {text}, {self._said - self._began:.0f} s", err=True)
 
 
 def _plural(unit: str) -> str:
     """The plural of a unit.
 
-    >>> [_plural(unit) for unit in ("image", "patch")]
-    ['images', 'patches']
+    >>> [_plural(unit) for unit in ("image", "patch", "epoch")]
+    ['images', 'patches', 'epochs']
     """
-    return f"{unit}es" if unit.endswith("ch") else f"{unit}s"
+    return f"{unit}es" if unit.endswith("tch") else f"{unit}s"

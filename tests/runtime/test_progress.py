@@ -1,4 +1,4 @@
-"""Progress in a log: a line every tenth, nothing with --quiet, no talk among results."""
+"""Progress in a log: a line every tenth and minute, nothing with --quiet, no talk among results."""
 
 import click
 from click.testing import CliRunner
@@ -24,6 +24,24 @@ def test_a_log_gets_a_line_every_tenth():
     assert len(lines) == 10
     assert lines[0].startswith("features: 100 of 1000 images, ")
     assert not any("\r" in line for line in lines)
+
+
+def test_a_log_of_slow_work_gets_a_line_every_minute(monkeypatch):
+    now_s = 0.0
+    monkeypatch.setattr("edge_ad_runtime.progress.time.monotonic", lambda: now_s)
+
+    def work():
+        nonlocal now_s
+        with ProgressBar[None](total=1000, desc="training", unit="epoch") as bar:
+            for _ in range(12):
+                now_s += 16
+                bar.update()
+
+    assert told(work) == [
+        "training: 4 of 1000 epochs, 64 s",
+        "training: 8 of 1000 epochs, 128 s",
+        "training: 12 of 1000 epochs, 192 s",
+    ]
 
 
 def test_few_steps_are_a_line_each():

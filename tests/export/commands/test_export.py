@@ -36,7 +36,7 @@ def test_the_packages_own_weights_need_no_download_and_info_names_them(parts, tm
     settings = (*FIT, *own)
     result = run("fit", parts / "train/good", "--out", tmp_path / "plate.fit", *settings)
     assert result.exit_code == 0, result.output
-    assert "weights: DEFAULT (of drawn images alone)" in result.stderr
+    assert "weights: of drawn images alone" in result.stderr
     result = run("export", tmp_path / "plate.fit", "--out", tmp_path / "plate.edgead")
     assert result.exit_code == 0, result.output
     assert (
