@@ -55,6 +55,7 @@ _SECTIONS = {  # by the record's name, in the page's order
     "mvtec_mini": mvtec_mini.section,
     "methods": methods.section,
     "methods_energy": energy.section,
+    "methods_energy_cost": energy.section_of_cost,
     "methods_energy_choice": energy.section_of_choice,
     "methods_beside": methods.section_beside,
     "methods_uflow": uflow_table.section,

@@ -1,9 +1,13 @@
 """Energies by space, trainer, score and seed: python -m benchmarks.methods.energy.
 
-Each is fitted once on a set, with ImageNet's ResNet18 where it is of features, and then exported
-with each of its scores and evaluated as a user would. The sets are the real ones and drawn plates.
-What is recorded already is not measured again. Nothing here has chosen a default: see
+Each energy is fitted once on a set, with ImageNet's ResNet18 where it is of features. It is then
+exported with each of its scores and evaluated as a user would. The sets are the real ones and drawn
+plates. What is recorded already is not measured again. Nothing here has chosen a default: see
 `benchmarks.methods.energy_choice`.
+
+What the gradient costs is a record of its own: the exported graph of energy and gradient beside
+that of the energy alone, and that of what comes before it (a backbone, or nothing much). ``--only
+cost`` measures it alone.
 """
 
 from __future__ import annotations
@@ -17,7 +21,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
-from benchmarks.harness.clock import seconds
+import numpy as np
+from torch import Tensor, nn
+
+from benchmarks.harness.clock import in_turn_ms, seconds
 from benchmarks.harness.datasets import DataSet, find_data_sets, read_data_set
 from benchmarks.harness.record import (
     add_draft_option,
@@ -29,17 +36,22 @@ from benchmarks.harness.record import (
 )
 from edge_ad import EnergyConfig, FittedDetector, fit
 from edge_ad.evaluation.evaluate import evaluate
+from edge_ad.methods.energy.network import EnergyNetwork, build_network
 from edge_ad.methods.energy.settings import ScoreName
 from edge_ad.synthetic.parts import write_parts
 from edge_ad_export import ExportConfig, export
+from edge_ad_export.graph.onnx_graph import to_onnx
 from edge_ad_runtime import Detector
+from edge_ad_runtime.engines import Graph, open_engine
 
 SCORES: tuple[ScoreName, ...] = get_args(ScoreName)
+SPACES: tuple[str, ...] = ("features", "pixels")
 GENERATED = "drawn plates"
 SEEDS = (0, 1, 2)
 
 _DRAWN_GOOD, _DRAWN_TEST_GOOD, _DRAWN_PER_DEFECT = 60, 30, 8
 _PIXELS_SIZE = (128, 128)
+_ROUNDS = 200
 # by default sampling takes hours of a CPU
 _SHORT: dict[str, Any] = {"trainer": "cd", "langevin_steps": 5, "epochs": 6}
 
@@ -55,6 +67,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         tasks = _tasks(Path(name))
         measure_missing("methods_energy", commit, tasks, options.only, under="runs")
+        costs = [
+            (f"cost | {space}", partial(_cost, configs()[f"{space}, dsm"])) for space in SPACES
+        ]
+        measure_missing("methods_energy_cost", commit, costs, options.only)
 
 
 def configs() -> dict[str, EnergyConfig]:
@@ -78,6 +94,11 @@ def _tasks(folder: Path) -> Iterator[tuple[str, Callable[[], Found]]]:
             for data in sorted(sets, key=lambda data: len(data.test)):
                 seeded = replace(config, seed=seed)
                 yield f"{name} | {seed} | {data.name}", partial(_measured, seeded, data)
+
+
+def _costs() -> Iterator[tuple[str, Callable[[], Found]]]:
+    for space in SPACES:
+        yield f"cost | {space}", partial(_cost, configs()[f"{space}, dsm"])
 
 
 def _measured(config: EnergyConfig, data: DataSet) -> Found:
@@ -111,6 +132,36 @@ def _evaluated(fitted: FittedDetector, score: ScoreName, data: DataSet) -> Found
         "pixel_auroc": found.pixel_auroc,
         "pro": found.pro,
     }
+
+
+class _Part(nn.Module):
+    """Images to the values, or to the energy alone, of a network that gives the gradient too."""
+
+    def __init__(self, network: EnergyNetwork, *, with_energy: bool) -> None:
+        super().__init__()
+        self._network, self._with_energy = network, with_energy
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        network = self._network
+        x = (network.values(image) - network.level) / network.spread
+        return {"part": network.energy(x) if self._with_energy else x}
+
+
+def _cost(config: EnergyConfig) -> Found:
+    """Milliseconds of an image in ONNX Runtime, of three graphs in turn."""
+    network = build_network(config)
+    parts = {
+        "values": _Part(network, with_energy=False),
+        "energy": _Part(network, with_energy=True),
+        "energy and gradient": network,
+    }
+    ways = {
+        name: open_engine("onnxruntime", Graph(onnx=to_onnx(part, config.size))).run
+        for name, part in parts.items()
+    }
+    image = np.random.default_rng(0).integers(0, 256, (1, *config.size, 3), np.uint8)
+    in_turn_ms(ways, [image] * 10)
+    return {"size": config.size, "ms": in_turn_ms(ways, [image] * _ROUNDS)}
 
 
 if __name__ == "__main__":

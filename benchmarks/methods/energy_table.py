@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from benchmarks.harness.markdown import table
 from benchmarks.harness.record import read_record
 
@@ -23,7 +25,7 @@ def section(record: dict[str, Any]) -> str:
     return (
         "## Energies\n\n"
         "Energy-based detection by what the energy is of, by trainer and by score: image AUROC / pixel AUROC in percent. Where there are several seeds, the mean and in brackets the least and the largest. Features are of ImageNet's ResNet18 at 224 px, pixels of 128 px. *Short cd* has 150 steps and 5 Langevin steps before each, of images of 128 px. "
-        "The other methods are from the table above.\n\n"
+        "The other methods are from the tables above: PatchCore, PaDiM and SPADE of 224 px, U-Flow of 256 px and 200 of the magnetic tiles.\n\n"
         + table(["energy", "score", *sets], [*lines, *_beside(sets)])
         + "\n\n"
         + _costs(runs)
@@ -44,19 +46,19 @@ def _cell(runs: dict[str, Any], score: str, data: str) -> str:
 
 def _beside(sets: list[str]) -> list[list[str]]:
     others = read_record("methods").get("real", {})
-    lines = []
-    for method in _BESIDE:
-        found = [others.get(f"{method} | ResNet18 | {data}") for data in sets]
-        lines.append([
-            method,
-            "",
-            *(
-                "not run" if run is None or "refused" in run
-                else f"{100 * run['image_auroc']:.1f} / {100 * run['pixel_auroc']:.1f}"
-                for run in found
-            ),
-        ])  # fmt: skip
-    return lines
+    of_uflow = read_record("methods_uflow").get("found", {})
+    lines = [
+        [method, "", *(_cell_beside(others.get(f"{method} | ResNet18 | {data}")) for data in sets)]
+        for method in _BESIDE
+    ]
+    uflow = [_cell_beside(of_uflow.get(f"U-Flow | {data}")) for data in sets]
+    return [*lines, ["U-Flow", "", *uflow]]
+
+
+def _cell_beside(run: dict[str, Any] | None) -> str:
+    if run is None or "refused" in run:
+        return "not run"
+    return f"{100 * run['image_auroc']:.1f} / {100 * run['pixel_auroc']:.1f}"
 
 
 def _costs(runs: dict[str, Any]) -> str:
@@ -83,6 +85,34 @@ def _costs(runs: dict[str, Any]) -> str:
 
 def _range(seconds: list[float]) -> str:
     return f"{min(seconds):.0f} to {max(seconds):.0f} s" if seconds else "not known"
+
+
+def section_of_cost(record: dict[str, Any]) -> str:
+    """The section on what the gradient costs, of `benchmarks.methods.energy`."""
+    lines = []
+    for space, run in record["found"].items():
+        ms = {name: float(np.median(samples)) for name, samples in run["ms"].items()}
+        before, energy, both = ms["values"], ms["energy"], ms["energy and gradient"]
+        lines.append([
+            f"{space.removeprefix('cost | ')}, {run['size'][1]} px",
+            *(f"{each:.2f}" for each in (before, energy, both)),
+            f"{both / energy:.2f}",
+            f"{(both - before) / (energy - before):.2f}",
+        ])  # fmt: skip
+    head = [
+        *(
+            "energy of",
+            "what comes before, ms",
+            "with the energy, ms",
+            "with energy and gradient, ms",
+        ),
+        *("gradient's graph / energy's", "the same without what comes before"),
+    ]
+    return (
+        "### What an energy's gradient costs\n\n"
+        "Exported graphs of one image in ONNX Runtime, all three in turn, medians. The weights are not trained, which makes no difference to the time.\n\n"
+        + table(head, lines)
+    )
 
 
 def section_of_choice(record: dict[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from edge_ad.methods.energy.local_energy import LocalEnergy
 
@@ -31,6 +32,18 @@ def test_the_gradient_is_that_of_automatic_differentiation(strides, batch, size)
     torch.testing.assert_close(found, energy(x))
     (expected,) = torch.autograd.grad(energy(x).sum(), x)
     torch.testing.assert_close(gradient, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("strides", [(2, 2, 2), (1, 2), (2,)])
+def test_the_gradient_is_that_of_a_traced_graph(strides, size):
+    energy, x = energy_of(strides), values(2, size)
+
+    def gradient_of(v):
+        return torch.func.grad(lambda u: energy(u).sum())(v)
+
+    traced = make_fx(gradient_of)(values(2, size))  # forward operations alone, as in an export
+    torch.testing.assert_close(energy.energy_and_gradient(x)[1], traced(x), rtol=1e-10, atol=1e-12)
 
 
 def test_it_can_be_differentiated_again_which_is_what_score_matching_does():
