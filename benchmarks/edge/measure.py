@@ -51,6 +51,7 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     weights = imagenet_files()
     configs = {
         LITE: PatchCoreConfig(backbone=LITE),
+        f"{LITE}, two taps": PatchCoreConfig(backbone=LITE, taps=2),
         RESNET: PatchCoreConfig(backbone=RESNET, weights=weights[RESNET]),
     }
     ways, searches, fits, banks = [], {}, {}, {}
@@ -60,12 +61,13 @@ def compare(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         fitted, fits[name] = fit_edge_ad(data.good, options.images, own, config)
         banks[name] = list(fitted.kept.features.shape)
         (searches[name],) = export(fitted, own / "ours.edgead", ExportConfig()).searches
-        theirs = prepare(made["anomalib"], own, "anomalib", "bank", str(own), weights[name], name)
-        model = own / "weights/torch/model.pt"
-        ways += [
-            our_way(name, own / "ours.edgead"),
-            anomalib_way(f"torch, {name}", "torch", model, theirs),
-        ]
+        ways.append(our_way(name, own / "ours.edgead"))
+        if name in weights:  # theirs has no taps
+            theirs = prepare(
+                made["anomalib"], own, "anomalib", "bank", str(own), weights[name], name
+            )
+            model = own / "weights/torch/model.pt"
+            ways.append(anomalib_way(f"torch, {name}", "torch", model, theirs))
     there = prepare(made["anomalib"], folder, "anomalib", "export-efficientad", str(folder))
     model = folder / "weights/onnx/model.onnx"
     ways.append(anomalib_way("EfficientAD-S", "efficientad", model, there))

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness.markdown import refused_row, table
-from benchmarks.peers.ways import LITE, RESNET
 
 _HEAD = [
     "",
@@ -45,6 +44,6 @@ def section(record: dict[str, Any]) -> str:
         f"{record['bank_images']} magnetic tiles of 224 x 224, 10% banks ({banks}), the same patches for both projects on one backbone, {len(record['test'])} test images, "
         "scored by all in turn with a pause of 50 ms before each, in float32 on all cores: from the preprocessed image to score and map. edge_ad runs in ONNX Runtime, its scores are "
         "certified to be the exact search's; anomalib is its torch model. EfficientAD-S is anomalib's, in ONNX Runtime at its own 256 px and with random "
-        f"weights. The search that export chose: {'; '.join(name + ' ' + record['searches'][name].split(': ', 1)[1] for name in (LITE, RESNET))}.\n\n"
+        f"weights. The search that export chose: {'; '.join(name + ' ' + found.split(': ', 1)[1] for name, found in record['searches'].items())}.\n\n"
         + table(_HEAD, rows)
     )
