@@ -15,6 +15,7 @@ from benchmarks.search.libraries import Find, installed
 from edge_ad import PatchCoreConfig
 from edge_ad_export import ExportConfig
 from edge_ad_export.search.choice import choose_search
+from edge_ad_export.search.index import IndexBuilder
 from edge_ad_runtime.artifact.head_records import (
     BankRecord,
     ExactSearchRecord,
@@ -69,7 +70,9 @@ def _chosen(
         scoring=fitted_with.scoring,
         map=fitted_with.map,
     )
-    settings = choose_search(head, bank, held_out, ExportConfig(search="hnsw"), folder)
+    with IndexBuilder(folder) as indexes:
+        config = ExportConfig(search="hnsw")
+        settings = choose_search(head, bank, held_out, config, indexes, folder)
     assert isinstance(settings, HnswSearchRecord), "asked for"
     projection = np.load(folder / PROJECTION)
     ours = read_index(folder / INDEX, bank, projection, settings)

@@ -11,6 +11,8 @@ from edge_ad.networks.run import Run, TorchRun
 from edge_ad_export.graph.onnx_graph import to_onnx
 from edge_ad_export.graph.parity import OUTPUT_TOLERANCE, check_parity
 from edge_ad_export.precision import reduce
+from edge_ad_export.search import begin_search
+from edge_ad_export.search.index import IndexBuilder
 from edge_ad_export.settings import ExportConfig
 from edge_ad_runtime.artifact.words import EngineName
 from edge_ad_runtime.engines import Graph, open_engine
@@ -42,13 +44,14 @@ class CompiledNetwork:
 
 
 def compile_network(
-    fitted: FittedDetector, config: ExportConfig, *, progress: bool = False
+    fitted: FittedDetector, config: ExportConfig, indexes: IndexBuilder, *, progress: bool = False
 ) -> CompiledNetwork:
     """Export the network, and in a reduced precision also learn with it anew.
 
     Args:
         fitted: a fit whose bank has the rows that `with_rows` gives.
         config: the settings.
+        indexes: builds an index of the bank meanwhile, if the bank will not be learned anew.
         progress: show bars on stderr.
 
     Raises:
@@ -57,6 +60,8 @@ def compile_network(
     """
     network = fitted.network()
     lowered, run = fitted.lower(network), TorchRun(network)
+    if config.precision == "fp32":
+        begin_search(lowered, config, indexes)
     graph = to_onnx(network, fitted.config.size)
     tolerance = lowered.amplification * OUTPUT_TOLERANCE
     difference = check_parity(run, Graph(onnx=graph), fitted.held_out, tolerance=tolerance)

@@ -20,6 +20,7 @@ from edge_ad_export.precision.loss import describe, measure_loss
 from edge_ad_export.precision.target import check_target
 from edge_ad_export.proof.reference_set import make_references, write_references
 from edge_ad_export.report import ExportReport
+from edge_ad_export.search.index import IndexBuilder
 from edge_ad_export.settings import ExportConfig
 from edge_ad_runtime.artifact.atomic import ARTIFACT, atomic_folder, check_free
 from edge_ad_runtime.artifact.schema import (
@@ -75,24 +76,27 @@ def export(
         ) as steps,
         atomic_folder(out_path, overwrite=overwrite, kind=ARTIFACT, inputs=inputs) as folder,
     ):
-        networks = []
-        for number, member in enumerate(exact.members, start=1):
-            steps.begin(_named("network to ONNX", number, members))
-            networks.append(compile_network(member, config, progress=progress))
+        with IndexBuilder(folder) as indexes:
+            networks = []
+            for number, member in enumerate(exact.members, start=1):
+                steps.begin(_named("network to ONNX", number, members))
+                networks.append(compile_network(member, config, indexes, progress=progress))
+                steps.update()
+            steps.begin("reference values")
+            ensemble, loss = exact, None
+            if config.precision != "fp32":
+                ensemble = join([network.fitted for network in networks])
+                loss = _tolerable_loss(exact, ensemble, networks, config, progress=progress)
+            calibration = ensemble.calibration(config.threshold)
+            references = make_references(ensemble, networks, exact, calibration.threshold, config)
             steps.update()
-        steps.begin("reference values")
-        ensemble, loss = exact, None
-        if config.precision != "fp32":
-            ensemble = join([network.fitted for network in networks])
-            loss = _tolerable_loss(exact, ensemble, networks, config, progress=progress)
-        calibration = ensemble.calibration(config.threshold)
-        references = make_references(ensemble, networks, exact, calibration.threshold, config)
-        steps.update()
-        entries = []
-        for i, network in enumerate(networks):
-            steps.begin(_named("search index", i + 1, members))
-            entries.append(write_member(folder, ensemble, i, network, references, config))
-            steps.update()
+            entries = []
+            for i, network in enumerate(networks):
+                steps.begin(_named("search index", i + 1, members))
+                entries.append(
+                    write_member(folder, ensemble, i, network, references, config, indexes)
+                )
+                steps.update()
         steps.begin("proof: replaying the references")
         write_references(folder, references)
         amplification = max(network.lowered.amplification for network in networks)

@@ -13,6 +13,7 @@ from edge_ad_export.graph.appended import appended
 from edge_ad_export.graph.written import write_graph
 from edge_ad_export.proof.reference_set import Reference
 from edge_ad_export.search import compile_search
+from edge_ad_export.search.index import IndexBuilder
 from edge_ad_export.settings import ExportConfig
 from edge_ad_runtime.artifact.folder import GRAPH
 from edge_ad_runtime.artifact.head_records import GallerySearchRecord, PatchSearchRecord
@@ -34,6 +35,7 @@ def write_member(
     network: CompiledNetwork,
     references: list[Reference],
     config: ExportConfig,
+    indexes: IndexBuilder,
 ) -> Member:
     """Write the files of one network, and return its part of the manifest."""
     name = "" if len(ensemble.members) == 1 else f"member-{i + 1}"
@@ -41,7 +43,7 @@ def write_member(
     folder.mkdir(exist_ok=True)
     traces = [reference.traces[i] for reference in references]
     compiled = compile_search(
-        network.fitted, network.lowered, network.onnx, network.run, traces, config, folder
+        network.fitted, network.lowered, network.onnx, network.run, traces, config, indexes, folder
     )
     tail = network.lowered.tail
     model = onnx.load_from_string(compiled.onnx) if tail is None else appended(compiled.onnx, tail)

@@ -16,8 +16,9 @@ from edge_ad.networks.run import Run
 from edge_ad.synthetic.damage import with_damage
 from edge_ad_export.graph.search_in_graph import with_search
 from edge_ad_export.graph.written import MOST_IN_GRAPH_BYTES
-from edge_ad_export.search.choice import Queries, choose_search
+from edge_ad_export.search.choice import Queries, choose_search, start_index
 from edge_ad_export.search.gallery import choose_gallery_search
+from edge_ad_export.search.index import IndexBuilder
 from edge_ad_export.settings import ExportConfig
 from edge_ad_runtime.artifact.head_records import (
     BankRecord,
@@ -54,6 +55,7 @@ def compile_search(
     run: Run,
     traces: Sequence[Mapping[str, NDArray[Any]]],
     config: ExportConfig,
+    indexes: IndexBuilder,
     folder: Path,
 ) -> CompiledSearch:
     """Choose the search of a head that searches. Other heads are left as they are.
@@ -65,6 +67,7 @@ def compile_search(
         run: the same network, ready to run.
         traces: the reference's values of some images, damaged ones too.
         config: the settings.
+        indexes: builds the indexes that are tried. See `begin_search`.
         folder: where an index is written.
 
     Raises:
@@ -91,7 +94,7 @@ def compile_search(
             )
         graph = with_search(graph, bank, head.scoring.neighbours)
     queries = _queries(fitted, run, traces)
-    search = choose_search(head, bank, queries, config, folder)
+    search = choose_search(head, bank, queries, config, indexes, folder)
     stored = BankRecord(
         rows=head.bank.rows,
         precision=config.bank_precision,
@@ -102,6 +105,18 @@ def compile_search(
         head=replace(head, bank=stored, search=search),
         arrays={**arrays, BANK: bank.astype(config.bank_precision)},
     )
+
+
+def begin_search(lowered: Lowered, config: ExportConfig, indexes: IndexBuilder) -> None:
+    """Begin to build the index that `compile_search` will try first, if there is one.
+
+    Args:
+        lowered: what a device needs of the fit. Its bank is final.
+        config: the settings.
+        indexes: builds it.
+    """
+    if isinstance(lowered.head, PatchSearchRecord):
+        start_index(lowered.arrays[BANK], config, indexes)
 
 
 def _queries(

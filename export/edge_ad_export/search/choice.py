@@ -11,7 +11,6 @@ threads sleep. There an index gains less than it does at full speed.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ad_export.search.index import build_index
+from edge_ad_export.search.index import IndexBuilder
 from edge_ad_export.settings import ExportConfig
 from edge_ad_runtime.artifact.head_records import (
     ExactSearchRecord,
@@ -54,6 +53,7 @@ def choose_search(
     bank: NDArray[np.float32],
     queries: Queries,
     config: ExportConfig,
+    indexes: IndexBuilder,
     folder: Path,
 ) -> SearchRecord:
     """Decide the search and write its files.
@@ -63,6 +63,7 @@ def choose_search(
         bank: ``(n, D)``.
         queries: patch features of held-out images and of damaged ones, ``(rows * cols, D)`` each.
         config: the settings.
+        indexes: builds the indexes that are tried. See `start_index`.
         folder: where to write ``index.hnsw`` and ``projection.npy``.
 
     Raises:
@@ -73,14 +74,22 @@ def choose_search(
     if config.search == "graph":
         return GraphSearchRecord(reason="asked for")
     queries = queries[:_IMAGES]
+    middle = _settings(config, _code_dimensions(bank)[1])
+    indexes.built(bank, middle, config.seed)  # nothing is timed beside it
     exact = _measure(ExactSearch(bank), queries, head.scoring)
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        job = _Job(head, bank, queries, config, Path(scratch), exact)
-        search = _decide(list(_trials(job)), job)
-        if isinstance(search, HnswSearchRecord):
-            for name in (INDEX, PROJECTION):
-                (_folder(job, search) / name).rename(folder / name)
+    job = _Job(head, bank, queries, config, indexes, exact)
+    search = _decide(list(_trials(job)), job)
+    if isinstance(search, HnswSearchRecord):
+        for name in (INDEX, PROJECTION):
+            (_index(job, search) / name).rename(folder / name)
     return search
+
+
+def start_index(bank: NDArray[np.float32], config: ExportConfig, indexes: IndexBuilder) -> None:
+    """Begin to build the index that `choose_search` tries first, if it will try any."""
+    if config.search in ("auto", "hnsw"):
+        settings = _settings(config, _code_dimensions(bank)[1])
+        indexes.start(np.asarray(bank, np.float32), settings, config.seed)
 
 
 def _decide(trials: list[_Trial], job: _Job) -> SearchRecord:
@@ -120,7 +129,7 @@ class _Job:
     bank: NDArray[np.float32]
     queries: Queries
     config: ExportConfig
-    folder: Path
+    indexes: IndexBuilder
     exact: _Measured
 
 
@@ -131,7 +140,7 @@ def _trials(job: _Job) -> Iterator[_Trial]:
     within tolerance, and narrower ones where the smallest is: codes that need a broader search than
     that need one broader still if they are narrower.
     """
-    narrow, middle, wide = (min(d, job.bank.shape[1]) for d in _CODE_DIMENSIONS)
+    narrow, middle, wide = _code_dimensions(job.bank)
     trials = list(_trials_of_index(job, middle))
     yield from trials
     if trials[0].error <= job.config.map_tolerance:
@@ -146,11 +155,16 @@ def _trials(job: _Job) -> Iterator[_Trial]:
         yield from _trials_of_index(job, other)
 
 
-def _settings(job: _Job, dimension: int) -> HnswSearchRecord:
+def _code_dimensions(bank: NDArray[np.float32]) -> tuple[int, ...]:
+    """The narrow, the middle and the wide codes, none wider than the bank."""
+    return tuple(min(dimension, bank.shape[1]) for dimension in _CODE_DIMENSIONS)
+
+
+def _settings(config: ExportConfig, dimension: int) -> HnswSearchRecord:
     return HnswSearchRecord(
         code_dimension=dimension,
-        links=job.config.links,
-        ef_construction=job.config.ef_construction,
+        links=config.links,
+        ef_construction=config.ef_construction,
         ef_search=1,
         candidates=1,
         rounds=1,
@@ -159,9 +173,8 @@ def _settings(job: _Job, dimension: int) -> HnswSearchRecord:
 
 
 def _trials_of_index(job: _Job, dimension: int) -> Iterator[_Trial]:
-    """Build an index, in a folder of its own, and try breadths until the error is small enough."""
-    settings = _settings(job, dimension)
-    build_index(job.bank, settings, job.config.seed, _folder(job, settings))
+    """Build an index, and try breadths until the error is small enough."""
+    settings = _settings(job.config, dimension)
     search = _opened(job, settings)
     for ef in (ef for ef in _EF_SEARCHES if ef >= job.head.scoring.neighbours):
         trials = _trials_of_breadth(job, search, replace(settings, ef_search=ef))
@@ -180,16 +193,14 @@ def _gives_up(job: _Job, trial: _Trial) -> bool:
     return job.config.search == "auto" and trial.ms > job.exact.ms
 
 
-def _folder(job: _Job, settings: HnswSearchRecord) -> Path:
-    """The folder of the index with codes of that dimension."""
-    folder = job.folder / str(settings.code_dimension)
-    folder.mkdir(exist_ok=True)
-    return folder
+def _index(job: _Job, settings: HnswSearchRecord) -> Path:
+    """The folder with the index of these settings, which is built where it is not there."""
+    return job.indexes.built(job.bank, settings, job.config.seed)
 
 
 def _opened(job: _Job, settings: HnswSearchRecord) -> HnswSearch:
-    """An index that has been written, loaded as a device does."""
-    index = _folder(job, settings) / INDEX
+    """An index, loaded as a device does."""
+    index = _index(job, settings) / INDEX
     return HnswSearch(
         np.fromfile(index, np.uint8), job.bank, np.load(index.with_name(PROJECTION)), settings,
         path=index, grid=job.head.grid, squared=job.head.scoring.squared,

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import tempfile
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import TracebackType
 
 import hnswlib
 import numpy as np
@@ -47,3 +51,61 @@ def build_index(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / INDEX))
     np.save(folder / PROJECTION, projection, allow_pickle=False)
     return projection
+
+
+class IndexBuilder:
+    """Builds indexes one after the other, beside other work.
+
+    Building takes one processor and does not hold Python's lock. What comes before it in an export
+    is torch's exporter, which holds that lock and one other processor for as long.
+
+    Args:
+        folder: where to write. What is left there at the end is removed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._scratch = tempfile.TemporaryDirectory(dir=folder)
+        self._executor = ThreadPoolExecutor(max_workers=1)
+        self._builds: dict[str, Future[Path]] = {}
+
+    def __enter__(self) -> IndexBuilder:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._executor.shutdown(cancel_futures=True)
+        self._scratch.cleanup()
+
+    def start(self, bank: NDArray[np.float32], settings: HnswSearchRecord, seed: int) -> None:
+        """Begin to build an index that will be wanted."""
+        key = _key(bank, settings, seed)
+        if key not in self._builds:
+            folder = Path(self._scratch.name) / str(len(self._builds))
+            self._builds[key] = self._executor.submit(_built, bank, settings, seed, folder)
+
+    def built(self, bank: NDArray[np.float32], settings: HnswSearchRecord, seed: int) -> Path:
+        """The folder with the index. Nothing is being built any more, so that times are fair.
+
+        Raises:
+            OSError: see `build_index`.
+        """
+        self.start(bank, settings, seed)
+        for build in self._builds.values():
+            build.exception()
+        return self._builds[_key(bank, settings, seed)].result()
+
+
+def _built(bank: NDArray[np.float32], settings: HnswSearchRecord, seed: int, folder: Path) -> Path:
+    folder.mkdir()
+    build_index(bank, settings, seed, folder)
+    return folder
+
+
+def _key(bank: NDArray[np.float32], settings: HnswSearchRecord, seed: int) -> str:
+    """What an index depends on."""
+    shape = (*bank.shape, settings.code_dimension, settings.links, settings.ef_construction, seed)
+    return f"{shape} {hashlib.sha256(bank.tobytes()).hexdigest()}"
