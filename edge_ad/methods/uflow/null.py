@@ -26,8 +26,9 @@ for the least r at which more than 5% of good parts would need more in at most o
 takes 45 images to say that, and with fewer the highest price is taken. A new good part then needs
 more with a probability of 1 / (m + 1), if the images are exchangeable (as in conformal prediction,
 see `edge_ad.fitting.calibrate`), but in one fit of ten that is more than 1 - 0.1^(1 / m) of them:
-21% with 10 images, 11% with 20, 6% with 40. The images that are held out for the threshold have no
-part in this, and tell what it is worth.
+21% with 10 images, 11% with 20, 6% with 40. They are not quite exchangeable, since the same images
+have set the degrees of freedom and the scale of the latents. The images that are held out for the
+threshold have no part in any of this, and tell what the price is worth.
 """
 
 from __future__ import annotations
