@@ -23,6 +23,7 @@ from edge_ad.evaluation.metrics import auroc
 from edge_ad.methods.patchcore.bank import build_bank
 from edge_ad.methods.patchcore.left_out import leave_one_out, scores_by_others
 from edge_ad_runtime.artifact.calibration_scores import CalibrationScores, smallest_rate
+from edge_ad_runtime.device.machine import machine
 
 NUMBERS = (5, 10, 20, 50, 100, 300)
 RATES = (0.01, 0.025, 0.05, 0.1)
@@ -39,7 +40,9 @@ def main() -> None:
     add_draft_option(parser)
     options = parser.parse_args()
     commit = check_tree(draft=options.draft)
-    runs: dict[str, list[dict[str, Any]]] = read_record("calibration").get("runs", {})
+    before = read_record("calibration")
+    runs: dict[str, list[dict[str, Any]]] = before.get("runs", {})
+    origins: dict[str, Any] = before.get("origins", {})  # of the last draws
     sources = {name: read_source(name, options.cache) for name in options.sources}
     for until in range(_AT_ONCE, options.draws + _AT_ONCE, _AT_ONCE):
         for name, source in sources.items():
@@ -51,7 +54,9 @@ def main() -> None:
                     continue
                 while len(found) < min(until, options.draws):
                     found.append(one_draw(source, number, seed=len(found)))
+                origins[f"{name}, {number}"] = {"commit": commit, **machine()}
                 content = {
+                    "origins": origins,
                     "tested": TESTED,
                     "defective": DEFECTIVE,
                     "rates": RATES,
