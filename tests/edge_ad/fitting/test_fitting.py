@@ -123,10 +123,11 @@ def test_one_image_is_enough_for_a_bank_but_not_for_a_threshold(parts, small, tm
         ReferenceDetector(loaded).predict(parts / "test/good/000.png")
 
 
-def test_an_unsupported_false_reject_rate_is_refused_before_any_work(parts, small):
-    config = replace(small, false_reject_rate=0.01, weights="no/such/file.pth")
+def test_an_unsupported_false_reject_rate_is_refused_before_any_work(small, tmp_path):
+    for i in range(12):
+        (tmp_path / f"{i}.png").write_bytes(b"named if it were read")
     with pytest.raises(ConfigError, match="smallest rate they support"):
-        fit(parts / "train/good", config)
+        fit(tmp_path, replace(small, false_reject_rate=0.01))
 
 
 def test_one_broken_image_stops_the_fit_and_is_named(parts, small, tmp_path):
