@@ -80,8 +80,9 @@ def choose_search(
     job = _Job(head, bank, queries, config, indexes, exact)
     search = _decide(list(_trials(job)), job)
     if isinstance(search, HnswSearchRecord):
+        built = _index(job, search)
         for name in (INDEX, PROJECTION):
-            (_index(job, search) / name).rename(folder / name)
+            (built / name).rename(folder / name)
     return search
 
 

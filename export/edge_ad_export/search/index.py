@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import tempfile
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from types import TracebackType
 
@@ -80,12 +80,15 @@ class IndexBuilder:
         self._executor.shutdown(cancel_futures=True)
         self._scratch.cleanup()
 
-    def start(self, bank: NDArray[np.float32], settings: HnswSearchRecord, seed: int) -> None:
-        """Begin to build an index that will be wanted."""
+    def start(
+        self, bank: NDArray[np.float32], settings: HnswSearchRecord, seed: int
+    ) -> Future[Path]:
+        """Begin to build an index that will be wanted, if it was not begun before."""
         key = _key(bank, settings, seed)
         if key not in self._builds:
             folder = Path(self._scratch.name) / str(len(self._builds))
             self._builds[key] = self._executor.submit(_built, bank, settings, seed, folder)
+        return self._builds[key]
 
     def built(self, bank: NDArray[np.float32], settings: HnswSearchRecord, seed: int) -> Path:
         """The folder with the index. Nothing is being built any more, so that times are fair.
@@ -93,10 +96,9 @@ class IndexBuilder:
         Raises:
             OSError: see `build_index`.
         """
-        self.start(bank, settings, seed)
-        for build in self._builds.values():
-            build.exception()
-        return self._builds[_key(bank, settings, seed)].result()
+        wanted = self.start(bank, settings, seed)
+        wait(self._builds.values())
+        return wanted.result()
 
 
 def _built(bank: NDArray[np.float32], settings: HnswSearchRecord, seed: int, folder: Path) -> Path:
